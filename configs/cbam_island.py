@@ -1,0 +1,147 @@
+"""Sun 2021: ResNet-18 with SE or CBAM attention and softmax, center or island loss.
+
+"Research on Expression Recognition Algorithm Based on Attention Mechanism", J. Phys. Conf. Ser.
+1952 (2021) 042069. Rows of its tables for FER2013, each one argument away:
+
+    row                     argument                         paper's test accuracy, %
+    Res18                   attention=none,loss=softmax      68.46
+    Res18 + SE              attention=se,loss=softmax        69.94
+    Res18 + CBAM            loss=softmax                     71.25 and 71.82 (two tables)
+    + CBAM, center loss     loss=center                      72.79
+    + CBAM, island loss     (the default)                    73.65
+
+    python -m ferjax.main --config=configs/cbam_island.py --workdir=DIR
+    python -m ferjax.main --config=configs/cbam_island.py:loss=center,seed=1 --workdir=DIR
+    python -m ferjax.main --config=configs/cbam_island.py:dataset=synthetic --workdir=DIR
+
+Arguments, joined by commas after the colon:
+
+    dataset=fer2013|synthetic     synthetic needs no download
+    attention=none|se|cbam        attention in every residual block
+    loss=softmax|center|island
+    preset=sun2021|cai2018|wen2016  published (lambda, lambda_1): (0.5, 0.5), (0.01, 10), (0.003, 0)
+    lambda=NUMBER                 sets lambda and lambda_1 together, as the paper's sweep does
+    center_update=rule|gradient   how the centres move
+    paper_literal                 weight decay 0.05 as the paper prints it, and nothing else
+    budget=paper|cpu              paper: 200 epochs, stem small, bfloat16, for a GPU or a TPU;
+                                  cpu: a short schedule, stem half, float32
+    stem=small|half|imagenet      instead of the budget's
+    dtype=float32|bfloat16        instead of the budget's
+    seed=NUMBER
+
+Where the paper is silent the defaults are: learning rate 0.01 with cosine decay, weight decay 5e-4
+(0.05 as L2 in the gradient forgets everything within an epoch), shift by 4 px and mirroring.
+"""
+
+from ml_collections import ConfigDict
+
+from ferjax.arguments import Argument, parse
+
+ARGUMENTS = {
+    "dataset": Argument("fer2013", ("fer2013", "synthetic")),
+    "attention": Argument("cbam", ("none", "se", "cbam")),
+    "loss": Argument("island", ("softmax", "center", "island")),
+    "preset": Argument("sun2021", ("sun2021", "cai2018", "wen2016")),
+    "lambda": Argument(None, type=float),
+    "center_update": Argument("rule", ("rule", "gradient")),
+    "paper_literal": Argument(False),
+    "budget": Argument("paper", ("paper", "cpu")),
+    "stem": Argument(None, ("small", "half", "imagenet"), type=str),
+    "dtype": Argument(None, ("float32", "bfloat16"), type=str),
+    "seed": Argument(0),
+}
+
+# lambda, lambda_1
+PRESETS = {"sun2021": (0.5, 0.5), "cai2018": (0.01, 10.0), "wen2016": (0.003, 0.0)}
+
+
+def get_config(arg: str | None = None) -> ConfigDict:
+    """Builds the config of one row; `arg` is what follows the colon."""
+    args = parse(arg, ARGUMENTS)
+    weight, pairwise_weight = PRESETS[args["preset"]]
+    if args["lambda"] is not None:
+        weight = pairwise_weight = args["lambda"]
+
+    config = ConfigDict()
+    config.paper = "sun2021"
+    config.seed = args["seed"]
+
+    config.dataset = ConfigDict()
+    config.dataset.name = args["dataset"]
+    config.dataset.data_dir = ""  # FERJAX_DATA_DIR or the user's cache folder
+    config.dataset.placement = "device"  # or "host"
+    config.dataset.options = ConfigDict()  # of the data set itself
+
+    config.model = ConfigDict()
+    config.model.name = "resnet18"
+    config.model.attention = args["attention"]
+    config.model.stem = "small"
+    config.model.width = 64
+    config.model.channels = 1
+    config.model.image_size = 48
+    config.model.dtype = "bfloat16"
+    config.model.batch_stats = "global"  # or "per_device"
+    config.model.se_bias = True
+    config.model.remat = False
+
+    config.loss = ConfigDict()
+    config.loss.name = args["loss"]
+    config.loss.weight = weight  # lambda
+    config.loss.pairwise_weight = pairwise_weight  # lambda_1
+    config.loss.center_reduction = "mean"  # or "sum"
+    config.loss.center_update = args["center_update"]
+    config.loss.center_learning_rate = 0.5  # alpha
+    config.loss.label_smoothing = 0.0
+
+    config.augment = ConfigDict()
+    config.augment.shift = 4  # pixels
+    config.augment.flip = 0.5  # probability
+    config.augment.rotation = 0.0  # degrees
+    config.augment.rotation_probability = 1.0
+    config.augment.erasing = 0.0  # probability
+    config.augment.erasing_area = (0.02, 0.25)  # share of the image
+    config.augment.erasing_aspect = 3.0
+
+    config.optimizer = ConfigDict()
+    config.optimizer.name = "sgd"  # or "adam"
+    config.optimizer.learning_rate = 0.01
+    config.optimizer.schedule = "cosine"  # or "constant"
+    config.optimizer.warmup_epochs = 0.0
+    config.optimizer.momentum = 0.9
+    config.optimizer.nesterov = False
+    config.optimizer.weight_decay = 0.05 if args["paper_literal"] else 5e-4
+    config.optimizer.clip_norm = 0.0  # 0: no clipping
+    config.optimizer.accumulation_steps = 1
+    config.optimizer.ema_decay = 0.0  # 0: no average
+
+    config.train = ConfigDict()
+    config.train.batch_size = 128
+    config.train.num_epochs = 200
+    config.train.early_stopping_patience = 0  # epochs without a better validation accuracy; 0: off
+    config.train.checkpoint_every_steps = 0  # 0: after every epoch only
+
+    config.evaluation = ConfigDict()
+    config.evaluation.batch_size = 512
+    config.evaluation.selection_view = "single"
+    config.evaluation.test_views = ("single", "flip")
+
+    if args["budget"] == "cpu":
+        config.model.stem = "half"
+        config.model.dtype = "float32"
+        config.optimizer.learning_rate = 0.05
+        config.optimizer.nesterov = True
+        config.optimizer.warmup_epochs = 3.0
+        config.train.num_epochs = 24
+    if args["dataset"] == "synthetic":
+        config.dataset.options.image_size = 48
+        config.dataset.options.channels = 1
+        config.dataset.options.seed = 0
+        config.model.stem = "imagenet"
+        config.model.dtype = "float32"
+        config.optimizer.learning_rate = 0.05
+        config.optimizer.nesterov = True
+        config.optimizer.warmup_epochs = 1.0
+        config.train.num_epochs = 10
+    config.model.stem = args["stem"] or config.model.stem
+    config.model.dtype = args["dtype"] or config.model.dtype
+    return config

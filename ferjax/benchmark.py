@@ -1,0 +1,44 @@
+"""Measure the throughput of a config on this machine.
+
+Example:
+    python -m ferjax.benchmark --config=configs/cbam_island.py:budget=cpu --json=out.json
+
+Measures, after a warm-up, the training step on a batch that is already there, the forward pass, the
+input path alone (order, gathering, augmentation, preprocessing), and the real loop of both; the
+share of a step spent waiting for input is what the loop takes longer than the step. FLOPs are those
+of the mathematical program, before any compiler touches it.
+"""
+
+from __future__ import annotations
+
+from absl import flags
+from ml_collections import config_flags
+
+from ferjax import command
+
+FLAGS = flags.FlagValues()
+config_flags.DEFINE_config_file(
+    "config", None, "file in configs/, with its arguments after a colon", flag_values=FLAGS
+)
+flags.DEFINE_integer("steps", 10, "steps per repetition", lower_bound=1, flag_values=FLAGS)
+flags.DEFINE_integer("repetitions", 3, "the median is reported", lower_bound=1, flag_values=FLAGS)
+flags.DEFINE_string("json", None, "file to write the figures to", flag_values=FLAGS)
+flags.mark_flag_as_required("config", flag_values=FLAGS)
+
+
+def main(argv: list[str]) -> None:
+    """Measures, prints a table, and writes --json if asked."""
+    command.refuse_arguments(argv)
+    from pathlib import Path
+
+    from ferjax import tables, throughput
+    from ferjax.rundir import write_json
+
+    figures = throughput.measure(FLAGS.config, steps=FLAGS.steps, repetitions=FLAGS.repetitions)
+    tables.print_tables(tables.figure_table(throughput.rows(figures), "Throughput"))
+    if FLAGS.json:
+        write_json(Path(FLAGS.json), figures)
+
+
+if __name__ == "__main__":
+    command.run(main, flag_values=FLAGS)

@@ -1,0 +1,1 @@
+"""Data sets: what exists, how a copy is prepared, and how its images reach the model."""

@@ -1,0 +1,1 @@
+"""The data sets as TFDS builders, without TensorFlow."""

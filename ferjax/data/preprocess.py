@@ -1,0 +1,123 @@
+"""The one way from pixels to what a model sees, shared by training, evaluation and prediction.
+
+Shapes: B batch, h w c stored image, S side of the model's input, C its channels.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, UInt8
+
+from ferjax.errors import UserError
+
+# ITU-R 601-2 luma, the weights that Pillow's "L" conversion uses
+LUMA = (0.299, 0.587, 0.114)
+
+
+@dataclasses.dataclass(frozen=True)
+class Preprocessing:
+    """Channels, size and normalisation of the model's input; it travels inside the checkpoint.
+
+    Attributes:
+      native_shape: (h, w, c) of the images the model was trained on, before this step.
+      image_size: side S of the model's input in pixels.
+      mean: mean of each of the C channels, in units of grey levels / 255.
+      std: standard deviation of each channel, likewise.
+    """
+
+    native_shape: tuple[int, int, int]
+    image_size: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.mean) != len(self.std) or len(self.mean) not in (1, 3):
+            raise UserError(
+                f"Preprocessing has {len(self.mean)} means and {len(self.std)} standard "
+                "deviations; expected one of each per channel, for 1 or 3 channels."
+            )
+        if min(self.std) <= 0:
+            raise UserError(f"Preprocessing has standard deviations {self.std}; expected > 0.")
+
+    @property
+    def channels(self) -> int:
+        """Channels C of the model's input."""
+        return len(self.mean)
+
+    def __call__(
+        self, images: Float[Array, "B h w c"] | UInt8[Array, "B h w c"]
+    ) -> Float[Array, "B S S C"]:
+        """Maps grey levels 0..255 to normalised float32.
+
+        Grey images are replicated to three channels where the model wants three, colour images
+        turned grey by ITU-R 601 luma where it wants one; then bilinear resizing (with
+        anti-aliasing when shrinking); then (x / 255 - mean) / std.
+        """
+        batch, height, width, channels = images.shape
+        images = images.astype(jnp.float32)
+        if channels == 1 and self.channels == 3:
+            images = jnp.broadcast_to(images, (batch, height, width, 3))
+        elif channels == 3 and self.channels == 1:
+            weights = jnp.asarray(LUMA, jnp.float32)
+            images = jnp.sum(images * weights[None, None, None, :], axis=3, keepdims=True)
+        size = self.image_size
+        if (height, width) != (size, size):
+            images = jax.image.resize(images, (batch, size, size, self.channels), "bilinear")
+        mean = jnp.asarray(self.mean, jnp.float32) * 255.0
+        scale = 1.0 / (jnp.asarray(self.std, jnp.float32) * 255.0)
+        return (images - mean[None, None, None, :]) * scale[None, None, None, :]
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON object that `from_dict` reads back."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> Preprocessing:
+        """Reads what `to_dict` wrote.
+
+        Raises:
+          UserError: fields that are missing or unknown, as another version may have written.
+        """
+        expected = {field.name for field in dataclasses.fields(cls)}
+        if set(fields) != expected:
+            raise UserError(
+                f"The checkpoint's preprocessing has the fields {sorted(fields)}; this version "
+                f"expects {sorted(expected)}. Use the version of ferjax that wrote it."
+            )
+        height, width, channels = fields["native_shape"]
+        return cls(
+            native_shape=(height, width, channels),
+            image_size=fields["image_size"],
+            mean=tuple(fields["mean"]),
+            std=tuple(fields["std"]),
+        )
+
+
+def channel_statistics(
+    images: UInt8[np.ndarray, "N h w c"], channels: int
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of each of `channels` channels, in grey levels / 255.
+
+    Computed from histograms of the stored integers, so the figures are exact and do not depend
+    on the order of the examples. A colour image that a grey model will see is measured as luma.
+    """
+    if images.shape[3] == 3 and channels == 1:
+        luma = sum(
+            weight * images[..., index].astype(np.float64) for index, weight in enumerate(LUMA)
+        )
+        return (float(np.mean(luma) / 255),), (float(np.std(luma) / 255),)
+    means, stds = [], []
+    levels = np.arange(256) / 255.0
+    for index in range(images.shape[3]):
+        share = np.bincount(images[..., index].ravel(), minlength=256) / images[..., index].size
+        mean = float(share @ levels)
+        means.append(mean)
+        stds.append(float(np.sqrt(share @ (levels - mean) ** 2)))
+    if channels == 3 and len(means) == 1:
+        means, stds = means * 3, stds * 3
+    return tuple(means), tuple(stds)

@@ -1,0 +1,146 @@
+"""metrics.jsonl: one JSON object per line, each step once, also after a kill and a resume.
+
+Two kinds of rows:
+
+    {"kind": "train", "step": 17, ...}               one optimizer step, 1-based
+    {"kind": "epoch", "step": 224, "epoch": 1, ...}  after an epoch and its validation, 1-based
+
+Steps rise strictly within each kind. A number that is NaN or infinite is null, because JSON has no
+such number, and its name is in the row's list "nonfinite".
+"""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ferjax.errors import UserError
+
+Row = dict[str, Any]
+
+
+class JsonlLog:
+    """An append-only file of rows that survives SIGKILL and resumes at a step.
+
+    Args:
+        path: the file; its folder must exist.
+        resume_step: step of the checkpoint that the run continues from; 0 starts afresh. Rows of
+            later steps, and a last line cut short, are dropped from the file at once.
+
+    Raises:
+        UserError: a line that should be kept is not a row; the message names file and line.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], resume_step: int = 0):
+        self.path = Path(path)
+        self._last_step = _drop_later_rows(self.path, resume_step)
+        # Line buffered: a killed process loses nothing it wrote, and `tail -f` follows the run.
+        self._file = open(self.path, "a", buffering=1, encoding="utf-8")  # noqa: SIM115
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        """Appends one row, which has "kind" and "step".
+
+        Values may be Python or array scalars, strings, None, or lists, arrays and dicts of them.
+
+        Raises:
+            ValueError: the step is not later than the last one of its kind.
+        """
+        kind, step = row["kind"], int(row["step"])
+        last = self._last_step.get(kind)
+        if last is not None and step <= last:
+            raise ValueError(f"{self.path}: {kind} row of step {step} after step {last}")
+        self._file.write(_encode(row) + "\n")
+        self._last_step[kind] = step
+
+    def rows(self, kind: str, after_step: int = 0) -> list[Row]:
+        """The rows of one kind whose step is later than `after_step`, oldest first."""
+        return [
+            row
+            for _, row in read_rows(self.path)
+            if row["kind"] == kind and row["step"] > after_step
+        ]
+
+    def flush(self) -> None:
+        """Returns when everything written is on the disk."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Flushes and closes the file; a second call does nothing."""
+        if not self._file.closed:
+            self.flush()
+            self._file.close()
+
+
+def read_rows(path: str | os.PathLike[str]) -> Iterator[tuple[int, Row]]:
+    """Yields (line number, row) of a metrics.jsonl; a last line without its end is left out.
+
+    Raises:
+        UserError: a complete line that is not a row; the message names file and line.
+    """
+    with open(path, encoding="utf-8", errors="replace") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.endswith("\n"):
+                return
+            try:
+                row = json.loads(line)
+                row["kind"], row["step"] + 0
+            except (ValueError, KeyError, TypeError):
+                raise UserError(
+                    f"{path}, line {number}: found {line[:40].strip()!r}, expected a JSON object "
+                    'with "kind" and "step"; the file is damaged: remove that line, or start in '
+                    "a new workdir"
+                ) from None
+            yield number, row
+
+
+def _drop_later_rows(path: Path, resume_step: int) -> dict[str, int]:
+    """Rewrites the file without rows after `resume_step`; returns the last step of each kind."""
+    last: dict[str, int] = {}
+    kept = []
+    if resume_step and path.exists():
+        for _, row in read_rows(path):
+            if row["step"] <= resume_step:
+                kept.append(_encode(row))
+                last[row["kind"]] = row["step"]
+    # A new file and a rename: a kill in between leaves the old file or the new one, whole.
+    temporary = path.with_name(path.name + ".new")
+    with open(temporary, "w", encoding="utf-8") as file:
+        file.writelines(line + "\n" for line in kept)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+    return last
+
+
+def _encode(row: Mapping[str, Any]) -> str:
+    """One line of strict JSON."""
+    nonfinite: list[str] = []
+    plain = {name: _plain(value, name, nonfinite) for name, value in row.items()}
+    if nonfinite:
+        plain["nonfinite"] = nonfinite
+    return json.dumps(plain, allow_nan=False)
+
+
+def _plain(value: Any, name: str, nonfinite: list[str]) -> Any:
+    """`value` in JSON's own types; appends `name` where it holds NaN or an infinity."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item, f"{name}.{key}", nonfinite) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item, name, nonfinite) for item in value]
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    array = np.asarray(value)
+    if array.ndim:
+        return _plain(array.tolist(), name, nonfinite)
+    if array.dtype.kind in "biu":
+        return array.item()
+    number = float(array)
+    if np.isfinite(number):
+        return number
+    if name not in nonfinite:
+        nonfinite.append(name)
+    return None

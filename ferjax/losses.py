@@ -1,0 +1,275 @@
+"""Cross-entropy, center and island loss, and the update rule of the class centres.
+
+Equations are those of Sun 2021, after Wen et al. 2016 (center loss) and Cai et al. 2018 (island
+loss). Shapes: B batch, K classes, D features. Everything is float32.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, Shaped
+
+EPSILON = 1e-12
+REDUCTIONS = ("mean", "sum")
+NAMES = ("softmax", "center", "island")
+CENTER_UPDATES = ("rule", "gradient")
+
+
+def cross_entropy(
+    logits: Float[Array, "B K"],
+    labels: Int[Array, " B"] | Float[Array, "B K"],
+    *,
+    weights: Float[Array, " K"] | None = None,
+    mask: Shaped[Array, " B"] | None = None,
+    label_smoothing: float = 0.0,
+) -> Float[Array, ""]:
+    """Mean softmax cross-entropy L_S.
+
+    Args:
+      logits: unnormalised log-probabilities.
+      labels: class indices, or a distribution over the classes for each example.
+      weights: weight of each class; the mean is then weighted, as PyTorch's is.
+      mask: examples that count (true or 1); all by default.
+      label_smoothing: share of the target spread evenly over all classes (Szegedy et al. 2016).
+
+    Returns:
+      The mean over the examples that count; 0 when none does.
+    """
+    targets = _distribution(labels, logits.shape[-1])
+    if label_smoothing:
+        targets = (1.0 - label_smoothing) * targets + label_smoothing / logits.shape[-1]
+    log_probabilities = jax.nn.log_softmax(logits.astype(jnp.float32))
+    importance = jnp.ones(logits.shape[0], jnp.float32)
+    if weights is not None:
+        per_class = targets * weights[None, :]
+        importance = jnp.sum(per_class, axis=-1)
+        losses = -jnp.sum(per_class * log_probabilities, axis=-1)
+    else:
+        losses = -jnp.sum(targets * log_probabilities, axis=-1)
+    if mask is not None:
+        keep = mask.astype(jnp.float32)
+        losses, importance = losses * keep, importance * keep
+    return jnp.sum(losses) / jnp.maximum(jnp.sum(importance), EPSILON)
+
+
+def center_loss(
+    features: Float[Array, "B D"],
+    labels: Int[Array, " B"],
+    centers: Float[Array, "K D"],
+    *,
+    reduction: str = "mean",
+) -> Float[Array, ""]:
+    """L_C = 1/(2B) sum_i ||x_i - c_(y_i)||^2 (Wen et al. 2016, eq. 2).
+
+    Args:
+      features: x, the input of the classifier.
+      labels: y, class indices.
+      centers: c, one row per class.
+      reduction: "mean" divides by B; "sum" does not.
+    """
+    if reduction not in REDUCTIONS:
+        raise ValueError(f"reduction is {reduction!r}; expected one of {REDUCTIONS}")
+    total = 0.5 * jnp.sum(jnp.square(features - centers[labels]))
+    return total / features.shape[0] if reduction == "mean" else total
+
+
+def pairwise_cosine(centers: Float[Array, "K D"]) -> Float[Array, ""]:
+    """sum_j sum_(k != j) (cos(c_j, c_k) + 1) over ordered pairs (Cai et al. 2018, eq. 6).
+
+    Orthogonal centres of 7 classes give exactly 42; a centre at zero has cosine 0 to the others.
+    """
+    num_classes = centers.shape[0]
+    different = 1.0 - jnp.eye(num_classes, dtype=centers.dtype)
+    return jnp.sum(different * (_cosines(centers) + 1.0))
+
+
+def island_loss(
+    features: Float[Array, "B D"],
+    labels: Int[Array, " B"],
+    centers: Float[Array, "K D"],
+    pairwise_weight: float = 0.5,
+    *,
+    reduction: str = "mean",
+) -> Float[Array, ""]:
+    """L_island = L_C + lambda_1 sum_j sum_(k != j) (cos(c_j, c_k) + 1) (Cai et al. 2018, eq. 6).
+
+    Args:
+      features: x, the input of the classifier.
+      labels: y, class indices.
+      centers: c, one row per class.
+      pairwise_weight: lambda_1.
+      reduction: of the center loss, "mean" or "sum".
+    """
+    attraction = center_loss(features, labels, centers, reduction=reduction)
+    return attraction + pairwise_weight * pairwise_cosine(centers)
+
+
+def update_centers(
+    centers: Float[Array, "K D"],
+    features: Float[Array, "B D"],
+    labels: Int[Array, " B"],
+    alpha: float = 0.5,
+    pairwise_weight: float = 0.5,
+    *,
+    axis_name: str | None = None,
+) -> Float[Array, "K D"]:
+    """One step of the centre update rule, outside the optimizer (Cai et al. 2018, eq. 8-9).
+
+    c_j -= alpha dc_j with
+
+        dc_j = sum_(y_i = j) (c_j - x_i) / (1 + n_j)
+             + lambda_1 / (K - 1) sum_(k != j) [ c_k / (|c_k| |c_j|)
+                                                 - (c_k . c_j) c_j / (|c_k| |c_j|^3) ]
+
+    Args:
+      centers: c, one row per class.
+      features: x of the whole batch, or of this device's part of it under `axis_name`.
+      labels: y, class indices of the same examples.
+      alpha: learning rate of the centres.
+      pairwise_weight: lambda_1; 0 is the rule of the center loss.
+      axis_name: mapped axis over which per-class sums and counts are added before dividing.
+
+    Returns:
+      The new centres; no gradient flows through them.
+    """
+    centers, features = jax.lax.stop_gradient((centers, features))
+    members = jax.nn.one_hot(labels, centers.shape[0], dtype=centers.dtype)
+    counts = jnp.sum(members, axis=0)
+    sums = jnp.dot(members.T, features, precision=jax.lax.Precision.HIGHEST)
+    if axis_name is not None:
+        counts, sums = jax.lax.psum((counts, sums), axis_name)
+    attraction = (counts[:, None] * centers - sums) / (1.0 + counts[:, None])
+    repulsion = _cosine_gradient(centers) * (pairwise_weight / (centers.shape[0] - 1))
+    return centers - alpha * (attraction + repulsion)
+
+
+def update_centers_by_gradient(
+    centers: Float[Array, "K D"],
+    features: Float[Array, "B D"],
+    labels: Int[Array, " B"],
+    alpha: float = 0.5,
+    pairwise_weight: float = 0.5,
+    *,
+    reduction: str = "mean",
+) -> Float[Array, "K D"]:
+    """The alternative c -= alpha dL_island/dc by automatic differentiation.
+
+    Arguments as in `update_centers`. The gradient of the ordered double sum is twice the bracket
+    of the rule, and its attraction is divided by B instead of 1 + n_j.
+    """
+    centers, features = jax.lax.stop_gradient((centers, features))
+    gradient = jax.grad(
+        lambda c: island_loss(features, labels, c, pairwise_weight, reduction=reduction)
+    )(centers)
+    return centers - alpha * gradient
+
+
+@dataclasses.dataclass(frozen=True)
+class Objective:
+    """What a training step minimises: L_S, L_S + lambda L_C, or L_S + lambda L_island.
+
+    Attributes:
+      name: "softmax", "center" or "island".
+      weight: lambda.
+      pairwise_weight: lambda_1 of the island loss.
+      reduction: of the center loss, "mean" or "sum".
+      center_update: "rule" (`update_centers`) or "gradient" (`update_centers_by_gradient`).
+      alpha: learning rate of the centres.
+      label_smoothing: of the cross-entropy.
+    """
+
+    name: str = "softmax"
+    weight: float = 0.5
+    pairwise_weight: float = 0.5
+    reduction: str = "mean"
+    center_update: str = "rule"
+    alpha: float = 0.5
+    label_smoothing: float = 0.0
+
+    def __post_init__(self) -> None:
+        for field, choices in (
+            ("name", NAMES),
+            ("reduction", REDUCTIONS),
+            ("center_update", CENTER_UPDATES),
+        ):
+            if getattr(self, field) not in choices:
+                raise ValueError(f"{field} is {getattr(self, field)!r}; expected one of {choices}")
+
+    @property
+    def has_centers(self) -> bool:
+        """Whether the state carries class centres."""
+        return self.name != "softmax"
+
+    def loss(
+        self,
+        logits: Float[Array, "B K"],
+        features: Float[Array, "B D"],
+        labels: Int[Array, " B"],
+        centers: Float[Array, "K D"] | None,
+        *,
+        parts: int = 1,
+    ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
+        """Returns the total and its terms by name (unweighted).
+
+        With `parts` > 1 the arrays are one of that many equal parts of a batch, and the means over
+        the parts of what is returned are the values of the whole batch, for either reduction.
+        """
+        softmax = cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
+        if centers is None:
+            return softmax, {"softmax_loss": softmax}
+        centers = jax.lax.stop_gradient(centers)
+        center = center_loss(features, labels, centers, reduction=self.reduction)
+        if self.reduction == "sum":
+            center = center * parts
+        terms = {"softmax_loss": softmax, "center_loss": center}
+        auxiliary = center
+        if self.name == "island":
+            terms["pairwise_cosine"] = pairwise_cosine(centers)
+            auxiliary = center + self.pairwise_weight * terms["pairwise_cosine"]
+        return softmax + self.weight * auxiliary, terms
+
+    def update(
+        self,
+        centers: Float[Array, "K D"],
+        features: Float[Array, "B D"],
+        labels: Int[Array, " B"],
+    ) -> Float[Array, "K D"]:
+        """Moves the centres by the chosen rule, after a batch."""
+        pairwise_weight = self.pairwise_weight if self.name == "island" else 0.0
+        if self.center_update == "gradient":
+            return update_centers_by_gradient(
+                centers, features, labels, self.alpha, pairwise_weight, reduction=self.reduction
+            )
+        return update_centers(centers, features, labels, self.alpha, pairwise_weight)
+
+
+def _distribution(
+    labels: Int[Array, " B"] | Float[Array, "B K"], num_classes: int
+) -> Float[Array, "B K"]:
+    if labels.ndim == 2:
+        return labels.astype(jnp.float32)
+    return jax.nn.one_hot(labels, num_classes, dtype=jnp.float32)
+
+
+def _unit(centers: Float[Array, "K D"]) -> tuple[Float[Array, "K D"], Float[Array, "K 1"]]:
+    """Unit vectors and safe norms; the square root is kept away from zero for its gradient."""
+    norms = jnp.sqrt(jnp.maximum(jnp.sum(jnp.square(centers), axis=1, keepdims=True), EPSILON))
+    return centers / norms, norms
+
+
+def _cosines(centers: Float[Array, "K D"]) -> Float[Array, "K K"]:
+    units, _ = _unit(centers)
+    return jnp.dot(units, units.T, precision=jax.lax.Precision.HIGHEST)
+
+
+def _cosine_gradient(centers: Float[Array, "K D"]) -> Float[Array, "K D"]:
+    """sum_(k != j) [ c_k / (|c_k| |c_j|) - (c_k . c_j) c_j / (|c_k| |c_j|^3) ] for every j."""
+    units, norms = _unit(centers)
+    different = 1.0 - jnp.eye(centers.shape[0], dtype=centers.dtype)
+    cosines = different * _cosines(centers)
+    towards = jnp.dot(different, units, precision=jax.lax.Precision.HIGHEST)
+    along = jnp.sum(cosines, axis=1, keepdims=True) * units
+    return (towards - along) / norms

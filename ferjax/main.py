@@ -1,0 +1,44 @@
+"""Train, select on validation, test once.
+
+Example:
+    python -m ferjax.main --config=configs/cbam_island.py:dataset=synthetic --workdir=runs/first
+
+The same command resumes a run that was stopped. Any field of the config can be changed with
+--config.GROUP.FIELD=VALUE, as in --config.train.num_epochs=50.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from absl import flags
+from ml_collections import config_flags
+
+from ferjax import command
+
+FLAGS = flags.FlagValues()
+config_flags.DEFINE_config_file(
+    "config", None, "file in configs/, with its arguments after a colon", flag_values=FLAGS
+)
+flags.DEFINE_string("workdir", None, "folder of the run, made if need be", flag_values=FLAGS)
+flags.DEFINE_integer(
+    "seeds",
+    1,
+    "number of runs, with the config's seed and those after it",
+    lower_bound=1,
+    flag_values=FLAGS,
+)
+flags.mark_flags_as_required(["config", "workdir"], flag_values=FLAGS)
+
+
+def main(argv: list[str]) -> None:
+    """Runs one seed in --workdir, or several in folders below it."""
+    command.refuse_arguments(argv)
+    from ferjax import runs  # after the flags, so that --help and errors answer at once
+
+    runs.run(FLAGS.config, FLAGS.workdir, num_seeds=FLAGS.seeds)
+
+
+if __name__ == "__main__":
+    command.run(main, flag_values=FLAGS)
+    sys.exit()

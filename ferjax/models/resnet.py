@@ -1,0 +1,144 @@
+"""ResNet-18 and ResNet-34 (He et al. 2016) with optional attention in every block.
+
+The graph is torchvision's to the padding, so that weights published for it load and give the same
+outputs; module names follow it too. Shapes: B batch, H W C image, D features, K classes.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float
+
+from ferjax.models import convolution
+from ferjax.models.attention import CBAM, SqueezeExcitation
+from ferjax.models.layers import Conv, Dense
+from ferjax.models.norm import BatchNorm
+
+STAGE_SIZES = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3)}
+# kernel, stride, whether a 3x3/2 max-pool follows
+STEMS = {"imagenet": (7, 2, True), "small": (3, 1, False), "half": (3, 2, False)}
+ATTENTIONS = (None, "se", "cbam")
+
+
+class BasicBlock(nnx.Module):
+    """Two 3x3 convolutions and a shortcut; attention sits after the last BN, before the addition.
+
+    Args:
+      in_features: input channels.
+      features: output channels.
+      stride: of the first convolution; a stride or a change of width puts a 1x1 on the shortcut.
+      attention: None, "se" or "cbam".
+      se_bias: biases in the squeeze-and-excitation gate.
+      groups: groups of the batch with normalisation statistics of their own.
+      dtype: compute type of convolutions and activations.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        features: int,
+        *,
+        stride: int,
+        attention: str | None,
+        se_bias: bool,
+        groups: int,
+        dtype: jnp.dtype,
+    ):
+        self.conv1 = Conv(in_features, features, 3, stride=stride, padding=1, dtype=dtype)
+        self.bn1 = BatchNorm(features, groups=groups)
+        self.conv2 = Conv(features, features, 3, padding=1, dtype=dtype)
+        self.bn2 = BatchNorm(features, groups=groups)
+        self.se = SqueezeExcitation(features, use_bias=se_bias) if attention == "se" else None
+        self.cbam = CBAM(features, groups=groups) if attention == "cbam" else None
+        if stride != 1 or in_features != features:
+            shortcut = Conv(in_features, features, 1, stride=stride, dtype=dtype)
+            self.downsample = nnx.List([shortcut, BatchNorm(features, groups=groups)])
+        else:
+            self.downsample = nnx.List([])
+
+    def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B h w D"]:
+        """Returns relu(attention(residual(x)) + shortcut(x))."""
+        y = jax.nn.relu(self.bn1(self.conv1(x)))
+        y = self.bn2(self.conv2(y))
+        if self.se is not None:
+            y = self.se(y)
+        if self.cbam is not None:
+            y = self.cbam(y)
+        for layer in self.downsample:
+            x = layer(x)
+        return jax.nn.relu(y + x)
+
+
+class ResNet(nnx.Module):
+    """A ResNet of basic blocks that returns logits and the features they were computed from.
+
+    Args:
+      stage_sizes: number of blocks in each of the four stages.
+      num_classes: K.
+      channels: image channels C.
+      stem: "imagenet" (7x7/2 and 3x3/2 max-pool), "small" (3x3/1) or "half" (3x3/2).
+      attention: None, "se" or "cbam".
+      width: channels of the first stage; D is eight times that.
+      se_bias: biases in the squeeze-and-excitation gates.
+      groups: groups of the batch with normalisation statistics of their own.
+      remat: recompute each block in the backward pass instead of keeping its activations.
+      dtype: compute type; parameters, statistics, features and logits stay float32.
+    """
+
+    def __init__(
+        self,
+        stage_sizes: tuple[int, ...],
+        *,
+        num_classes: int,
+        channels: int,
+        stem: str,
+        attention: str | None,
+        width: int,
+        se_bias: bool,
+        groups: int,
+        remat: bool,
+        dtype: jnp.dtype,
+    ):
+        kernel, stride, self.pool = STEMS[stem]
+        self.conv1 = Conv(channels, width, kernel, stride=stride, padding=kernel // 2, dtype=dtype)
+        self.bn1 = BatchNorm(width, groups=groups)
+        stages, in_features = [], width
+        for stage, num_blocks in enumerate(stage_sizes):
+            features = width * 2**stage
+            blocks = []
+            for index in range(num_blocks):
+                block = BasicBlock(
+                    in_features,
+                    features,
+                    stride=2 if stage > 0 and index == 0 else 1,
+                    attention=attention,
+                    se_bias=se_bias,
+                    groups=groups,
+                    dtype=dtype,
+                )
+                blocks.append(block)
+                in_features = features
+            stages.append(nnx.List(blocks))
+        self.layer1, self.layer2, self.layer3, self.layer4 = stages
+        self.fc = Dense(in_features, num_classes)
+        self.dtype = dtype
+        self.remat = remat
+
+    def feature_map(self, images: Float[Array, "B H W C"]) -> Float[Array, "B h w D"]:
+        """Returns the last convolutional map, in the compute type."""
+        x = jax.nn.relu(self.bn1(self.conv1(images.astype(self.dtype))))
+        if self.pool:
+            x = convolution.max_pool(x, window=3, stride=2, padding=1)
+        for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
+            for block in stage:
+                x = nnx.remat(BasicBlock.__call__)(block, x) if self.remat else block(x)
+        return x
+
+    def __call__(
+        self, images: Float[Array, "B H W C"]
+    ) -> tuple[Float[Array, "B K"], Float[Array, "B D"]]:
+        """Returns (logits [B, K], features [B, D]), both float32; features are the pooled map."""
+        features = jnp.mean(self.feature_map(images), axis=(1, 2), dtype=jnp.float32)
+        return self.fc(features), features

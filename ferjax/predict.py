@@ -1,0 +1,56 @@
+"""Name the expression of faces in image files.
+
+Example:
+    python -m ferjax.predict --workdir=runs/first face.png folder_of_faces --json=out.json
+
+The images are crops of faces, as the training images are; a folder is searched for images. Prints a
+table with the probability of each class; --json writes the same as JSON.
+"""
+
+from __future__ import annotations
+
+from absl import flags
+
+from ferjax import command
+
+FLAGS = flags.FlagValues()
+flags.DEFINE_string("workdir", None, "run directory of ferjax.main", flag_values=FLAGS)
+flags.DEFINE_string("checkpoint", "best", "best or last", flag_values=FLAGS)
+flags.DEFINE_string("json", None, "file to write the probabilities to", flag_values=FLAGS)
+flags.mark_flag_as_required("workdir", flag_values=FLAGS)
+
+
+def main(argv: list[str]) -> None:
+    """Reads every image, then classifies them all."""
+    from ferjax.errors import UserError
+
+    if len(argv) < 2:
+        raise UserError(
+            "There is nothing to classify: name image files or folders, as in "
+            "python -m ferjax.predict --workdir=DIR face.png"
+        )
+    from pathlib import Path
+
+    import ferjax
+    from ferjax import tables
+    from ferjax.data import image_files
+    from ferjax.rundir import write_json
+
+    files = image_files.find(argv[1:])
+    prediction = ferjax.load(FLAGS.workdir, checkpoint=FLAGS.checkpoint)(files)
+    rows = {str(file): row.tolist() for file, row in zip(files, prediction[0], strict=True)}
+    tables.print_tables(tables.prediction_table(rows, prediction.names))
+    if FLAGS.json:
+        images = [
+            {
+                "file": file,
+                "label": prediction.names[row.index(max(row))],
+                "probabilities": dict(zip(prediction.names, row, strict=True)),
+            }
+            for file, row in rows.items()
+        ]
+        write_json(Path(FLAGS.json), {"workdir": str(FLAGS.workdir), "images": images})
+
+
+if __name__ == "__main__":
+    command.run(main, flag_values=FLAGS)

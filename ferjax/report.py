@@ -1,0 +1,154 @@
+"""The result of a run: the fields of result.json, and how they are printed.
+
+result.json, format 1 (fractions, not percent):
+
+    format          1
+    paper, seed, dataset, fingerprint, labels
+    protocol        "honest": selected on validation, tested once
+    selection       split, view, accuracy, epoch, step of the epoch that was selected
+    test            {view: {group: metrics}}; group "test" is the official split, "test_clean" the
+                    images whose pixels are in neither train nor validation, first of identical ones
+    num_steps, parameters
+    versions        of ferjax and of what it stands on
+    machine         platform, device, number of devices
+    cost            train_seconds (with validation and saving), images_per_second over that time
+    finished        date and time, UTC
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import jax
+from ml_collections import ConfigDict
+
+from ferjax import tables
+from ferjax.errors import UserError
+from ferjax.experiment import Experiment
+from ferjax.metrics import mean_sd_ci
+from ferjax.selection import Selection
+
+FORMAT = 1
+PACKAGES = ("ferjax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
+
+
+def result(
+    config: ConfigDict,
+    parts: Experiment,
+    *,
+    selection: Selection,
+    scores: dict[str, Any],
+    num_steps: int,
+    train_seconds: float,
+) -> dict[str, Any]:
+    """The object that result.json holds; see the head of this file."""
+    device = jax.devices()[0]
+    images = num_steps * config.train.batch_size
+    return {
+        "format": FORMAT,
+        "paper": config.paper,
+        "seed": config.seed,
+        "dataset": config.dataset.name,
+        "fingerprint": parts.source.fingerprint,
+        "labels": list(parts.labels),
+        "protocol": "honest",
+        "selection": {
+            "split": "validation",
+            "view": config.evaluation.selection_view,
+            "accuracy": selection.accuracy,
+            "epoch": selection.epoch,
+            "step": selection.step,
+        },
+        "test": scores,
+        "num_steps": num_steps,
+        "parameters": parts.num_parameters,
+        "versions": {package: metadata.version(package) for package in PACKAGES},
+        "machine": {
+            "platform": device.platform,
+            "device": device.device_kind,
+            "num_devices": jax.device_count(),
+        },
+        "cost": {
+            "train_seconds": train_seconds,
+            "images_per_second": images / train_seconds if train_seconds else 0.0,
+        },
+        "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+
+
+def print_result(fields: dict[str, Any], workdir: Path) -> None:
+    """Prints the tables of a result, what the run made, and what to do next."""
+    scores, labels = fields["test"], fields["labels"]
+    view = next(iter(scores))
+    main = scores[view]["test"]
+    chosen, cost = fields["selection"], fields["cost"]
+    tables.print_tables(
+        tables.class_table(labels, main, f"Classes ({view}, test)"),
+        tables.confusion_table(labels, main["confusion"]),
+        tables.score_table(scores, f"Test scores of seed {fields['seed']}"),
+    )
+    print(
+        f"\nSelected epoch {chosen['epoch']} by validation accuracy "
+        f"{100 * chosen['accuracy']:.2f} % ({chosen['view']}); tested once. "
+        f"{cost['train_seconds'] / 60:.1f} minutes, {cost['images_per_second']:.0f} images/s."
+    )
+    print(
+        f"\nMade in {workdir}:\n"
+        "  result.json     every number above\n"
+        "  metrics.jsonl   one line per step and per epoch\n"
+        "  tensorboard/    the same for `tensorboard --logdir`\n"
+        "  checkpoints/    the best epoch and the last two, to use or to resume\n"
+        "\nTry next:\n"
+        f"  python -m ferjax.evaluate --workdir={workdir} --split=validation --tta=ten_crop\n"
+        f"  python -m ferjax.predict --workdir={workdir} FACE.png\n"
+        f"  python -c \"import ferjax; print(ferjax.load('{workdir}').labels)\"\n"
+    )
+
+
+def summarise(results: list[dict[str, Any]]) -> dict[str, Any]:
+    """Mean, standard deviation and 95 % interval of each test score over runs of several seeds."""
+    first = results[0]
+    scores = {
+        view: {
+            group: {
+                name: mean_sd_ci([run["test"][view][group][name] for run in results])
+                for name in ("accuracy", "macro_f1", "loss")
+            }
+            for group in groups
+        }
+        for view, groups in first["test"].items()
+    }
+    shared = {key: first[key] for key in ("format", "paper", "dataset", "fingerprint", "protocol")}
+    return {**shared, "seeds": [run["seed"] for run in results], "test": scores}
+
+
+def print_summary(summary: dict[str, Any]) -> None:
+    """Prints mean +- sd of the accuracies over seeds."""
+    rows = {
+        f"{view}, {group}": values["accuracy"]
+        for view, groups in summary["test"].items()
+        for group, values in groups.items()
+    }
+    seeds = ", ".join(map(str, summary["seeds"]))
+    tables.print_tables(tables.seed_table(rows, f"Test accuracy over seeds {seeds}"))
+
+
+def check_same_data(parts: Experiment, meta: Mapping[str, Any], workdir: str | Path) -> None:
+    """Refuses data that is not what a checkpoint was trained on, by its fingerprint."""
+    found, expected = parts.source.fingerprint, meta["fingerprint"]
+    if found != expected:
+        raise UserError(
+            f"The run in {workdir} was trained on {meta['dataset']} with fingerprint "
+            f"{expected[:12]}, but the prepared data set has {found[:12]}. Name the --data_dir "
+            "of the data it was trained on, or prepare that again."
+        )
+
+
+def as_json(value: Any) -> Any:
+    """`value` as it comes back from a JSON file: tuples are lists there."""
+    return json.loads(json.dumps(value))

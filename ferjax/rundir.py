@@ -1,0 +1,141 @@
+"""The files of a run directory that belong to the whole run: config.json and result.json."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from ferjax.errors import UserError
+
+# Fields that change where the bytes lie but no number of the run.
+LOCATION_FIELDS = ("dataset.data_dir", "dataset.placement")
+
+
+class RunDirectory:
+    """One run on disk: made on first use, and refused to any other config afterwards.
+
+    Args:
+      workdir: the folder.
+    """
+
+    def __init__(self, workdir: str | os.PathLike[str]):
+        self.path = Path(workdir)
+
+    @contextlib.contextmanager
+    def claim(self, config: ConfigDict) -> Iterator[None]:
+        """Makes the folder this config's, or checks that it is, and holds it inside the block.
+
+        Raises:
+          UserError: the folder holds a run of another config (the differences are listed), is not
+            a folder, or is in use by another process.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(
+                f"The workdir {self.path} cannot be made ({error.strerror}); name a folder that "
+                "can be written."
+            ) from None
+        with self._locked():
+            self._adopt(config)
+            yield
+
+    def config_fields(self) -> dict[str, Any]:
+        """The fields of config.json.
+
+        Raises:
+          UserError: there is none, or it is damaged.
+        """
+        file = self.path / "config.json"
+        try:
+            return json.loads(file.read_text())
+        except FileNotFoundError:
+            raise UserError(
+                f"{self.path} is not a run directory: it has no config.json. Give the --workdir "
+                "of a run of ferjax.main."
+            ) from None
+        except ValueError as error:
+            raise UserError(f"{file} is damaged ({error}); restore it from a copy.") from None
+
+    def config(self) -> ConfigDict:
+        """The config of the run."""
+        return ConfigDict(_tuples(self.config_fields()))
+
+    def result(self) -> dict[str, Any] | None:
+        """What result.json says, or None before the run has ended."""
+        file = self.path / "result.json"
+        return json.loads(file.read_text()) if file.exists() else None
+
+    def write_result(self, result: Mapping[str, Any]) -> None:
+        """Writes result.json, whole or not at all."""
+        write_json(self.path / "result.json", result)
+
+    def _adopt(self, config: ConfigDict) -> None:
+        fields = json.loads(config.to_json())
+        config_file = self.path / "config.json"
+        if not config_file.exists():
+            if (self.path / "checkpoints").exists():
+                raise UserError(
+                    f"{self.path} holds checkpoints but no config.json, so what they belong to is "
+                    "unknown; name another workdir."
+                )
+            write_json(config_file, fields)
+            return
+        differences = list(_differences(self.config_fields(), fields))
+        if differences:
+            shown = "; ".join(differences[:5])
+            more = f"; and {len(differences) - 5} more" if len(differences) > 5 else ""
+            raise UserError(
+                f"The workdir {self.path} holds the run of another config: {shown}{more}. Name "
+                "another workdir, or give the config of this one to resume it."
+            )
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        with open(self.path / ".lock", "w") as file:
+            # The lock goes with the process, however it ends: a killed run leaves none behind.
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise UserError(
+                    f"The workdir {self.path} is in use by another process; wait for it, or name "
+                    "another workdir."
+                ) from None
+            yield
+
+
+def write_json(path: Path, fields: Mapping[str, Any]) -> None:
+    """Writes a JSON file, durably, and whole or not at all."""
+    temporary = path.with_name(path.name + ".new")
+    with open(temporary, "w", encoding="utf-8") as file:
+        json.dump(fields, file, indent=2, allow_nan=False)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def _differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for key in [*old, *(key for key in new if key not in old)]:
+        path = f"{prefix}{key}"
+        if path in LOCATION_FIELDS:
+            continue
+        before, after = old.get(key, "nothing"), new.get(key, "nothing")
+        if isinstance(before, Mapping) and isinstance(after, Mapping):
+            yield from _differences(before, after, f"{path}.")
+        elif before != after:
+            yield f"{path} is {before!r} there and {after!r} here"
+
+
+def _tuples(value: Any) -> Any:
+    """JSON has lists where a config has tuples."""
+    if isinstance(value, Mapping):
+        return {key: _tuples(item) for key, item in value.items()}
+    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value

@@ -1,0 +1,132 @@
+"""Results as tables for people, on a terminal or through a pipe, within 80 columns.
+
+K classes; rows of a confusion matrix are true classes, columns predicted ones. Rates are fractions
+in [0, 1] and are shown in percent.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from ferjax.metrics import Metrics, SeedSummary
+
+
+def score_table(scores: Mapping[str, Mapping[str, Metrics]], title: str = "Scores") -> Table:
+    """Accuracy, macro-F1 and loss of each view of each split.
+
+    Args:
+        scores: `scores[view][split]`, as `{"single": {"test": ..., "clean test": ...}}`; a view
+            that lacks a split of the others shows a dash there.
+        title: printed above.
+    """
+    splits = list(dict.fromkeys(split for row in scores.values() for split in row))
+    table = _table(title)
+    table.add_column("view")
+    for split in splits:
+        for name in ("accuracy", "macro-F1", "loss"):
+            table.add_column(f"{split}\n{name}", justify="right")
+    for view, row in scores.items():
+        cells = [view]
+        for split in splits:
+            if split in row:
+                metrics = row[split]
+                cells += [_percent(metrics["accuracy"]), _percent(metrics["macro_f1"])]
+                cells += [f"{metrics['loss']:.4f}"]
+            else:
+                cells += ["-"] * 3
+        table.add_row(*cells)
+    return table
+
+
+def class_table(names: Sequence[str], metrics: Metrics, title: str = "Classes") -> Table:
+    """Examples, recall, precision and F1 of each class."""
+    table = _table(title)
+    table.add_column("class")
+    for name in ("examples", "recall", "precision", "F1"):
+        table.add_column(name, justify="right")
+    columns = zip(
+        names,
+        metrics["confusion"],
+        metrics["per_class_recall"],
+        metrics["per_class_precision"],
+        metrics["per_class_f1"],
+        strict=True,
+    )
+    for name, counts, *rates in columns:
+        table.add_row(name, str(sum(counts)), *map(_percent, rates))
+    return table
+
+
+def confusion_table(
+    names: Sequence[str],
+    confusion: Sequence[Sequence[int]],
+    title: str = "Confusion matrix (rows: true class, columns: predicted class)",
+) -> Table:
+    """Counts; names of columns that do not fit side by side go over several lines."""
+    table = _table(title)
+    table.add_column("", no_wrap=True)
+    for name in names:
+        table.add_column(name, justify="right", overflow="fold")
+    for name, counts in zip(names, confusion, strict=True):
+        table.add_row(name, *map(str, counts))
+    return table
+
+
+def prediction_table(
+    rows: Mapping[str, Sequence[float]], names: Sequence[str], title: str = "Expressions"
+) -> Table:
+    """The likeliest class of each file, and the probability of every class in percent."""
+    table = _table(title)
+    table.add_column("file", overflow="fold")
+    table.add_column("expression")
+    for name in names:
+        table.add_column(name[:5], justify="right")
+    for file, row in rows.items():
+        label = names[max(range(len(row)), key=row.__getitem__)]
+        table.add_row(file, label, *(f"{100 * value:.1f}" for value in row))
+    return table
+
+
+def figure_table(rows: Mapping[str, str], title: str) -> Table:
+    """Named figures that carry their own units."""
+    table = _table(title)
+    table.add_column("")
+    table.add_column("", justify="right")
+    for name, figure in rows.items():
+        table.add_row(name, figure)
+    return table
+
+
+def seed_table(summaries: Mapping[str, SeedSummary], title: str) -> Table:
+    """Mean, standard deviation and 95 % interval over seeds, one row per named fraction."""
+    table = _table(title)
+    table.add_column("")
+    for name in ("runs", "mean", "sd", "95 % interval"):
+        table.add_column(name, justify="right")
+    for name, summary in summaries.items():
+        sd, interval = "-", "-"
+        if summary["sd"] is not None and summary["ci95"] is not None:
+            sd = _percent(summary["sd"])
+            interval = " to ".join(map(_percent, summary["ci95"]))
+        table.add_row(name, str(summary["n"]), _percent(summary["mean"]), sd, interval)
+    return table
+
+
+def print_tables(*tables: Table, console: Console | None = None) -> None:
+    """Prints tables on standard output, or on `console`, with an empty line before each."""
+    console = console or Console()
+    for table in tables:
+        console.print()
+        console.print(table)
+
+
+def _table(title: str) -> Table:
+    return Table(
+        title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False
+    )
+
+
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.2f} %"

@@ -1,0 +1,82 @@
+"""What every test shares: shape annotations are checked, and silent broadcasting is an error."""
+
+import atexit
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+# Before jax is imported anywhere. Another platform can be asked for from outside.
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# The tests compile hundreds of small programs and run each for moments: machine code that is not
+# optimised is ready three times sooner.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+# Tests that build the same program compile it once between them; worker processes inherit this.
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="ferjax-tests-")
+    atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.5"
+
+import jax
+import pytest
+from jaxtyping import install_import_hook
+
+# Holds for the whole session: each module of ferjax imported from here on checks the shapes and
+# types of its annotated functions when they are called.
+install_import_hook("ferjax", "beartype.beartype")
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+RunPython = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The folder that holds pyproject.toml."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def run_python() -> RunPython:
+    """Runs Python in a process of its own; the way to get several (virtual) devices.
+
+    `run_python(source)` runs source text, `run_python(["-m", "ferjax.main", "--help"])` a command.
+    Keywords: `devices` (virtual CPU devices, default 1), `env` (added to the environment),
+    `timeout` in seconds (default 300), `check` (default True: fail with the output of a process
+    that does not exit with 0). The process starts in the repository.
+    """
+
+    def run(
+        code: str | Sequence[str],
+        *,
+        devices: int = 1,
+        env: dict[str, str] | None = None,
+        timeout: float = 300,
+        check: bool = True,
+    ) -> subprocess.CompletedProcess[str]:
+        arguments = ["-c", code] if isinstance(code, str) else [str(part) for part in code]
+        flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count={devices}"
+        environment = os.environ | {
+            "JAX_PLATFORMS": "cpu",
+            "JAX_NUMPY_RANK_PROMOTION": "raise",
+            "XLA_FLAGS": flags,
+            "PYTHONPATH": str(REPOSITORY),
+        }
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            cwd=REPOSITORY,
+            env=environment | (env or {}),
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        if check and done.returncode != 0:
+            pytest.fail(f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}")
+        return done
+
+    return run

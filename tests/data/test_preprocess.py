@@ -1,0 +1,66 @@
+"""One preprocessing function: channels, size, normalisation, and its trip through JSON."""
+
+import json
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ferjax.data.preprocess import Preprocessing, channel_statistics
+from ferjax.errors import UserError
+
+
+def pixels(*shape):
+    return np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
+
+
+def test_normalises_by_mean_and_std_of_grey_levels_over_255():
+    images = pixels(2, 8, 8, 1)
+    out = Preprocessing((8, 8, 1), 8, (0.5,), (0.25,))(jnp.asarray(images, jnp.float32))
+    np.testing.assert_allclose(out, (images / 255.0 - 0.5) / 0.25, atol=1e-5)
+
+
+def test_grey_is_replicated_for_three_channels():
+    images = jnp.asarray(pixels(2, 8, 8, 1), jnp.float32)
+    out = Preprocessing((8, 8, 1), 8, (0.0,) * 3, (1.0,) * 3)(images)
+    np.testing.assert_allclose(out, np.repeat(images, 3, axis=3) / 255.0, atol=1e-6)
+
+
+def test_colour_becomes_luma_for_one_channel():
+    images = jnp.asarray(pixels(1, 8, 8, 3), jnp.float32)
+    out = Preprocessing((8, 8, 3), 8, (0.0,), (1.0,))(images)
+    np.testing.assert_allclose(
+        out[..., 0], np.asarray(images) @ [0.299, 0.587, 0.114] / 255.0, atol=1e-5
+    )
+
+
+def test_resizing_keeps_a_constant_and_gives_the_size():
+    images = jnp.full((1, 20, 30, 1), 51.0)
+    out = Preprocessing((20, 30, 1), 8, (0.0,), (1.0,))(images)
+    assert out.shape == (1, 8, 8, 1)
+    np.testing.assert_allclose(out, 0.2, atol=1e-6)
+
+
+@pytest.mark.parametrize(("stored", "channels"), [(1, 1), (3, 3), (1, 3), (3, 1)])
+def test_statistics_normalise_their_own_images(stored, channels):
+    images = pixels(50, 8, 8, stored)
+    mean, std = channel_statistics(images, channels)
+    out = np.asarray(Preprocessing((8, 8, stored), 8, mean, std)(jnp.asarray(images, jnp.float32)))
+    np.testing.assert_allclose(out.mean((0, 1, 2)), 0.0, atol=1e-4)
+    np.testing.assert_allclose(out.std((0, 1, 2)), 1.0, atol=1e-4)
+
+
+def test_survives_json():
+    before = Preprocessing((48, 48, 1), 48, (0.5077,), (0.255,))
+    assert Preprocessing.from_dict(json.loads(json.dumps(before.to_dict()))) == before
+
+
+def test_foreign_fields_are_refused():
+    fields = Preprocessing((48, 48, 1), 48, (0.5,), (0.2,)).to_dict() | {"crop": 3}
+    with pytest.raises(UserError, match=r"preprocessing has the fields .*crop"):
+        Preprocessing.from_dict(fields)
+
+
+def test_zero_deviation_is_refused():
+    with pytest.raises(UserError, match=r"expected > 0"):
+        Preprocessing((8, 8, 1), 8, (0.5,), (0.0,))

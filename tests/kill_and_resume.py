@@ -1,0 +1,192 @@
+"""SIGKILL a run at random moments, resume it, and compare it with one that nobody stopped.
+
+    python -m tests.kill_and_resume --kills=10 --placement=device
+
+Every kill aims at a phase of the run, all of them in turn; what is recorded is the phase in which
+it hit. The finished run must equal the uninterrupted one bit for bit, in every array of its last
+and best checkpoints, and metrics.jsonl must have every step once, with the same numbers.
+"""
+
+import argparse
+import collections
+import functools
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+PHASES = ("compile", "train", "save", "evaluate")
+TIMINGS = ("train_seconds", "images_per_second", "finished")
+REPOSITORY = Path(__file__).resolve().parent.parent
+NOT_YET = "start"
+
+
+def child(workdir, data_dir, placement):
+    """The run itself, which keeps the name of its phase in a file beside the run directory."""
+    from ferjax import checkpoints, evaluation, experiment, train
+    from tests import tiny
+
+    file = os.open(f"{workdir}.phase", os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
+
+    def enter(phase):
+        os.pwrite(file, phase.ljust(16).encode(), 0)
+
+    def during(phase, function, after="train"):
+        def wrapped(*arguments, **keywords):
+            enter(phase)
+            result = function(*arguments, **keywords)
+            enter(after)
+            return result
+
+        return wrapped
+
+    enter(NOT_YET)
+    build_step = experiment.Experiment.train_step.func
+
+    def train_step(parts):
+        step = build_step(parts)
+        calls = iter([during("compile", step)])
+        return lambda *arguments: next(calls, step)(*arguments)
+
+    experiment.Experiment.train_step = functools.cached_property(train_step)
+    experiment.Experiment.train_step.__set_name__(experiment.Experiment, "train_step")
+    checkpoints.Checkpoints.save = during("save", checkpoints.Checkpoints.save)
+    checkpoints.Checkpoints.wait = during("save", checkpoints.Checkpoints.wait)
+    experiment.evaluate = during("evaluate", evaluation.evaluate)
+    train.train(
+        tiny.config(data_dir, dataset__placement=placement, train__checkpoint_every_steps=2),
+        workdir,
+    )
+
+
+def start(workdir, data_dir, placement):
+    command = [sys.executable, "-m", "tests.kill_and_resume", "--child", workdir, str(data_dir)]
+    log = open(f"{workdir}.log", "ab")  # noqa: SIM115
+    return subprocess.Popen(
+        [*command, f"--placement={placement}"], cwd=REPOSITORY, stdout=log, stderr=log
+    )
+
+
+def phase_of(workdir):
+    """The phase that the run is in; an unfinished checkpoint is one that is being saved."""
+    if any(Path(workdir, "checkpoints").glob("*/*orbax-checkpoint-tmp*")):
+        return "save"
+    try:
+        return Path(f"{workdir}.phase").read_text().strip() or NOT_YET
+    except FileNotFoundError:
+        return NOT_YET
+
+
+def kill_once(workdir, data_dir, placement, target, rng):
+    """Starts the run and kills it some moments into `target`; returns the phase it was in."""
+    Path(f"{workdir}.phase").unlink(missing_ok=True)
+    process = start(workdir, data_dir, placement)
+    patience = {"compile": 2.0, "train": 0.3, "save": 0.02, "evaluate": 0.3}[target]
+    skip = rng.randrange(3) if target in ("save", "evaluate") else 0
+    while process.poll() is None:
+        if phase_of(workdir) == target:
+            if not skip:
+                time.sleep(rng.uniform(0, patience))
+                break
+            skip -= 1
+            while phase_of(workdir) == target and process.poll() is None:
+                time.sleep(0.001)
+        time.sleep(0.001)
+    if process.poll() is not None:
+        return None
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    return phase_of(workdir)
+
+
+def finish(workdir, data_dir, placement):
+    process = start(workdir, data_dir, placement)
+    if process.wait() != 0:
+        raise SystemExit(Path(f"{workdir}.log").read_text()[-5000:])
+
+
+def outcome(workdir, data_dir):
+    """Everything the run must reproduce: arrays, rows and result, without what measures time."""
+    import jax
+    import numpy as np
+
+    from ferjax import checkpoints, experiment
+    from ferjax.rundir import RunDirectory
+
+    directory = RunDirectory(workdir)
+    parts = experiment.build(directory.config())
+    arrays = {}
+    saved = checkpoints.Checkpoints(workdir)
+    for kind in ("last", "best"):
+        state, _ = saved.restore(kind, parts.abstract_state())
+        for path, leaf in jax.tree_util.tree_flatten_with_path(state)[0]:
+            arrays[kind + jax.tree_util.keystr(path)] = np.asarray(leaf).tobytes()
+    saved.close()
+    rows = [json.loads(line) for line in Path(workdir, "metrics.jsonl").read_text().splitlines()]
+    result = directory.result()
+    result["cost"] = result["finished"] = None
+    return {"arrays": arrays, "rows": rows, "result": result}
+
+
+def compare(expected, found):
+    """Raises AssertionError at the first difference."""
+    assert expected["arrays"].keys() == found["arrays"].keys()
+    for name, content in expected["arrays"].items():
+        assert content == found["arrays"][name], f"{name} differs"
+    for run in (expected, found):
+        counts = collections.Counter((row["kind"], row["step"]) for row in run["rows"])
+        assert set(counts.values()) == {1}, "a step is there more than once"
+    assert expected["rows"] == found["rows"]
+    assert expected["result"] == found["result"]
+
+
+def campaign(folder, *, kills, placement, seed, report=print):
+    """Returns the phases that were hit; raises AssertionError if the runs differ."""
+    rng = random.Random(seed)
+    data_dir, whole, killed = (str(Path(folder) / name) for name in ("data", "whole", "killed"))
+    finish(whole, data_dir, placement)
+    hits = collections.Counter()
+    attempt = 0
+    while sum(hits.values()) < kills:
+        missing = [phase for phase in PHASES if not hits[phase]]
+        target = missing[attempt % len(missing)] if missing else rng.choice(PHASES)
+        attempt += 1
+        hit = kill_once(killed, data_dir, placement, target, rng)
+        if hit is None:
+            # It ended before the kill: what it made is compared, and a new run takes the next.
+            compare(outcome(whole, data_dir), outcome(killed, data_dir))
+            killed = str(Path(folder) / f"killed_{attempt}")
+            continue
+        steps = 0
+        if Path(killed, "metrics.jsonl").exists():
+            steps = Path(killed, "metrics.jsonl").read_text().count('"kind": "train"')
+        hits[hit] += 1
+        report(f"kill {sum(hits.values())}: aimed at {target}, hit {hit}, {steps} steps logged")
+    finish(killed, data_dir, placement)
+    compare(outcome(whole, data_dir), outcome(killed, data_dir))
+    return dict(hits)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kills", type=int, default=10)
+    parser.add_argument("--placement", choices=("device", "host"), default="device")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--child", nargs=2, metavar=("WORKDIR", "DATA_DIR"))
+    args = parser.parse_args()
+    if args.child:
+        child(*args.child, args.placement)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        hits = campaign(folder, kills=args.kills, placement=args.placement, seed=args.seed)
+    assert set(PHASES) <= set(hits), f"only {sorted(hits)} were hit"
+    print(f"{args.kills} kills, {hits}: every array, row and number equals the uninterrupted run's")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,44 @@
+"""The argument of a config."""
+
+import pytest
+
+from ferjax.arguments import Argument, parse
+from ferjax.errors import UserError
+
+ARGUMENTS = {
+    "loss": Argument("island", ("softmax", "center", "island")),
+    "lambda": Argument(None, type=float),
+    "seed": Argument(0),
+    "literal": Argument(False),
+    "trunks": Argument(("resnet18", "resnet34"), ("resnet18", "resnet34", "vgg11")),
+}
+
+
+def test_defaults_and_values():
+    assert parse(None, ARGUMENTS)["loss"] == "island"
+    values = parse("loss=softmax, lambda=0.1,seed=3,literal,trunks=vgg11+resnet18", ARGUMENTS)
+    assert values == {
+        "loss": "softmax",
+        "lambda": 0.1,
+        "seed": 3,
+        "literal": True,
+        "trunks": ("vgg11", "resnet18"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("los=softmax", "Unknown config argument 'los'; the arguments are loss, .*'loss'"),
+        ("loss=sofmax", "loss='sofmax' does not exist; expected .* Did you mean 'softmax'"),
+        ("trunks=vgg11+vgg12", "trunks='vgg12' does not exist.*'vgg11'"),
+        ("seed=x", "seed='x' is not a int"),
+        ("lambda=x", "lambda='x' is not a float"),
+        ("literal=maybe", "literal='maybe' is not true or false"),
+        ("seed=1,seed=2", "'seed' is given twice"),
+        ("seed", "'seed' needs a value"),
+    ],
+)
+def test_what_does_not_exist_is_refused_with_what_does(text, message):
+    with pytest.raises(UserError, match=message):
+        parse(text, ARGUMENTS)

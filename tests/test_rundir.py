@@ -1,0 +1,67 @@
+"""A run directory belongs to one config, and to one process at a time."""
+
+import json
+
+import pytest
+import tiny
+
+from ferjax.errors import UserError
+from ferjax.rundir import RunDirectory
+
+
+def claim(folder, config):
+    with RunDirectory(folder).claim(config):
+        pass
+
+
+def test_config_survives_the_file(tmp_path):
+    config = tiny.config(tmp_path)
+    claim(tmp_path / "run", config)
+    again = RunDirectory(tmp_path / "run").config()
+    assert again.to_json() == config.to_json()
+
+
+def test_another_config_is_refused_with_the_differences(tmp_path):
+    claim(tmp_path / "run", tiny.config(tmp_path))
+    other = tiny.config(tmp_path, "loss=softmax", optimizer__learning_rate=0.5)
+    with pytest.raises(UserError) as error:
+        claim(tmp_path / "run", other)
+    assert "another config: loss.name is 'island' there and 'softmax' here" in str(error.value)
+    assert "optimizer.learning_rate is 0.02 there and 0.5 here" in str(error.value)
+
+
+def test_moving_the_data_is_no_other_config(tmp_path):
+    claim(tmp_path / "run", tiny.config(tmp_path))
+    claim(tmp_path / "run", tiny.config(tmp_path / "elsewhere", dataset__placement="host"))
+
+
+def test_checkpoints_without_a_config_are_refused(tmp_path):
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"checkpoints but no config\.json"):
+        claim(tmp_path / "run", tiny.config(tmp_path))
+
+
+def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path):
+    (tmp_path / "run").write_text("")
+    with pytest.raises(UserError, match="cannot be made"):
+        claim(tmp_path / "run", tiny.config(tmp_path))
+
+
+def test_a_second_process_is_refused(tmp_path):
+    with (
+        RunDirectory(tmp_path / "run").claim(tiny.config(tmp_path)),
+        pytest.raises(UserError, match="in use by another process"),
+    ):
+        claim(tmp_path / "run", tiny.config(tmp_path))
+    claim(tmp_path / "run", tiny.config(tmp_path))
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path):
+    with pytest.raises(UserError, match="not a run directory"):
+        RunDirectory(tmp_path).config()
+
+
+def test_a_damaged_config_is_refused(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps({"a": 1})[:-2])
+    with pytest.raises(UserError, match=r"config\.json is damaged"):
+        RunDirectory(tmp_path).config()

@@ -1,0 +1,237 @@
+"""A whole run of a shrunk config: its files, its numbers, its result, and how it is used."""
+
+import json
+import os
+import shutil
+import signal
+
+import jax
+import numpy as np
+import pytest
+import tiny
+from PIL import Image
+
+import ferjax
+from ferjax import classifier, experiment, report, runs, train
+from ferjax.data import image_files
+from ferjax.errors import Interrupted, UserError
+
+EPOCHS, STEPS = 3, 5
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture(scope="module")
+def finished(data_dir, tmp_path_factory):
+    """One finished run that every test may read and none may change."""
+    workdir = tmp_path_factory.mktemp("runs") / "run"
+    config = tiny.config(data_dir)
+    result = train.train(config, str(workdir))
+    return workdir, config, result
+
+
+def rows(workdir):
+    return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_metrics_have_each_step_and_each_epoch_once(finished):
+    workdir, _, _ = finished
+    steps = [row["step"] for row in rows(workdir) if row["kind"] == "train"]
+    epochs = [(row["epoch"], row["step"]) for row in rows(workdir) if row["kind"] == "epoch"]
+    assert steps == list(range(1, EPOCHS * STEPS + 1))
+    assert epochs == [(1, 5), (2, 10), (3, 15)]
+
+
+def test_epoch_rows_are_the_means_of_their_steps(finished):
+    workdir, _, _ = finished
+    steps = [row for row in rows(workdir) if row["kind"] == "train"]
+    for row in rows(workdir):
+        if row["kind"] == "epoch":
+            inside = steps[row["step"] - STEPS : row["step"]]
+            assert row["loss"] == pytest.approx(np.mean([step["loss"] for step in inside]))
+
+
+def test_loss_terms_add_up_to_the_loss(finished):
+    for row in rows(finished[0]):
+        if row["kind"] == "train":
+            island = row["center_loss"] + 0.5 * row["pairwise_cosine"]
+            assert row["loss"] == pytest.approx(row["softmax_loss"] + 0.5 * island, rel=1e-5)
+
+
+def test_the_result_says_where_its_numbers_come_from(finished):
+    workdir, config, result = finished
+    assert json.loads((workdir / "result.json").read_text()) == report.as_json(result)
+    assert result["protocol"] == "honest" and result["format"] == report.FORMAT
+    assert len(result["fingerprint"]) == 64
+    assert list(result["test"]) == ["single", "flip"]
+    for view in result["test"].values():
+        assert view["test"]["num_examples"] == 35
+        assert view["test_clean"]["num_examples"] <= 35
+        assert len(view["test"]["per_class_recall"]) == 7
+        assert np.sum(view["test"]["confusion"]) == 35
+    best = max(row["validation_accuracy"] for row in rows(workdir) if row["kind"] == "epoch")
+    assert result["selection"]["accuracy"] == best
+    assert result["parameters"] == experiment.build(config).num_parameters
+    assert result["versions"]["jax"] == jax.__version__
+
+
+def test_running_it_again_changes_nothing(finished):
+    workdir, config, result = finished
+    before = {path: path.stat().st_mtime_ns for path in workdir.rglob("*.json*")}
+    assert report.as_json(train.train(config, str(workdir))) == report.as_json(result)
+    assert before == {path: path.stat().st_mtime_ns for path in workdir.rglob("*.json*")}
+
+
+def test_another_config_in_its_workdir_is_refused(finished, data_dir):
+    with pytest.raises(UserError, match=r"holds the run of another config: seed is 0 there and 1"):
+        train.train(tiny.config(data_dir, "seed=1"), str(finished[0]))
+
+
+def test_host_placement_gives_the_same_numbers(finished, data_dir, tmp_path):
+    config = tiny.config(data_dir, dataset__placement="host", train__num_epochs=EPOCHS)
+    result = train.train(config, str(tmp_path / "run"))
+    for one, other in zip(rows(finished[0]), rows(tmp_path / "run"), strict=True):
+        assert one == other
+    assert result["test"] == finished[2]["test"]
+
+
+def test_test_labels_are_not_read_before_the_end(finished, data_dir, tmp_path, monkeypatch):
+    """Training works with a data set whose test split cannot be read, up to the very test."""
+    loaded = []
+    load = experiment.Source.load
+
+    def guarded(source, split):
+        loaded.append(split)
+        if split == "test":
+            raise RuntimeError("the test split was read")
+        return load(source, split)
+
+    monkeypatch.setattr(experiment.Source, "load", guarded)
+    with pytest.raises(RuntimeError, match=r"test split was read"):
+        train.train(tiny.config(data_dir), str(tmp_path / "run"))
+    assert loaded == ["train", "validation", "test"]
+    written = [row for row in rows(tmp_path / "run") if row["kind"] == "epoch"]
+    assert len(written) == EPOCHS and not (tmp_path / "run" / "result.json").exists()
+
+
+def test_a_request_to_stop_saves_and_the_same_command_resumes(finished, data_dir, tmp_path):
+    config = tiny.config(data_dir)
+    write_step = train.Writer.write_step
+
+    def stop_at_step_six(writer, step, values):
+        write_step(writer, step, values)
+        if step == 6:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train.Writer, "write_step", stop_at_step_six)
+        with pytest.raises(Interrupted, match=r"SIGTERM after step 7 of 15; everything is saved"):
+            train.train(config, str(tmp_path / "run"))
+    assert not (tmp_path / "run" / "result.json").exists()
+    result = train.train(config, str(tmp_path / "run"))
+    assert rows(tmp_path / "run") == rows(finished[0])
+    assert result["test"] == finished[2]["test"]
+
+
+def test_a_loss_that_is_not_finite_names_step_and_last_good_checkpoint(data_dir, tmp_path):
+    config = tiny.config(data_dir, optimizer__learning_rate=1e30, optimizer__warmup_epochs=1.2)
+    config.optimizer.schedule = "constant"
+    with pytest.raises(UserError) as error:
+        train.train(config, str(tmp_path / "run"))
+    message = str(error.value)
+    assert "not finite after step" in message and "Lower optimizer.learning_rate" in message
+
+
+def test_early_stopping_ends_the_run(data_dir, tmp_path):
+    config = tiny.config(
+        data_dir,
+        "loss=softmax,attention=none",
+        train__early_stopping_patience=2,
+        train__num_epochs=50,
+        optimizer__learning_rate=1e-12,
+    )
+    result = train.train(config, str(tmp_path / "run"))
+    epochs = [row for row in rows(tmp_path / "run") if row["kind"] == "epoch"]
+    assert len(epochs) == result["selection"]["epoch"] + 2 < 50
+
+
+def test_data_that_has_changed_is_refused_on_resume(finished, data_dir, tmp_path, monkeypatch):
+    workdir = tmp_path / "run"
+    shutil.copytree(finished[0], workdir)
+    (workdir / "result.json").unlink()
+    monkeypatch.setattr(experiment.Source, "load", experiment.Source.load)
+    parts_meta = experiment.Experiment.meta
+    monkeypatch.setattr(
+        experiment.Experiment, "meta", lambda parts: parts_meta(parts) | {"fingerprint": "0" * 64}
+    )
+    with pytest.raises(UserError, match=r"made with fingerprint = .*Prepare the data set"):
+        train.train(finished[1], str(workdir))
+
+
+def test_two_seeds_are_summarised(data_dir, tmp_path, capsys):
+    config = tiny.config(data_dir, "loss=softmax,attention=none", train__num_epochs=1)
+    config.optimizer.warmup_epochs = 0.0
+    runs.run(config, str(tmp_path / "both"), num_seeds=2)
+    summary = json.loads((tmp_path / "both" / "result.json").read_text())
+    single = [
+        json.loads((tmp_path / "both" / f"seed_{seed}" / "result.json").read_text())["test"]
+        for seed in (0, 1)
+    ]
+    accuracies = [scores["single"]["test"]["accuracy"] for scores in single]
+    assert summary["test"]["single"]["test"]["accuracy"]["mean"] == pytest.approx(
+        np.mean(accuracies)
+    )
+    assert summary["seeds"] == [0, 1]
+    assert "Test accuracy over seeds 0, 1" in capsys.readouterr().out
+
+
+def test_the_loaded_classifier_agrees_with_the_evaluation(finished):
+    """Predicting every test image, through files, gives the confusion matrix of result.json."""
+    workdir, config, result = finished
+    model = ferjax.load(workdir)
+    test = experiment.build(config).examples("test")
+    probabilities, names = model(test.images)
+    assert probabilities.shape == (35, 7) and names == tuple(result["labels"])
+    np.testing.assert_allclose(probabilities.sum(1), 1.0, atol=1e-5)
+    confusion = np.zeros((7, 7), int)
+    np.add.at(confusion, (test.labels, probabilities.argmax(1)), 1)
+    assert confusion.tolist() == result["test"]["single"]["test"]["confusion"]
+
+
+def test_files_arrays_and_batch_sizes_give_the_same_probabilities(finished, tmp_path):
+    workdir, config, _ = finished
+    model = ferjax.load(workdir)
+    images = experiment.build(config).examples("test").images[:5]
+    for index, image in enumerate(images):
+        Image.fromarray(image[..., 0]).save(tmp_path / f"{index}.png")
+    whole = model(images).probabilities
+    np.testing.assert_allclose(model(image_files.find([tmp_path])).probabilities, whole, atol=1e-5)
+    for image, row in zip(images, whole, strict=True):
+        np.testing.assert_allclose(model(image[..., 0]).probabilities[0], row, atol=1e-5)
+
+
+def test_the_last_checkpoint_can_be_used_too(finished):
+    workdir, _, _ = finished
+    last = ferjax.load(workdir, checkpoint="last")
+    assert last.labels == ferjax.load(workdir).labels
+    with pytest.raises(UserError, match=r"no checkpoint 'bets'.*Did you mean 'best'"):
+        ferjax.load(workdir, checkpoint="bets")
+
+
+def test_loading_needs_no_data_set(finished, tmp_path):
+    workdir = tmp_path / "run"
+    shutil.copytree(finished[0], workdir)
+    config = json.loads((workdir / "config.json").read_text())
+    config["dataset"]["name"] = "fer2013"
+    config["dataset"]["data_dir"] = str(tmp_path / "nowhere")
+    (workdir / "config.json").write_text(json.dumps(config))
+    assert classifier.Classifier(workdir).native_shape == (16, 16, 1)
+
+
+def test_a_run_without_a_checkpoint_is_refused(finished, tmp_path):
+    (tmp_path / "config.json").write_text((finished[0] / "config.json").read_text())
+    with pytest.raises(UserError, match=r"has no 'best' checkpoint yet"):
+        ferjax.load(tmp_path)

@@ -1,0 +1,29 @@
+"""A shrunk run of the real config, that compiles and trains within seconds."""
+
+import importlib.util
+from pathlib import Path
+
+CONFIG = Path(__file__).resolve().parent.parent / "configs" / "cbam_island.py"
+
+
+def config(data_dir, argument="", **overrides):
+    """configs/cbam_island.py on a few small synthetic faces; overrides as `group__field=value`."""
+    spec = importlib.util.spec_from_file_location("cbam_island", CONFIG)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    made = module.get_config(",".join(filter(None, ["dataset=synthetic", argument])))
+    made.dataset.data_dir = str(data_dir)
+    made.dataset.options.image_size = 16
+    made.dataset.options.num_train = 84
+    made.dataset.options.num_validation = 21
+    made.dataset.options.num_test = 35
+    made.model.update(width=8, image_size=16, stem="half")
+    made.optimizer.learning_rate = 0.02
+    made.optimizer.warmup_epochs = 0.5
+    made.train.update(batch_size=16, num_epochs=3)
+    made.evaluation.batch_size = 16
+    made.augment.shift = 1
+    for path, value in overrides.items():
+        group, field = path.split("__") if "__" in path else (None, path)
+        (made[group] if group else made)[field] = value
+    return made
