@@ -12,6 +12,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Shaped
 
+from ferjax.errors import UserError, nearest
+
 EPSILON = 1e-12
 REDUCTIONS = ("mean", "sum")
 NAMES = ("softmax", "center", "island")
@@ -190,13 +192,16 @@ class Objective:
     label_smoothing: float = 0.0
 
     def __post_init__(self) -> None:
-        for field, choices in (
-            ("name", NAMES),
-            ("reduction", REDUCTIONS),
-            ("center_update", CENTER_UPDATES),
+        for field, value, choices in (
+            ("loss.name", self.name, NAMES),
+            ("loss.center_reduction", self.reduction, REDUCTIONS),
+            ("loss.center_update", self.center_update, CENTER_UPDATES),
         ):
-            if getattr(self, field) not in choices:
-                raise ValueError(f"{field} is {getattr(self, field)!r}; expected one of {choices}")
+            if value not in choices:
+                raise UserError(
+                    f"{field} is {value!r}; expected one of {', '.join(choices)}."
+                    + nearest(value, choices)
+                )
 
     @property
     def has_centers(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import resource
 import statistics
 import sys
@@ -36,6 +37,7 @@ def measure(config: ConfigDict, *, steps: int = 10, repetitions: int = 3) -> dic
     batch_size = config.train.batch_size
     batches = parts.training_input()
     batch = next(batches)
+    counted = dataclasses.replace(batch, groups={"train": batch.indices >= 0})
     state = parts.init_state()
 
     start = time.perf_counter()
@@ -51,7 +53,7 @@ def measure(config: ConfigDict, *, steps: int = 10, repetitions: int = 3) -> dic
 
     def forward(count: int) -> None:
         for _ in range(count):
-            states = evaluate(state.evaluated, batches.table, batch)
+            states = evaluate(state.evaluated, batches.table, counted)
         jax.block_until_ready(states)
 
     def feed(count: int) -> None:

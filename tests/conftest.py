@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 # Before jax is imported anywhere. Another platform can be asked for from outside.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -23,6 +24,7 @@ os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.5"
 import jax
 import pytest
 from jaxtyping import install_import_hook
+from ml_collections import ConfigDict
 
 # Holds for the whole session: each module of ferjax imported from here on checks the shapes and
 # types of its annotated functions when they are called.
@@ -80,3 +82,23 @@ def run_python() -> RunPython:
         return done
 
     return run
+
+
+@pytest.fixture(scope="session")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the synthetic faces of the shrunk runs are prepared."""
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture(scope="session")
+def finished(
+    data_dir: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, ConfigDict, dict[str, Any]]:
+    """(workdir, config, result) of one shrunk run that tests may read and must not change."""
+    import tiny
+
+    from ferjax import train
+
+    workdir = tmp_path_factory.mktemp("runs") / "run"
+    config = tiny.config(data_dir)
+    return workdir, config, train.train(config, str(workdir))

@@ -59,17 +59,22 @@ def child(workdir, data_dir, placement):
     checkpoints.Checkpoints.wait = during("save", checkpoints.Checkpoints.wait)
     experiment.evaluate = during("evaluate", evaluation.evaluate)
     train.train(
-        tiny.config(data_dir, dataset__placement=placement, train__checkpoint_every_steps=2),
+        tiny.config(
+            data_dir,
+            "attention=cbam",
+            dataset__placement=placement,
+            train__checkpoint_every_steps=2,
+        ),
         workdir,
     )
 
 
 def start(workdir, data_dir, placement):
     command = [sys.executable, "-m", "tests.kill_and_resume", "--child", workdir, str(data_dir)]
-    log = open(f"{workdir}.log", "ab")  # noqa: SIM115
-    return subprocess.Popen(
-        [*command, f"--placement={placement}"], cwd=REPOSITORY, stdout=log, stderr=log
-    )
+    with open(f"{workdir}.log", "ab") as log:
+        return subprocess.Popen(
+            [*command, f"--placement={placement}"], cwd=REPOSITORY, stdout=log, stderr=log
+        )
 
 
 def phase_of(workdir):

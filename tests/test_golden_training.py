@@ -73,7 +73,8 @@ def test_losses_follow_pytorch(case):
     measured, state = train(case, images, labels)
     np.testing.assert_allclose(measured, golden["losses"], rtol=RELATIVE)
     if case.island:
-        np.testing.assert_allclose(state.centers, golden["centers"], atol=RELATIVE)
+        distance = np.linalg.norm(np.asarray(state.centers) - golden["centers"])
+        assert distance < RELATIVE * np.linalg.norm(golden["centers"])
     if case.moves:
         assert_moves(case, state.weights.params, golden)
 

@@ -21,8 +21,12 @@ LAYERS = [
         "ferjax.models.attention",
         "ferjax.models.convolution",
         "ferjax.models.cpu_convolution",
+        "ferjax.models.initialization",
+        "ferjax.models.cpu_convolution",
         "ferjax.models.layers",
         "ferjax.models.norm",
+        "ferjax.models.tiny_maps",
+        "ferjax.models.winograd",
         "ferjax.models.winograd",
     ],
     [

@@ -23,7 +23,7 @@ def test_config_survives_the_file(tmp_path):
 
 def test_another_config_is_refused_with_the_differences(tmp_path):
     claim(tmp_path / "run", tiny.config(tmp_path))
-    other = tiny.config(tmp_path, "loss=softmax", optimizer__learning_rate=0.5)
+    other = tiny.config(tmp_path, "attention=none,loss=softmax", optimizer__learning_rate=0.5)
     with pytest.raises(UserError) as error:
         claim(tmp_path / "run", other)
     assert "another config: loss.name is 'island' there and 'softmax' here" in str(error.value)

@@ -6,12 +6,17 @@ from pathlib import Path
 CONFIG = Path(__file__).resolve().parent.parent / "configs" / "cbam_island.py"
 
 
-def config(data_dir, argument="", **overrides):
-    """configs/cbam_island.py on a few small synthetic faces; overrides as `group__field=value`."""
+def module():
+    """configs/cbam_island.py, loaded as a config flag loads it."""
     spec = importlib.util.spec_from_file_location("cbam_island", CONFIG)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    made = module.get_config(",".join(filter(None, ["dataset=synthetic", argument])))
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded
+
+
+def config(data_dir, argument="attention=none", **overrides):
+    """The island row on a few small synthetic faces; overrides as `group__field=value`."""
+    made = module().get_config(",".join(filter(None, ["dataset=synthetic", argument])))
     made.dataset.data_dir = str(data_dir)
     made.dataset.options.image_size = 16
     made.dataset.options.num_train = 84

@@ -62,8 +62,7 @@ class Augmentation:
         self, images: Float[Array, "B H W C"], keys: Key[Array, " B"]
     ) -> Float[Array, "B H W C"]:
         """Augments images with grey levels in 0..255, one key each (see `example_keys`)."""
-        geometry = self.shift or self.flip or self.rotation
-        if geometry:
+        if self.shift or self.flip or self.rotation:
             images = jax.vmap(self._move)(images, keys)
         if self.erasing:
             images = jax.vmap(self._erase)(images, keys)
@@ -71,14 +70,15 @@ class Augmentation:
 
     def _move(self, image: Float[Array, "H W C"], key: Key[Array, ""]) -> Float[Array, "H W C"]:
         """Flip, then shift, then rotation, as one resampling of the image."""
-        shift_key, flip_key, angle_key, rotate_key = jax.random.split(jax.random.fold_in(key, 0), 4)
-        shift = jax.random.randint(shift_key, (2,), -self.shift, self.shift + 1)
-        flip = jax.random.bernoulli(flip_key, self.flip)
+        # One draw for all: a generator for each would cost more than the resampling.
+        down, right, mirror, turn, angle = jax.random.uniform(jax.random.fold_in(key, 0), (5,))
+        places = 2 * self.shift + 1
+        shift = jnp.floor(jnp.stack([down, right]) * places).astype(jnp.int32) - self.shift
+        flip = mirror < self.flip
         if not self.rotation:
-            return _shift_and_flip(image, shift, flip)
-        angle = jax.random.uniform(angle_key, minval=-self.rotation, maxval=self.rotation)
-        rotate = jax.random.bernoulli(rotate_key, self.rotation_probability)
-        return _resample(image, shift, flip, jnp.where(rotate, jnp.deg2rad(angle), 0.0))
+            return shift_and_flip(image, shift, flip)
+        degrees = jnp.where(turn < self.rotation_probability, (2.0 * angle - 1.0), 0.0)
+        return resample(image, shift, flip, jnp.deg2rad(degrees * self.rotation))
 
     def _erase(self, image: Float[Array, "H W C"], key: Key[Array, ""]) -> Float[Array, "H W C"]:
         height, width, _ = image.shape
@@ -115,23 +115,32 @@ def _grid(height: int, width: int) -> tuple[Float[Array, "H 1"], Float[Array, "1
     )
 
 
-def _shift_and_flip(
+def shift_and_flip(
     image: Float[Array, "H W C"], shift: Int[Array, "2"], flip: Bool[Array, ""]
 ) -> Float[Array, "H W C"]:
-    """Moves whole pixels. Two products with selection matrices are exact, and unlike a gather
-    they run on the matrix units of an accelerator.
+    """Mirrors an image and moves it by whole pixels, repeating its edges; exact.
+
+    Accelerators do it by two products with selection matrices, which their matrix units like better
+    than a gather; CPUs by the gather.
     """
     height, width, _ = image.shape
     rows = jnp.clip(jnp.arange(height) + shift[0], 0, height - 1)
     columns = jnp.clip(jnp.arange(width) + shift[1], 0, width - 1)
     columns = jnp.where(flip, width - 1 - columns, columns)
-    pick_rows = jax.nn.one_hot(rows, height, dtype=image.dtype)
-    pick_columns = jax.nn.one_hot(columns, width, dtype=image.dtype)
-    image = jnp.einsum("yh,hwc->ywc", pick_rows, image)
-    return jnp.einsum("xw,ywc->yxc", pick_columns, image)
+    return jax.lax.platform_dependent(image, rows, columns, cpu=_gather, default=_select)
 
 
-def _resample(
+def _gather(image: Array, rows: Array, columns: Array) -> Array:
+    return image[rows[:, None], columns[None, :]]
+
+
+def _select(image: Array, rows: Array, columns: Array) -> Array:
+    height, width, _ = image.shape
+    image = jnp.einsum("yh,hwc->ywc", jax.nn.one_hot(rows, height, dtype=image.dtype), image)
+    return jnp.einsum("xw,ywc->yxc", jax.nn.one_hot(columns, width, dtype=image.dtype), image)
+
+
+def resample(
     image: Float[Array, "H W C"],
     shift: Int[Array, "2"],
     flip: Bool[Array, ""],

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from ferjax.data import augment
 from ferjax.data.augment import Augmentation, example_keys
 from ferjax.errors import UserError
 
@@ -59,12 +60,18 @@ def test_rotation_by_zero_equals_the_exact_path():
     np.testing.assert_allclose(resampled(batch, keys(16)), exact, atol=1e-3)
 
 
-def test_rotation_turns_a_quarter_exactly(monkeypatch):
-    batch = images(1)
-    monkeypatch.setattr(jax.random, "uniform", lambda *_, **__: jnp.float32(90.0))
-    out = Augmentation(rotation=90.0)(batch, keys(1))
-    turned = [np.rot90(np.asarray(batch[0]), turns) for turns in (1, 3)]
-    assert any(np.allclose(out[0], candidate, atol=0.1) for candidate in turned)
+def test_rotation_turns_a_quarter_exactly():
+    image = images(1)[0]
+    out = augment.resample(image, jnp.zeros(2, jnp.int32), jnp.array(False), jnp.float32(np.pi / 2))
+    np.testing.assert_allclose(out, np.rot90(np.asarray(image), 3), atol=0.1)
+
+
+def test_both_ways_to_move_pixels_are_the_same():
+    image = images(1, channels=3)[0]
+    rows, columns = jnp.array([0, 0, *range(10)]), jnp.arange(SIZE)[::-1]
+    np.testing.assert_array_equal(
+        augment._gather(image, rows, columns), augment._select(image, rows, columns)
+    )
 
 
 def test_erasing_fills_one_rectangle_of_the_stated_area():

@@ -1,0 +1,45 @@
+"""The benchmark's figures are of what they claim to be."""
+
+import json
+
+import pytest
+import tiny
+
+from ferjax import tables, throughput
+
+
+@pytest.fixture(scope="module")
+def figures(tmp_path_factory):
+    config = tiny.config(tmp_path_factory.mktemp("data"), "attention=none,loss=softmax")
+    return throughput.measure(config, steps=2, repetitions=2)
+
+
+def test_every_figure_is_there_and_serialisable(figures):
+    assert json.loads(json.dumps(figures)) == figures
+    for name in ("train_step", "loop", "forward", "input", "compile_seconds", "peak_memory_bytes"):
+        assert figures[name] > 0, name
+    assert 0 <= figures["input_wait"] < 1
+
+
+def test_flops_are_those_of_the_network(figures):
+    """Twice the multiplications of the convolutions, three times for a training step."""
+    width, side = 8, 8  # the half stem turns 16 pixels into 8
+    forward = side**2 * 9 * width
+    for stage in range(4):
+        channels, size = width * 2**stage, max(side // 2**stage, 1)
+        inputs = channels if stage == 0 else channels // 2
+        forward += size**2 * 9 * (inputs * channels + 3 * channels**2)
+        forward += size**2 * inputs * channels if stage else 0
+    assert figures["flops_per_image"] == pytest.approx(6 * forward, rel=0.35)
+
+
+def test_a_forward_pass_is_no_faster_than_it_can_be(figures):
+    """A program whose result nobody counts would be optimised away, and look infinitely fast."""
+    assert figures["forward"] < 30 * figures["train_step"]
+
+
+def test_the_table_carries_units(figures):
+    rows = throughput.rows(figures)
+    assert rows["training step"].endswith("images/s")
+    assert "images/s" in rows["input alone"] and rows["compile time"].endswith(" s")
+    tables.figure_table(rows, "Throughput")

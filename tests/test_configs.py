@@ -1,0 +1,142 @@
+"""Every row of the paper is one argument of its config, and builds; bad fields are named."""
+
+import jax
+import pytest
+import tiny
+from flax import nnx
+
+from ferjax import experiment, models, sharding
+from ferjax.errors import UserError
+
+# Parameters of ResNet-18 with the 3x3 stem and one channel: 3 channels cost 1,152 more.
+ROWS = {
+    "attention=none,loss=softmax": 11_172_423 - 1_152,
+    "attention=se,loss=softmax": 11_261_503 - 1_152,
+    "attention=cbam,loss=softmax": 11_262_303 - 1_152,
+    "loss=center": 11_262_303 - 1_152,
+    "loss=island": 11_262_303 - 1_152,
+    "": 11_262_303 - 1_152,
+}
+
+
+@pytest.mark.parametrize("argument", ROWS)
+def test_every_row_builds_with_the_papers_sizes(argument):
+    config = tiny.module().get_config(argument)
+    fields = {**dict(config.model), "num_classes": 7}
+    model = nnx.eval_shape(lambda: models.create(**fields, rngs=nnx.Rngs(0)))
+    assert models.parameter_count(model) == ROWS[argument]
+    assert (config.train.batch_size, config.train.num_epochs) == (128, 200)
+    assert config.optimizer.weight_decay == 5e-4 and config.optimizer.learning_rate == 0.01
+
+
+COUNTS = [
+    ({"stem": "imagenet"}, 11_180_103),
+    ({"name": "resnet34", "stem": "imagenet"}, 21_288_263),
+    ({"stem": "imagenet", "attention": "se"}, 11_269_183),
+    ({"stem": "imagenet", "attention": "se", "se_bias": False}, 11_267_143),
+    ({"stem": "imagenet", "attention": "cbam"}, 11_269_983),
+    ({"stem": "small"}, 11_172_423),
+    ({"stem": "half"}, 11_172_423),
+    ({"stem": "small", "attention": "se"}, 11_261_503),
+    ({"stem": "small", "attention": "cbam"}, 11_262_303),
+]
+
+
+@pytest.mark.parametrize(("fields", "count"), COUNTS)
+def test_parameter_counts(fields, count):
+    fields = {"name": "resnet18", "num_classes": 7, "channels": 3, **fields}
+    model = nnx.eval_shape(lambda: models.create(**fields, rngs=nnx.Rngs(0)))
+    assert models.parameter_count(model) == count
+
+
+@pytest.mark.parametrize("stem", ["small", "half", "imagenet"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_output_shapes(stem, channels):
+    model = nnx.eval_shape(
+        lambda: models.create(
+            "resnet18",
+            num_classes=7,
+            channels=channels,
+            stem=stem,
+            dtype="bfloat16",
+            rngs=nnx.Rngs(0),
+        )
+    )
+    images = jax.ShapeDtypeStruct((2, 48, 48, channels), "float32")
+    logits, features = nnx.eval_shape(lambda model, images: model(images), model, images)
+    assert (logits.shape, logits.dtype) == ((2, 7), "float32")
+    assert (features.shape, features.dtype) == ((2, 512), "float32")
+    maps = nnx.eval_shape(lambda model, images: model.feature_map(images), model, images)
+    side = {"small": 6, "half": 3, "imagenet": 2}[stem]
+    assert (maps.shape, maps.dtype) == ((2, side, side, 512), "bfloat16")
+
+
+def test_presets_and_lambda():
+    get_config = tiny.module().get_config
+    weights = {
+        argument: (get_config(argument).loss.weight, get_config(argument).loss.pairwise_weight)
+        for argument in ("", "preset=cai2018", "preset=wen2016", "lambda=0.3")
+    }
+    assert weights == {
+        "": (0.5, 0.5),
+        "preset=cai2018": (0.01, 10.0),
+        "preset=wen2016": (0.003, 0.0),
+        "lambda=0.3": (0.3, 0.3),
+    }
+
+
+def test_paper_literal_changes_the_weight_decay_and_nothing_else():
+    plain, literal = (tiny.module().get_config(text) for text in ("", "paper_literal"))
+    assert literal.optimizer.weight_decay == 0.05
+    literal.optimizer.weight_decay = plain.optimizer.weight_decay
+    assert literal.to_json() == plain.to_json()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"model__stem": "smal"}, "stem is 'smal'; expected one of imagenet, small, half. Did you"),
+        ({"model__name": "resnet19"}, "model is 'resnet19'; expected one of resnet18, resnet34"),
+        ({"model__dtype": "float16"}, "dtype is 'float16'; expected one of float32, bfloat16"),
+        ({"model__width": 0}, "width is 0; it must be at least 1"),
+        ({"loss__name": "iland"}, "loss.name is 'iland'; expected one of softmax, center, island"),
+        ({"train__batch_size": 0}, "train.batch_size is 0, which does not divide evenly"),
+        ({"train__num_epochs": 0}, "train.num_epochs is 0; it must be at least 1"),
+        ({"optimizer__accumulation_steps": 3}, "batch_size is 16, .* x 3 accumulation steps"),
+        ({"optimizer__name": "sdg"}, "optimizer.name is 'sdg'.*'sgd'"),
+        ({"evaluation__selection_view": "flop"}, "view 'flop' does not exist.*'flip'"),
+        ({"dataset__placement": "disc"}, "placement is 'disc'; expected one of device, host"),
+        ({"dataset__name": "fer2031"}, "no data set 'fer2031'. Did you mean 'fer2013'"),
+        ({"augment__flip": 2.0}, "augment.flip is 2.0; a probability"),
+    ],
+)
+def test_a_field_with_a_value_that_does_not_exist_is_named(tmp_path, overrides, message):
+    with pytest.raises(UserError, match=message):
+        parts = experiment.build(tiny.config(tmp_path, **overrides))
+        parts.abstract_state()
+        _ = parts.augmentation
+
+
+def test_a_data_set_that_is_not_prepared_says_how_to_obtain_and_prepare_it(tmp_path):
+    config = tiny.module().get_config()
+    config.dataset.data_dir = str(tmp_path)
+    with pytest.raises(UserError) as error:
+        _ = experiment.build(config).source
+    message = str(error.value)
+    assert f"FER2013 is not prepared in {tmp_path}" in message
+    assert "Kaggle" in message
+    assert "python -m ferjax.data.prepare --dataset=fer2013 --source=" in message
+
+
+def test_a_batch_that_does_not_divide_over_the_devices_names_what_does(run_python):
+    source = """
+from ferjax import sharding
+sharding.check_batch_size("train.batch_size", 100, sharding.make_mesh())
+"""
+    done = run_python(source, devices=8, check=False)
+    message = "train.batch_size is 100, which does not divide evenly over 8 devices; use 96 or 104."
+    assert message in done.stderr
+
+
+def test_a_batch_that_divides_is_accepted():
+    sharding.check_batch_size("train.batch_size", 7, sharding.make_mesh())
