@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from absl import flags
+from absl import flags, logging
 
 from ferjax import config_errors
 from ferjax.errors import Interrupted, UserError, nearest
@@ -42,6 +42,8 @@ def run(
       argv: the program name and its arguments; `sys.argv` by default.
     """
     argv = list(sys.argv if argv is None else argv)
+    # Orbax warns of every wait for a save that it was asked to wait for.
+    logging.set_verbosity(logging.ERROR)
     sys.exit(_exit_code(main, flag_values, argv))
 
 

@@ -49,7 +49,8 @@ def run_python() -> RunPython:
     `run_python(source)` runs source text, `run_python(["-m", "ferjax.main", "--help"])` a command.
     Keywords: `devices` (virtual CPU devices, default 1), `env` (added to the environment),
     `timeout` in seconds (default 300), `check` (default True: fail with the output of a process
-    that does not exit with 0). The process starts in the repository.
+    that does not exit with 0), `optimize` (default False: machine code as quick to make as that of
+    this process). The process starts in the repository.
     """
 
     def run(
@@ -59,9 +60,11 @@ def run_python() -> RunPython:
         env: dict[str, str] | None = None,
         timeout: float = 300,
         check: bool = True,
+        optimize: bool = False,
     ) -> subprocess.CompletedProcess[str]:
         arguments = ["-c", code] if isinstance(code, str) else [str(part) for part in code]
-        flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count={devices}"
+        level = "" if optimize else os.environ["XLA_FLAGS"]
+        flags = f"{level} --xla_force_host_platform_device_count={devices}"
         environment = os.environ | {
             "JAX_PLATFORMS": "cpu",
             "JAX_NUMPY_RANK_PROMOTION": "raise",

@@ -26,7 +26,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 NOT_YET = "start"
 
 
-def child(workdir, data_dir, placement):
+def child(workdir, data_dir, placement, attention):
     """The run itself, which keeps the name of its phase in a file beside the run directory."""
     from ferjax import checkpoints, evaluation, experiment, train
     from tests import tiny
@@ -69,12 +69,10 @@ def child(workdir, data_dir, placement):
     )
 
 
-def start(workdir, data_dir, placement):
+def start(workdir, data_dir, options):
     command = [sys.executable, "-m", "tests.kill_and_resume", "--child", workdir, str(data_dir)]
     with open(f"{workdir}.log", "ab") as log:
-        return subprocess.Popen(
-            [*command, f"--placement={placement}"], cwd=REPOSITORY, stdout=log, stderr=log
-        )
+        return subprocess.Popen([*command, *options], cwd=REPOSITORY, stdout=log, stderr=log)
 
 
 def phase_of(workdir):
@@ -87,10 +85,10 @@ def phase_of(workdir):
         return NOT_YET
 
 
-def kill_once(workdir, data_dir, placement, target, rng):
+def kill_once(workdir, data_dir, options, target, rng):
     """Starts the run and kills it some moments into `target`; returns the phase it was in."""
     Path(f"{workdir}.phase").unlink(missing_ok=True)
-    process = start(workdir, data_dir, placement)
+    process = start(workdir, data_dir, options)
     patience = {"compile": 2.0, "train": 0.3, "save": 0.02, "evaluate": 0.3}[target]
     skip = rng.randrange(3) if target in ("save", "evaluate") else 0
     while process.poll() is None:
@@ -109,8 +107,8 @@ def kill_once(workdir, data_dir, placement, target, rng):
     return phase_of(workdir)
 
 
-def finish(workdir, data_dir, placement):
-    process = start(workdir, data_dir, placement)
+def finish(workdir, data_dir, options):
+    process = start(workdir, data_dir, options)
     if process.wait() != 0:
         raise SystemExit(Path(f"{workdir}.log").read_text()[-5000:])
 
@@ -150,18 +148,18 @@ def compare(expected, found):
     assert expected["result"] == found["result"]
 
 
-def campaign(folder, *, kills, placement, seed, report=print):
+def campaign(folder, *, kills, options, seed, report=print):
     """Returns the phases that were hit; raises AssertionError if the runs differ."""
     rng = random.Random(seed)
     data_dir, whole, killed = (str(Path(folder) / name) for name in ("data", "whole", "killed"))
-    finish(whole, data_dir, placement)
+    finish(whole, data_dir, options)
     hits = collections.Counter()
     attempt = 0
     while sum(hits.values()) < kills:
         missing = [phase for phase in PHASES if not hits[phase]]
         target = missing[attempt % len(missing)] if missing else rng.choice(PHASES)
         attempt += 1
-        hit = kill_once(killed, data_dir, placement, target, rng)
+        hit = kill_once(killed, data_dir, options, target, rng)
         if hit is None:
             # It ended before the kill: what it made is compared, and a new run takes the next.
             compare(outcome(whole, data_dir), outcome(killed, data_dir))
@@ -172,7 +170,7 @@ def campaign(folder, *, kills, placement, seed, report=print):
             steps = Path(killed, "metrics.jsonl").read_text().count('"kind": "train"')
         hits[hit] += 1
         report(f"kill {sum(hits.values())}: aimed at {target}, hit {hit}, {steps} steps logged")
-    finish(killed, data_dir, placement)
+    finish(killed, data_dir, options)
     compare(outcome(whole, data_dir), outcome(killed, data_dir))
     return dict(hits)
 
@@ -181,14 +179,16 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--placement", choices=("device", "host"), default="device")
+    parser.add_argument("--attention", choices=("none", "se", "cbam"), default="cbam")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--child", nargs=2, metavar=("WORKDIR", "DATA_DIR"))
     args = parser.parse_args()
     if args.child:
-        child(*args.child, args.placement)
+        child(*args.child, args.placement, args.attention)
         return
     with tempfile.TemporaryDirectory() as folder:
-        hits = campaign(folder, kills=args.kills, placement=args.placement, seed=args.seed)
+        options = (f"--placement={args.placement}", f"--attention={args.attention}")
+        hits = campaign(folder, kills=args.kills, options=options, seed=args.seed)
     assert set(PHASES) <= set(hits), f"only {sorted(hits)} were hit"
     print(f"{args.kills} kills, {hits}: every array, row and number equals the uninterrupted run's")
 

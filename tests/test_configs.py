@@ -75,11 +75,11 @@ def test_presets_and_lambda():
     get_config = tiny.module().get_config
     weights = {
         argument: (get_config(argument).loss.weight, get_config(argument).loss.pairwise_weight)
-        for argument in ("", "preset=cai2018", "preset=wen2016", "lambda=0.3")
+        for argument in ("", "budget=cpu", "preset=wen2016", "lambda=0.3")
     }
     assert weights == {
         "": (0.5, 0.5),
-        "preset=cai2018": (0.01, 10.0),
+        "budget=cpu": (0.01, 10.0),
         "preset=wen2016": (0.003, 0.0),
         "lambda=0.3": (0.3, 0.3),
     }

@@ -7,6 +7,7 @@ import dataclasses
 import io
 import os
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
@@ -225,11 +226,14 @@ def _write(config: SyntheticConfig, root: epath.Path, on_example: Callable[[], N
     # TFDS warns of a configuration that it has not been told of before: each of ours.
     logging.set_verbosity(logging.ERROR)
     try:
-        # It prints about a download that does not take place.
-        with contextlib.redirect_stdout(io.StringIO()):
+        # It prints about a download that does not take place, and makes a folder for it.
+        with (
+            contextlib.redirect_stdout(io.StringIO()),
+            tempfile.TemporaryDirectory() as no_downloads,
+        ):
             builder = Synthetic(
                 on_example=on_example, config=config, data_dir=root, file_format="array_record"
             )
-            builder.download_and_prepare()
+            builder.download_and_prepare(download_dir=no_downloads)
     finally:
         logging.set_verbosity(verbosity)
