@@ -17,15 +17,15 @@ from flax import nnx
 from jaxtyping import Bool
 from ml_collections import ConfigDict, FrozenConfigDict
 
-from ferjax import losses, models, optim, sharding, step
+from ferjax import losses, models, optim, programs, sharding, step
 from ferjax.data import pipeline, views
-from ferjax.data.augment import Augmentation, example_keys
+from ferjax.data.augment import Augmentation
 from ferjax.data.clean import clean_test_mask
 from ferjax.data.examples import Examples
 from ferjax.data.preprocess import Preprocessing, channel_statistics
 from ferjax.data.source import Source, open_dataset
 from ferjax.errors import UserError
-from ferjax.evaluation import States, evaluate
+from ferjax.evaluation import evaluate
 from ferjax.metrics import Metrics
 
 OTHER_SPLITS = {"test": ("train", "validation")}
@@ -226,60 +226,40 @@ class Experiment:
             seed=self.config.seed,
         )
 
-    # ---- compiled steps ----
+    # ---- compiled programs ----
 
     @functools.cached_property
     def train_step(self) -> jax.stages.Wrapped:
-        """Compiled `(state, table, batch) -> (state, metrics)`; the state is donated."""
-        recipe, seed = self.recipe, self.config.seed
-        augmentation, preprocessing = self.augmentation, self.preprocessing
-
-        def run(
-            state: step.TrainState, table: pipeline.Table | None, batch: pipeline.Batch
-        ) -> tuple[step.TrainState, step.Metrics]:
-            images, labels = pipeline.gather(table, batch)
-            images = augmentation(images, example_keys(seed, batch.epoch, batch.indices))
-            return step.train_step(recipe, state, preprocessing(images), labels)
-
-        return jax.jit(run, donate_argnums=0, out_shardings=sharding.replicated(self.mesh))
+        """See `programs.training`."""
+        return programs.training(
+            self.recipe,
+            augmentation=self.augmentation,
+            preprocessing=self.preprocessing,
+            seed=self.config.seed,
+            mesh=self.mesh,
+        )
 
     @functools.cached_property
     def input_step(self) -> jax.stages.Wrapped:
-        """Compiled `(table, batch) -> images`: what the training step does before the model."""
-        seed, augmentation, preprocessing = self.config.seed, self.augmentation, self.preprocessing
-
-        def run(table: pipeline.Table | None, batch: pipeline.Batch) -> jax.Array:
-            images, _ = pipeline.gather(table, batch)
-            keys = example_keys(seed, batch.epoch, batch.indices)
-            return preprocessing(augmentation(images, keys))
-
-        return jax.jit(run, out_shardings=sharding.by_batch(self.mesh))
+        """See `programs.training_images`."""
+        return programs.training_images(
+            augmentation=self.augmentation,
+            preprocessing=self.preprocessing,
+            seed=self.config.seed,
+            mesh=self.mesh,
+        )
 
     @functools.cache  # noqa: B019 - an experiment lives as long as its process
     def eval_step(self, names: tuple[str, ...]) -> jax.stages.Wrapped:
-        """Compiled `(weights, table, batch) -> states[view][group]` for the named views."""
-        graphdef, preprocessing = self.graphdef, self.preprocessing
-        for name in names:
-            views.check(name)
-
-        def run(
-            weights: step.Weights, table: pipeline.Table | None, batch: pipeline.Batch
-        ) -> States:
-            images, labels = pipeline.gather(table, batch)
-            shown = {name: _each(preprocessing, views.views(images, name)) for name in names}
-            return step.eval_step(graphdef, weights, shown, labels, batch.groups)
-
-        return jax.jit(run, out_shardings=sharding.replicated(self.mesh))
+        """See `programs.evaluation`."""
+        return programs.evaluation(
+            self.graphdef, preprocessing=self.preprocessing, names=names, mesh=self.mesh
+        )
 
     @functools.cached_property
     def predict_step(self) -> jax.stages.Wrapped:
-        """Compiled `(weights, images uint8 [B, h, w, c]) -> probabilities [B, K]`."""
-        graphdef, preprocessing = self.graphdef, self.preprocessing
-
-        def run(weights: step.Weights, images: jax.Array) -> jax.Array:
-            return step.probabilities(graphdef, weights, preprocessing(images)[None])
-
-        return jax.jit(run)
+        """See `programs.prediction`."""
+        return programs.prediction(self.graphdef, preprocessing=self.preprocessing)
 
     # ---- whole passes ----
 
@@ -327,11 +307,6 @@ class Experiment:
             "fingerprint": self.source.fingerprint,
             "steps_per_epoch": self.steps_per_epoch,
         }
-
-
-def _each(preprocessing: Preprocessing, images: jax.Array) -> jax.Array:
-    """Preprocesses the images of every view."""
-    return jax.vmap(preprocessing)(images)
 
 
 def _at_least_one(path: str, config: FrozenConfigDict) -> int:

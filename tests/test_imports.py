@@ -45,6 +45,7 @@ LAYERS = [
         "ferjax.tables",
         "ferjax.writer",
     ],
+    ["ferjax.programs"],
     ["ferjax.experiment"],
     ["ferjax.classifier", "ferjax.report", "ferjax.throughput"],
     ["ferjax.train"],
