@@ -65,6 +65,8 @@ class Experiment:
             )
         sharding.check_batch_size("evaluation.batch_size", config.evaluation.batch_size, self.mesh)
         _at_least_one("train.num_epochs", config)
+        if config.seed < 0:
+            raise UserError(f"seed is {config.seed}; it must be at least 0.")
 
     def elsewhere(
         self, *, data_dir: str | None = None, evaluation_batch_size: int | None = None

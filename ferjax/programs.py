@@ -28,8 +28,7 @@ def training(
     def run(
         state: step.TrainState, table: pipeline.Table | None, batch: pipeline.Batch
     ) -> tuple[step.TrainState, step.Metrics]:
-        images, labels = pipeline.gather(table, batch)
-        images = augmentation(images, example_keys(seed, batch.epoch, batch.indices))
+        images, labels = _augmented(table, batch, augmentation, seed)
         return step.train_step(recipe, state, preprocessing(images), labels)
 
     return jax.jit(run, donate_argnums=0, out_shardings=sharding.replicated(mesh))
@@ -45,9 +44,8 @@ def training_images(
     """`(table, batch) -> images [B, S, S, C]`: what `training` does before the model."""
 
     def run(table: pipeline.Table | None, batch: pipeline.Batch) -> jax.Array:
-        images, _ = pipeline.gather(table, batch)
-        keys = example_keys(seed, batch.epoch, batch.indices)
-        return preprocessing(augmentation(images, keys))
+        images, _ = _augmented(table, batch, augmentation, seed)
+        return preprocessing(images)
 
     return jax.jit(run, out_shardings=sharding.by_batch(mesh))
 
@@ -79,3 +77,11 @@ def prediction(graphdef: nnx.GraphDef, *, preprocessing: Preprocessing) -> jax.s
         return step.probabilities(graphdef, weights, preprocessing(images)[None])
 
     return jax.jit(run)
+
+
+def _augmented(
+    table: pipeline.Table | None, batch: pipeline.Batch, augmentation: Augmentation, seed: int
+) -> tuple[jax.Array, jax.Array]:
+    """Augmented images in grey levels, and labels."""
+    images, labels = pipeline.gather(table, batch)
+    return augmentation(images, example_keys(seed, batch.epoch, batch.indices)), labels

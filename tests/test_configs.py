@@ -98,6 +98,7 @@ def test_paper_literal_changes_the_weight_decay_and_nothing_else():
         ({"model__stem": "smal"}, "stem is 'smal'; expected one of imagenet, small, half. Did you"),
         ({"model__name": "resnet19"}, "model is 'resnet19'; expected one of resnet18, resnet34"),
         ({"model__dtype": "float16"}, "dtype is 'float16'; expected one of float32, bfloat16"),
+        ({"seed": -1}, "seed is -1; it must be at least 0"),
         ({"model__width": 0}, "width is 0; it must be at least 1"),
         ({"loss__name": "iland"}, "loss.name is 'iland'; expected one of softmax, center, island"),
         ({"train__batch_size": 0}, "train.batch_size is 0, which does not divide evenly"),
