@@ -134,10 +134,11 @@ def get_config(arg: str | None = None) -> ConfigDict:
     if args["budget"] == "cpu":
         config.model.stem = "half"
         config.model.dtype = "float32"
-        config.optimizer.learning_rate = 0.05
+        config.optimizer.learning_rate = 0.03
         config.optimizer.nesterov = True
-        config.optimizer.warmup_epochs = 3.0
-        config.train.num_epochs = 24
+        config.optimizer.warmup_epochs = 1.0
+        config.train.batch_size = 64
+        config.train.num_epochs = 14
     if args["dataset"] == "synthetic":
         config.dataset.options.image_size = 48
         config.dataset.options.channels = 1

@@ -62,7 +62,11 @@ def _correlate(images: Array, kernel: Array, transform: np.ndarray, *, channel_a
     rows, cols = -(-height // TILE), -(-width // TILE)
     data = _transform_input(images)
     taps = kernel.reshape(9, -1)
-    weights = (jnp.asarray(transform, kernel.dtype) @ taps).reshape(SIZE, SIZE, *channels)
+    # A product for each column: CPUs would copy the slices of a common one.
+    weights = [
+        (jnp.asarray(column, kernel.dtype) @ taps).reshape(SIZE, *channels)
+        for column in transform.reshape(SIZE, SIZE, 9)
+    ]
     products = [
         _batched(tile, weight, 2, 1 + channel_axis).reshape(SIZE, b, rows, cols, o)
         for tile, weight in zip(data, weights, strict=True)
