@@ -34,9 +34,10 @@ def main(argv: list[str]) -> None:
     command.refuse_arguments(argv)
     from pathlib import Path
 
-    from ferjax import classifier, report, tables
+    from ferjax import allocator, classifier, report, tables
     from ferjax.rundir import write_json
 
+    allocator.keep_freed_pages()
     views = tuple(FLAGS.tta)
     parts, weights, meta = classifier.restore(FLAGS.workdir, FLAGS.checkpoint)
     parts = parts.elsewhere(data_dir=FLAGS.data_dir, evaluation_batch_size=FLAGS.batch_size)

@@ -11,6 +11,7 @@ LAYERS = [
     ["ferjax", "ferjax.errors"],
     ["ferjax.arguments", "ferjax.command", "ferjax.config_errors"],
     [
+        "ferjax.allocator",
         "ferjax.losses",
         "ferjax.metrics",
         "ferjax.data.augment",
@@ -22,11 +23,9 @@ LAYERS = [
         "ferjax.models.convolution",
         "ferjax.models.cpu_convolution",
         "ferjax.models.initialization",
-        "ferjax.models.cpu_convolution",
         "ferjax.models.layers",
         "ferjax.models.norm",
         "ferjax.models.tiny_maps",
-        "ferjax.models.winograd",
         "ferjax.models.winograd",
     ],
     [
