@@ -25,7 +25,7 @@ from ferjax.data.examples import Examples
 from ferjax.data.preprocess import Preprocessing, channel_statistics
 from ferjax.data.source import Source, open_dataset
 from ferjax.errors import UserError
-from ferjax.evaluation import evaluate
+from ferjax.evaluation import States, evaluate
 from ferjax.metrics import Metrics
 
 OTHER_SPLITS = {"test": ("train", "validation")}
@@ -252,11 +252,15 @@ class Experiment:
         )
 
     @functools.cache  # noqa: B019 - an experiment lives as long as its process
-    def eval_step(self, names: tuple[str, ...]) -> jax.stages.Wrapped:
+    def eval_step(
+        self, names: tuple[str, ...]
+    ) -> Callable[[step.Weights, pipeline.Table | None, pipeline.Batch], States]:
         """See `programs.evaluation`."""
-        return programs.evaluation(
-            self.graphdef, preprocessing=self.preprocessing, names=names, mesh=self.mesh
-        )
+        return programs.evaluation(self._sharded_predict_step, names=names, mesh=self.mesh)
+
+    @functools.cached_property
+    def _sharded_predict_step(self) -> jax.stages.Wrapped:
+        return programs.prediction(self.graphdef, preprocessing=self.preprocessing, mesh=self.mesh)
 
     @functools.cached_property
     def predict_step(self) -> jax.stages.Wrapped:

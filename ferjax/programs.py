@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+
 import jax
 from flax import nnx
 
@@ -50,33 +52,57 @@ def training_images(
     return jax.jit(run, out_shardings=sharding.by_batch(mesh))
 
 
-def evaluation(
-    graphdef: nnx.GraphDef,
-    *,
-    preprocessing: Preprocessing,
-    names: tuple[str, ...],
-    mesh: jax.sharding.Mesh,
+def prediction(
+    graphdef: nnx.GraphDef, *, preprocessing: Preprocessing, mesh: jax.sharding.Mesh | None = None
 ) -> jax.stages.Wrapped:
-    """`(weights, table, batch) -> states[view][group]` for the named views."""
-    for name in names:
-        views.check(name)
-    each = jax.vmap(preprocessing)
-
-    def run(weights: step.Weights, table: pipeline.Table | None, batch: pipeline.Batch) -> States:
-        images, labels = pipeline.gather(table, batch)
-        shown = {name: each(views.views(images, name)) for name in names}
-        return step.eval_step(graphdef, weights, shown, labels, batch.groups)
-
-    return jax.jit(run, out_shardings=sharding.replicated(mesh))
-
-
-def prediction(graphdef: nnx.GraphDef, *, preprocessing: Preprocessing) -> jax.stages.Wrapped:
-    """`(weights, images uint8 [B, h, w, c]) -> probabilities float32 [B, K]`."""
+    """`(weights, images [B, h, w, c]) -> probabilities float32 [B, K]`; grey levels of any type."""
 
     def run(weights: step.Weights, images: jax.Array) -> jax.Array:
-        return step.probabilities(graphdef, weights, preprocessing(images)[None])
+        return step.probabilities(graphdef, weights, preprocessing(images))
 
-    return jax.jit(run)
+    return jax.jit(run, out_shardings=None if mesh is None else sharding.by_batch(mesh))
+
+
+def evaluation(
+    predict: jax.stages.Wrapped, *, names: tuple[str, ...], mesh: jax.sharding.Mesh
+) -> Callable[[step.Weights, pipeline.Table | None, pipeline.Batch], States]:
+    """`(weights, table, batch) -> states[view][group]` for the named views.
+
+    `predict` is `prediction`'s program: all views share it, so that a model is compiled once for
+    validation and test and sees each image of overlapping views once.
+    """
+    parts = {name: views.parts(name) for name in names}
+    everything = tuple(dict.fromkeys(part for name in names for part in parts[name]))
+    by_batch = sharding.by_batch(mesh)
+
+    def show(
+        table: pipeline.Table | None, batch: pipeline.Batch, part: views.Part
+    ) -> tuple[jax.Array, jax.Array]:
+        images, labels = pipeline.gather(table, batch)
+        return views.show(images, part), labels
+
+    def count(
+        seen: Mapping[str, Sequence[jax.Array]],
+        labels: jax.Array,
+        groups: Mapping[str, jax.Array],
+    ) -> States:
+        return {
+            name: step.count(sum(each[1:], each[0]) / len(each), labels, groups)
+            for name, each in seen.items()
+        }
+
+    compiled_show = jax.jit(show, static_argnames="part", out_shardings=by_batch)
+    compiled_count = jax.jit(count, out_shardings=sharding.replicated(mesh))
+
+    def run(weights: step.Weights, table: pipeline.Table | None, batch: pipeline.Batch) -> States:
+        probabilities = {}
+        for part in everything:
+            images, labels = compiled_show(table, batch, part=part)
+            probabilities[part] = predict(weights, images)
+        seen = {name: [probabilities[part] for part in parts[name]] for name in names}
+        return compiled_count(seen, labels, batch.groups)
+
+    return run
 
 
 def _augmented(

@@ -168,42 +168,27 @@ def forward(
 
 
 def probabilities(
-    graphdef: nnx.GraphDef, weights: Weights, images: Float[Array, "V B H W C"]
+    graphdef: nnx.GraphDef, weights: Weights, images: Float[Array, "B H W C"]
 ) -> Float[Array, "B K"]:
-    """Class probabilities, averaged over the views of each image."""
-    views = [jax.nn.softmax(forward(graphdef, weights, view)[0]) for view in images]
-    return sum(views[1:], views[0]) / len(views)
+    """Class probabilities of preprocessed images."""
+    return jax.nn.softmax(forward(graphdef, weights, images)[0])
 
 
-def eval_step(
-    graphdef: nnx.GraphDef,
-    weights: Weights,
-    views: Mapping[str, Float[Array, "_ B H W C"]],
+def count(
+    probabilities: Float[Array, "B K"],
     labels: Int[Array, " B"],
     groups: Mapping[str, Bool[Array, " B"]],
-) -> dict[str, dict[str, ConfusionState]]:
-    """Counts one batch; the loss is that of the probabilities averaged over a view's images.
+) -> dict[str, ConfusionState]:
+    """Counts one batch for each named group of its examples; padding belongs to none.
 
-    Args:
-      graphdef: structure of the model.
-      weights: the weights to evaluate.
-      views: preprocessed images [V, B, H, W, C] of each named view.
-      labels: true classes.
-      groups: which examples each named group counts; padding belongs to none.
-
-    Returns:
-      states[view][group].
+    The loss of an example is -log of the probability of its class.
     """
-    states = {}
-    for view, images in views.items():
-        mean = probabilities(graphdef, weights, images)
-        chosen = jnp.take_along_axis(mean, labels[:, None], axis=1)[:, 0]
-        losses = -jnp.log(jnp.maximum(chosen, jnp.finfo(jnp.float32).tiny))
-        states[view] = {
-            group: ConfusionState.from_batch(mean, labels, losses, mask)
-            for group, mask in groups.items()
-        }
-    return states
+    chosen = jnp.take_along_axis(probabilities, labels[:, None], axis=1)[:, 0]
+    losses = -jnp.log(jnp.maximum(chosen, jnp.finfo(jnp.float32).tiny))
+    return {
+        group: ConfusionState.from_batch(probabilities, labels, losses, mask)
+        for group, mask in groups.items()
+    }
 
 
 def _gradients(
