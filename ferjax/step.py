@@ -17,6 +17,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from ferjax.losses import Objective
 from ferjax.metrics import ConfusionState
+from ferjax.models.frozen import Frozen
 
 Params = Any
 Statistics = Any
@@ -26,7 +27,10 @@ Metrics = dict[str, Float[Array, ""] | Int[Array, ""]]
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Weights:
-    """What a forward pass needs: parameters and the running statistics of batch norm."""
+    """What a forward pass needs: trained parameters, and what no optimizer moves.
+
+    The statistics are the running ones of batch norm and the parameters of frozen trunks.
+    """
 
     params: Params
     statistics: Statistics
@@ -81,7 +85,7 @@ class Recipe:
 
 def split_model(model: nnx.Module) -> tuple[nnx.GraphDef, Weights]:
     """Splits a model into its structure and its weights (plain nested dicts of arrays)."""
-    graphdef, *states = nnx.split(model, nnx.Param, nnx.BatchStat)
+    graphdef, *states = nnx.split(model, nnx.Param, (nnx.BatchStat, Frozen))
     params, statistics = states
     return graphdef, Weights(nnx.to_pure_dict(params), nnx.to_pure_dict(statistics))
 

@@ -9,6 +9,7 @@ import numpy as np
 from flax import nnx
 
 from ferjax.errors import UserError
+from ferjax.models.frozen import Frozen
 
 _LEAVES = {"kernel": "weight", "scale": "weight", "mean": "running_mean", "var": "running_var"}
 _IGNORED = "num_batches_tracked"
@@ -26,7 +27,7 @@ def load_torchvision(model: nnx.Module, state_dict: Mapping[str, np.ndarray]) ->
       UserError: a name or a shape that differs; the first differences are listed and the model is
         left as it was.
     """
-    flat = nnx.to_flat_state(nnx.state(model, (nnx.Param, nnx.BatchStat)))
+    flat = nnx.to_flat_state(nnx.state(model, (nnx.Param, nnx.BatchStat, Frozen)))
     given = {name: array for name, array in state_dict.items() if not name.endswith(_IGNORED)}
     problems, updates = [], []
     for path, variable in flat:
