@@ -119,6 +119,14 @@ def get_config(arg: str | None = None) -> ConfigDict:
     config.optimizer.clip_norm = 0.0  # 0: no clipping
     config.optimizer.accumulation_steps = 1
     config.optimizer.ema_decay = 0.0  # 0: no average
+    config.optimizer.plateau = ConfigDict()  # reducing the learning rate
+    config.optimizer.plateau.factor = 0.0  # 0: off
+    config.optimizer.plateau.patience = 10  # epochs
+    config.optimizer.plateau.style = "pytorch"  # or "keras": what patience means
+    config.optimizer.plateau.metric = "accuracy"  # or "macro_f1", "loss", of validation
+    config.optimizer.plateau.threshold = 1e-4
+    config.optimizer.plateau.cooldown = 0  # epochs
+    config.optimizer.plateau.minimum = 0.0  # of the factor on the schedule's learning rate
 
     config.train = ConfigDict()
     config.train.batch_size = 128

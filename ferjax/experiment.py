@@ -7,6 +7,7 @@ asks for it.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -27,6 +28,7 @@ from ferjax.data.source import Source, open_dataset
 from ferjax.errors import UserError
 from ferjax.evaluation import States, evaluate
 from ferjax.metrics import Metrics
+from ferjax.plateau import PlateauRule
 
 OTHER_SPLITS = {"test": ("train", "validation")}
 
@@ -195,6 +197,16 @@ class Experiment:
             accumulation_steps=config.optimizer.accumulation_steps,
             ema_decay=config.optimizer.ema_decay,
         )
+
+    @functools.cached_property
+    def plateau(self) -> PlateauRule:
+        """When the learning rate is reduced on a plateau."""
+        return PlateauRule(**self.config.optimizer.plateau.to_dict())
+
+    def scaled(self, state: step.TrainState, scale: float) -> step.TrainState:
+        """The state with another factor on the learning rate."""
+        value = sharding.replicate(np.float32(scale), self.mesh)
+        return dataclasses.replace(state, scale=value)
 
     @functools.cached_property
     def num_parameters(self) -> int:

@@ -15,6 +15,7 @@ from ferjax.checkpoints import Checkpoints
 from ferjax.data.pipeline import TrainingInput
 from ferjax.errors import Interrupted, UserError
 from ferjax.interruption import StopRequest
+from ferjax.plateau import Plateau
 from ferjax.rundir import RunDirectory
 from ferjax.selection import Selection
 from ferjax.step import TrainState
@@ -55,6 +56,7 @@ class _Run:
         self.parts = experiment.build(config)
         self.checkpoints = Checkpoints(directory.path)
         self.selection = Selection()
+        self.plateau = Plateau()
         self.seconds = 0.0
 
     def execute(self) -> dict[str, Any]:
@@ -84,7 +86,7 @@ class _Run:
                 if step % steps_per_epoch == 0:
                     metrics.drain()
                     writer.status("validating")
-                    self._end_epoch(step, state, validate, metrics, writer)
+                    state = self._end_epoch(step, state, validate, metrics, writer)
                     self._save("last", step, state, batches, writer)
                 elif self.stop.signal_name or self._checkpoint_due(step):
                     metrics.drain()
@@ -108,6 +110,7 @@ class _Run:
         self._check_meta(meta)
         batches.seek(meta["input_position"])
         self.selection = Selection(**meta["selection"])
+        self.plateau = Plateau(**meta["plateau"])
         self.seconds = meta["train_seconds"]
         return state, int(state.step)
 
@@ -137,7 +140,8 @@ class _Run:
         validate: Callable[..., Any],
         metrics: _LateMetrics,
         writer: Writer,
-    ) -> None:
+    ) -> TrainState:
+        """Validates; returns the state of the next epoch."""
         epoch = step // self.parts.steps_per_epoch
         split, view = "validation", self.config.evaluation.selection_view
         scores = validate(state.evaluated)[view][split]
@@ -155,6 +159,11 @@ class _Run:
             # On disk before the "last" checkpoint that counts on it.
             self.checkpoints.save("best", step, state, self.parts.meta())
             self.checkpoints.wait()
+        rule = self.parts.plateau
+        if self.plateau.update(rule, scores[rule.metric]):
+            writer.note(f"Learning rate times {self.plateau.scale:g} from epoch {epoch + 1} on.")
+            state = self.parts.scaled(state, self.plateau.scale)
+        return state
 
     def _save(
         self,
@@ -170,6 +179,7 @@ class _Run:
             **self.parts.meta(),
             "input_position": batches.position,
             "selection": self.selection.to_dict(),
+            "plateau": self.plateau.to_dict(),
             "train_seconds": self.seconds,
         }
         self.checkpoints.save(kind, step, state, meta)

@@ -13,6 +13,7 @@ LAYERS = [
     [
         "ferjax.allocator",
         "ferjax.losses",
+        "ferjax.plateau",
         "ferjax.metrics",
         "ferjax.data.augment",
         "ferjax.data.clean",
@@ -21,6 +22,7 @@ LAYERS = [
         "ferjax.data.views",
         "ferjax.models.attention",
         "ferjax.models.convolution",
+        "ferjax.models.frozen",
         "ferjax.models.cpu_convolution",
         "ferjax.models.initialization",
         "ferjax.models.layers",

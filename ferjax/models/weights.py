@@ -60,4 +60,4 @@ def torchvision_name(path: tuple) -> str:
 def _from_torch_layout(array: np.ndarray) -> np.ndarray:
     if array.ndim == 4:
         return array.transpose(2, 3, 1, 0)
-    return array.T if array.ndim == 2 else array
+    return array.T  # dense [O, I] and one-dimensional convolutions [O, I, p]
