@@ -28,6 +28,7 @@ Arguments, joined by commas after the colon:
                                   cpu: a short schedule, stem half, float32
     stem=small|half|imagenet      instead of the budget's
     dtype=float32|bfloat16        instead of the budget's
+    init_from=PATH                a run directory or a file of weights to start from
     seed=NUMBER
 
 Where the paper is silent the defaults are: learning rate 0.01 with cosine decay, weight decay 5e-4
@@ -52,6 +53,7 @@ ARGUMENTS = {
     "budget": Argument("paper", ("paper", "cpu")),
     "stem": Argument(None, ("small", "half", "imagenet"), type=str),
     "dtype": Argument(None, ("float32", "bfloat16"), type=str),
+    "init_from": Argument(""),
     "seed": Argument(0),
 }
 
@@ -71,6 +73,9 @@ def get_config(arg: str | None = None) -> ConfigDict:
     config = ConfigDict()
     config.paper = "sun2021"
     config.seed = args["seed"]
+    config.init_from = args["init_from"]  # a run directory or a file of weights; "": fresh
+    config.trunks_from = ()  # of a fusion: two run directories or files
+    config.stages = ConfigDict()  # runs that come first
 
     config.dataset = ConfigDict()
     config.dataset.name = args["dataset"]
@@ -90,6 +95,9 @@ def get_config(arg: str | None = None) -> ConfigDict:
     config.model.se_bias = True
     config.model.remat = False
 
+    config.preprocess = ConfigDict()
+    config.preprocess.normalization = "dataset"  # or "unit", "imagenet", "caffe"
+
     config.loss = ConfigDict()
     config.loss.name = args["loss"]
     config.loss.weight = weight  # lambda
@@ -100,10 +108,12 @@ def get_config(arg: str | None = None) -> ConfigDict:
     config.loss.label_smoothing = 0.0
 
     config.augment = ConfigDict()
-    config.augment.shift = 4  # pixels
+    config.augment.shift = 4.0  # pixels
+    config.augment.subpixel = False  # shifts by fractions of a pixel
     config.augment.flip = 0.5  # probability
     config.augment.rotation = 0.0  # degrees
     config.augment.rotation_probability = 1.0
+    config.augment.desaturation = 0.0  # probability
     config.augment.erasing = 0.0  # probability
     config.augment.erasing_area = (0.02, 0.25)  # share of the image
     config.augment.erasing_aspect = 3.0

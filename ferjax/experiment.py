@@ -19,11 +19,11 @@ from jaxtyping import Bool
 from ml_collections import ConfigDict, FrozenConfigDict
 
 from ferjax import losses, models, optim, programs, sharding, step
-from ferjax.data import pipeline, views
+from ferjax.data import pipeline, preprocess, views
 from ferjax.data.augment import Augmentation
 from ferjax.data.clean import clean_test_mask
 from ferjax.data.examples import Examples
-from ferjax.data.preprocess import Preprocessing, channel_statistics
+from ferjax.data.preprocess import Preprocessing
 from ferjax.data.source import Source, open_dataset
 from ferjax.errors import UserError
 from ferjax.evaluation import States, evaluate
@@ -107,8 +107,13 @@ class Experiment:
         if self._meta is not None:
             return Preprocessing.from_dict(self._meta["preprocessing"])
         fields = self.config.model
-        mean, std = channel_statistics(self.examples("train").images, fields.channels)
-        return Preprocessing(self.source.image_shape, fields.image_size, mean, std)
+        return preprocess.create(
+            self.config.preprocess.normalization,
+            native_shape=self.source.image_shape,
+            image_size=fields.image_size,
+            channels=fields.channels,
+            training_images=lambda: self.examples("train").images,
+        )
 
     @functools.cached_property
     def augmentation(self) -> Augmentation:
@@ -139,8 +144,13 @@ class Experiment:
 
     @property
     def num_steps(self) -> int:
-        """Updates of the whole run."""
-        return self.steps_per_epoch * self.config.train.num_epochs
+        """Updates of the whole run; none where nothing is trained, as in late fusion."""
+        return self.steps_per_epoch * self.config.train.num_epochs if self.is_trained else 0
+
+    @functools.cached_property
+    def is_trained(self) -> bool:
+        """Whether the model has a parameter that is not frozen."""
+        return bool(jax.tree.leaves(nnx.state(nnx.eval_shape(self.model), nnx.Param)))
 
     # ---- model and state ----
 
@@ -169,8 +179,10 @@ class Experiment:
         schedule = optim.learning_rate_schedule(
             config.optimizer.schedule,
             peak=config.optimizer.learning_rate,
-            num_steps=self.num_steps,
-            warmup_steps=round(config.optimizer.warmup_epochs * self.steps_per_epoch),
+            num_steps=max(self.num_steps, 1),
+            warmup_steps=round(config.optimizer.warmup_epochs * self.steps_per_epoch)
+            if self.is_trained
+            else 0,
         )
         optimizer = optim.optimizer(
             config.optimizer.name,
@@ -226,8 +238,15 @@ class Experiment:
             jax.eval_shape(self._fresh_state),
         )
 
+    def state_of(self, model: nnx.Module) -> step.TrainState:
+        """The state before the first step of a model whose weights come from elsewhere."""
+        return sharding.replicate(self._state_of(model), self.mesh)
+
     def _fresh_state(self) -> step.TrainState:
-        graphdef, weights = step.split_model(self.model(self.config.seed))
+        return self._state_of(self.model(self.config.seed))
+
+    def _state_of(self, model: nnx.Module) -> step.TrainState:
+        graphdef, weights = step.split_model(model)
         fields = self.model_fields
         size, channels = fields["image_size"], fields["channels"]
         image = jax.ShapeDtypeStruct((1, size, size, channels), np.float32)

@@ -1,7 +1,8 @@
 """Reducing the learning rate when a validation metric stops improving.
 
-Two frameworks mean different things by "patience 2": PyTorch's ReduceLROnPlateau reduces at the third
-epoch without improvement and asks for a relative one, Keras's at the second and for an absolute one.
+Two frameworks mean different things by "patience 2": PyTorch's ReduceLROnPlateau reduces at the
+third epoch without improvement and asks for a relative one, Keras's at the second and for an
+absolute one.
 """
 
 from __future__ import annotations

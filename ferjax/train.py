@@ -10,7 +10,7 @@ from typing import Any
 import jax
 from ml_collections import ConfigDict
 
-from ferjax import allocator, experiment, report
+from ferjax import allocator, experiment, report, starting
 from ferjax.checkpoints import Checkpoints
 from ferjax.data.pipeline import TrainingInput
 from ferjax.errors import Interrupted, UserError
@@ -41,9 +41,19 @@ def train(config: ConfigDict, workdir: str) -> dict[str, Any]:
         result = directory.result()
         if result is None:
             allocator.keep_freed_pages()
+            for name, stage in config.stages.items():
+                train(_stage(config, stage), str(directory.path / starting.TRUNKS / name))
             with StopRequest() as stop:
                 result = _Run(config, directory, stop).execute()
         return result
+
+
+def _stage(config: ConfigDict, stage: ConfigDict) -> ConfigDict:
+    """The config of a trunk's own run; its seed and the place of its data are the run's."""
+    stage = stage.copy_and_resolve_references()
+    stage.seed = config.seed
+    stage.dataset.update(data_dir=config.dataset.data_dir, placement=config.dataset.placement)
+    return stage
 
 
 class _Run:
@@ -63,7 +73,7 @@ class _Run:
         parts = self.parts
         steps_per_epoch = parts.steps_per_epoch
         batches = parts.training_input()
-        state, first_step = self._restore_or_init(batches)
+        state, first_step = self._restore(batches)
         with Writer(
             self.directory.path,
             resume_step=first_step,
@@ -72,6 +82,8 @@ class _Run:
             batch_size=self.config.train.batch_size,
             is_main=jax.process_index() == 0,
         ) as writer:
+            if state is None:
+                state = starting.initial_state(parts, self.directory.path, report=writer.note)
             if first_step:
                 writer.note(f"Resuming {self.directory.path} after step {first_step}.")
             validate = parts.evaluation("validation", (self.config.evaluation.selection_view,))
@@ -93,6 +105,8 @@ class _Run:
                     self._save("last", step, state, batches, writer)
                 if self.stop.signal_name:
                     self._leave(step)
+            if not parts.is_trained:
+                self._end_epoch(0, state, validate, metrics, writer)
             batches.close()
             self.checkpoints.wait()
             self._tick()
@@ -102,10 +116,10 @@ class _Run:
         self.directory.write_result(result)
         return result
 
-    def _restore_or_init(self, batches: TrainingInput) -> tuple[TrainState, int]:
+    def _restore(self, batches: TrainingInput) -> tuple[TrainState | None, int]:
         restored = self.checkpoints.restore("last", self.parts.abstract_state())
         if restored is None:
-            return self.parts.init_state(), 0
+            return None, 0
         state, meta = restored
         self._check_meta(meta)
         batches.seek(meta["input_position"])

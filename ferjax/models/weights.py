@@ -1,8 +1,9 @@
-"""Weights under torchvision's names, copied into a model by name and never by order."""
+"""Weights by name: torchvision's state dicts and other runs' weights, never matched by order."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Callable, Mapping
 
 import jax.numpy as jnp
 import numpy as np
@@ -10,9 +11,28 @@ from flax import nnx
 
 from ferjax.errors import UserError
 from ferjax.models.frozen import Frozen
+from ferjax.models.weight_files import read as read
 
 _LEAVES = {"kernel": "weight", "scale": "weight", "mean": "running_mean", "var": "running_var"}
 _IGNORED = "num_batches_tracked"
+# The layers behind the features, by the names they have in some model.
+_HEADS = ("fc", "classifier")
+_SHOWN = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class Loaded:
+    """What a model took from elsewhere.
+
+    Attributes:
+      names: the weights that were copied.
+      fresh: those of the model's classifier that kept their initial values.
+      unused: those of the source's classifier that were left out.
+    """
+
+    names: tuple[str, ...]
+    fresh: tuple[str, ...]
+    unused: tuple[str, ...]
 
 
 def load_torchvision(model: nnx.Module, state_dict: Mapping[str, np.ndarray]) -> None:
@@ -27,34 +47,105 @@ def load_torchvision(model: nnx.Module, state_dict: Mapping[str, np.ndarray]) ->
       UserError: a name or a shape that differs; the first differences are listed and the model is
         left as it was.
     """
-    flat = nnx.to_flat_state(nnx.state(model, (nnx.Param, nnx.BatchStat, Frozen)))
-    given = {name: array for name, array in state_dict.items() if not name.endswith(_IGNORED)}
-    problems, updates = [], []
-    for path, variable in flat:
-        name = torchvision_name(path)
-        array = given.pop(name, None)
+    load(model, from_torch(state_dict), source="These weights")
+
+
+def from_torch(state_dict: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The same names with arrays in ferjax's layout: convolutions HWIO, dense [I, O]."""
+    return {
+        name: _from_torch_layout(np.asarray(array))
+        for name, array in state_dict.items()
+        if not name.endswith(_IGNORED)
+    }
+
+
+def named(model: nnx.Module) -> dict[str, np.ndarray]:
+    """Every weight of a model under its torchvision name, in ferjax's layout."""
+    return {torchvision_name(path): np.asarray(v[...]) for path, v in _variables(model)}
+
+
+def load(
+    model: nnx.Module,
+    arrays: Mapping[str, np.ndarray],
+    *,
+    source: str,
+    with_head: bool = True,
+    inside: str = "",
+) -> Loaded:
+    """Copies weights by name into `model`, in place; all of them must match.
+
+    Args:
+      model: takes the weights.
+      arrays: name -> array in ferjax's layout.
+      source: what the weights are, for messages.
+      with_head: False leaves the last dense layer of the model as it is and that of the source
+        out: another set of classes.
+      inside: the part of the model that takes them, as "trunk1"; weights of the source's classifier
+        that the part lacks are left out.
+
+    Raises:
+      UserError: a name or a shape that differs; the first differences are listed and the model is
+        left as it was.
+    """
+    prefix = f"{inside}." if inside else ""
+    wanted = {
+        torchvision_name(path).removeprefix(prefix): (path, variable)
+        for path, variable in _variables(model)
+        if torchvision_name(path).startswith(prefix)
+    }
+    given = dict(arrays)
+    fresh: list[str] = []
+    unused: list[str] = []
+    if not with_head:
+        is_head = _last_dense(wanted)
+        fresh = [name for name in wanted if is_head(name)]
+        unused = [name for name in given if is_head(name)]
+    if inside:
+        heads = [name for name in given if name.split(".")[0] in _HEADS and name not in wanted]
+        unused += [name for name in heads if name not in unused]
+    problems, updates, names = [], [], []
+    for name, (path, variable) in wanted.items():
+        if name in fresh:
+            continue
+        array = given.get(name)
         if array is None:
             problems.append(f"{name} is missing")
-            continue
-        array = _from_torch_layout(np.asarray(array))
-        if array.shape != variable.shape:
+        elif array.shape != variable.shape:
             problems.append(f"{name} has shape {array.shape}, the model {variable.shape} (HWIO)")
-            continue
-        updates.append((path, variable.replace(jnp.asarray(array, variable.dtype))))
-    problems.extend(f"{name} has no place in the model" for name in given)
+        else:
+            names.append(prefix + name)
+            updates.append((path, variable.replace(jnp.asarray(array, variable.dtype))))
+    problems += [
+        f"{name} has no place in the model"
+        for name in given
+        if name not in wanted and name not in unused
+    ]
     if problems:
-        shown = "; ".join(problems[:5])
+        shown = "; ".join(problems[:_SHOWN])
         raise UserError(
-            f"These weights do not fit the model ({len(problems)} differences): {shown}. "
+            f"{source} do not fit the model ({len(problems)} differences): {shown}. "
             "Build the model with the architecture, channels and classes of the weights."
         )
     nnx.update(model, nnx.from_flat_state(updates))
+    return Loaded(tuple(names), tuple(prefix + name for name in fresh), tuple(unused))
 
 
 def torchvision_name(path: tuple) -> str:
     """The torchvision name of a variable's path: ("bn1", "mean") -> "bn1.running_mean"."""
     *parents, leaf = (str(part) for part in path)
     return ".".join([*parents, _LEAVES.get(leaf, leaf)])
+
+
+def _variables(model: nnx.Module) -> list[tuple[tuple, nnx.Variable]]:
+    return list(nnx.to_flat_state(nnx.state(model, (nnx.Param, nnx.BatchStat, Frozen))))
+
+
+def _last_dense(wanted: Mapping[str, object]) -> Callable[[str], bool]:
+    """Whether a name is of the dense layer that makes the logits."""
+    for last in ("classifier.6", "fc2", "fc"):
+        if any(name.startswith(f"{last}.") for name in wanted):
+            return lambda name: name.startswith(f"{last}.")
+    raise ValueError("a model without a classifier has no head to leave out")
 
 
 def _from_torch_layout(array: np.ndarray) -> np.ndarray:

@@ -1,0 +1,119 @@
+"""What a run starts from: fresh weights, other weights by name, or trunks that were trained alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from flax import nnx
+
+from ferjax import classifier, step
+from ferjax.data.preprocess import Preprocessing
+from ferjax.errors import UserError
+from ferjax.experiment import Experiment
+from ferjax.models import weights
+
+TRUNKS = "trunks"  # folder of a run's own trunks
+
+
+class Source(NamedTuple):
+    """Weights to start from.
+
+    Attributes:
+      title: what and where they are.
+      arrays: under torchvision's names, in ferjax's layout.
+      labels: the class names behind the classifier; None where nobody knows them.
+      preprocessing: what the weights were trained with; None where nobody knows it.
+    """
+
+    title: str
+    arrays: dict[str, np.ndarray]
+    labels: tuple[str, ...] | None
+    preprocessing: Preprocessing | None
+
+
+def initial_state(
+    parts: Experiment, workdir: Path, *, report: Callable[[str], None]
+) -> step.TrainState:
+    """The state before the first step, from what the config says to start from.
+
+    Args:
+      parts: of the run.
+      workdir: its folder, where its own trunks are.
+      report: called with a sentence for each source of weights.
+
+    Raises:
+      UserError: a source that does not exist or does not fit, with the first differences.
+    """
+    config = parts.config
+    trunks = trunk_sources(parts, workdir)
+    if not config.init_from and not trunks:
+        return parts.init_state()
+    model = parts.model(config.seed)
+    for index, path in enumerate(trunks, start=1):
+        source = read(path)
+        _check_trunk(parts, source, config.model.name)
+        loaded = weights.load(model, source.arrays, source=source.title, inside=f"trunk{index}")
+        report(f"trunk{index}: {len(loaded.names)} arrays from {source.title}.")
+    if config.init_from:
+        report(_start_from(model, parts, read(config.init_from)))
+    return parts.state_of(model)
+
+
+def trunk_sources(parts: Experiment, workdir: Path) -> tuple[str, ...]:
+    """Where the trunks of a fusion come from: the config's `trunks_from`, else its own stages."""
+    config = parts.config
+    if config.trunks_from:
+        if len(config.trunks_from) != 2:
+            raise UserError(
+                f"trunks_from names {len(config.trunks_from)} trunks; a fusion has two: "
+                "FIRST+SECOND."
+            )
+        return tuple(config.trunks_from)
+    return tuple(str(workdir / TRUNKS / name) for name in config.stages)
+
+
+def read(path: str) -> Source:
+    """Weights of a run directory (its best epoch) or of a file (see `models.weight_files`)."""
+    if Path(path).is_dir():
+        parts, evaluated, meta = classifier.restore(path)
+        model = step.merge_model(parts.graphdef, evaluated)
+        return Source(
+            f"the weights of {path}",
+            weights.named(model),
+            tuple(meta["labels"]),
+            Preprocessing.from_dict(meta["preprocessing"]),
+        )
+    return Source(f"the weights in {path}", weights.from_torch(weights.read(path)), None, None)
+
+
+def _start_from(model: nnx.Module, parts: Experiment, source: Source) -> str:
+    same_classes = source.labels == parts.labels
+    loaded = weights.load(model, source.arrays, source=source.title, with_head=same_classes)
+    text = f"{len(loaded.names)} arrays from {source.title}"
+    if not same_classes:
+        why = "its classes are others" if source.labels else "a file does not name its classes"
+        text += f"; the classifier ({', '.join(loaded.fresh)}) starts afresh: {why}"
+    if source.preprocessing and source.preprocessing.mean != parts.preprocessing.mean:
+        text += (
+            f"; they saw images normalised by mean {source.preprocessing.mean}, this run uses "
+            f"{parts.preprocessing.mean}"
+        )
+    return text + "."
+
+
+def _check_trunk(parts: Experiment, source: Source, model: str) -> None:
+    """A trunk that is not trained further must see what it was trained on."""
+    if source.preprocessing is not None and source.preprocessing != parts.preprocessing:
+        raise UserError(
+            f"{source.title} were trained with {source.preprocessing}, and this run prepares "
+            f"images by {parts.preprocessing}; give both the same data set, model.image_size, "
+            "model.channels and preprocess.normalization."
+        )
+    if model == "late_fusion" and source.labels is not None and source.labels != parts.labels:
+        raise UserError(
+            f"{source.title} know the classes {', '.join(source.labels)}, this run "
+            f"{', '.join(parts.labels)}; late fusion averages their probabilities class by class."
+        )
