@@ -22,15 +22,16 @@ from ferjax import losses, models, optim, programs, sharding, step
 from ferjax.data import pipeline, preprocess, views
 from ferjax.data.augment import Augmentation
 from ferjax.data.clean import clean_test_mask
-from ferjax.data.examples import Examples
+from ferjax.data.examples import Examples, concatenate
 from ferjax.data.preprocess import Preprocessing
 from ferjax.data.source import Source, open_dataset
 from ferjax.errors import UserError
 from ferjax.evaluation import States, evaluate
 from ferjax.metrics import Metrics
 from ferjax.plateau import PlateauRule
+from ferjax.protocol import Protocol
 
-OTHER_SPLITS = {"test": ("train", "validation")}
+OTHER_SPLITS = {"test": ("train", "validation"), "validation+test": ("train",)}
 
 
 def build(config: ConfigDict, *, meta: Mapping[str, Any] | None = None) -> Experiment:
@@ -67,6 +68,7 @@ class Experiment:
             )
         sharding.check_batch_size("evaluation.batch_size", config.evaluation.batch_size, self.mesh)
         _at_least_one("train.num_epochs", config)
+        self.protocol = Protocol(**config.protocol.to_dict())
         if config.seed < 0:
             raise UserError(f"seed is {config.seed}; it must be at least 0.")
 
@@ -98,8 +100,8 @@ class Experiment:
 
     @functools.cache  # noqa: B019 - an experiment lives as long as its process
     def examples(self, split: str) -> Examples:
-        """A whole split in memory."""
-        return self.source.load(split)
+        """A whole split in memory; "validation+test" is both, in that order."""
+        return concatenate([self.source.load(part) for part in split.split("+")])
 
     @functools.cached_property
     def preprocessing(self) -> Preprocessing:

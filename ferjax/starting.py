@@ -1,4 +1,4 @@
-"""What a run starts from: fresh weights, other weights by name, or trunks that were trained alone."""
+"""What a run starts from: fresh weights, other weights by name, or trunks trained alone."""
 
 from __future__ import annotations
 
@@ -72,7 +72,10 @@ def trunk_sources(parts: Experiment, workdir: Path) -> tuple[str, ...]:
                 "FIRST+SECOND."
             )
         return tuple(config.trunks_from)
-    return tuple(str(workdir / TRUNKS / name) for name in config.stages)
+    if not config.stages:
+        return ()
+    # In the order of the model: a config sorts its fields.
+    return tuple(str(workdir / TRUNKS / name) for name in config.model.trunks)
 
 
 def read(path: str) -> Source:

@@ -82,11 +82,15 @@ class _Run:
             batch_size=self.config.train.batch_size,
             is_main=jax.process_index() == 0,
         ) as writer:
+            if parts.protocol.remark:
+                writer.note(parts.protocol.remark)
             if state is None:
                 state = starting.initial_state(parts, self.directory.path, report=writer.note)
             if first_step:
                 writer.note(f"Resuming {self.directory.path} after step {first_step}.")
-            validate = parts.evaluation("validation", (self.config.evaluation.selection_view,))
+            validate = parts.evaluation(
+                parts.protocol.selection, (self.config.evaluation.selection_view,)
+            )
             metrics = _LateMetrics(writer, self._diverged, steps_per_epoch, self.config)
             self.clock = time.monotonic()
             writer.status("compiling the training step")
@@ -157,7 +161,7 @@ class _Run:
     ) -> TrainState:
         """Validates; returns the state of the next epoch."""
         epoch = step // self.parts.steps_per_epoch
-        split, view = "validation", self.config.evaluation.selection_view
+        split, view = self.parts.protocol.selection, self.config.evaluation.selection_view
         scores = validate(state.evaluated)[view][split]
         writer.write_epoch(
             step,
@@ -234,7 +238,9 @@ class _Run:
                 "start again in an empty workdir."
             )
         state, _ = restored
-        evaluate = self.parts.evaluation("test", tuple(self.config.evaluation.test_views))
+        evaluate = self.parts.evaluation(
+            self.parts.protocol.test, tuple(self.config.evaluation.test_views)
+        )
         scores = evaluate(state.evaluated)
         return report.result(
             self.config,

@@ -8,12 +8,13 @@ from graphlib import CycleError, TopologicalSorter
 # Imports inside functions count too, except in `ferjax` itself, whose names are loaded when they
 # are first asked for.
 LAYERS = [
-    ["ferjax", "ferjax.errors"],
+    ["ferjax", "ferjax.defaults", "ferjax.errors"],
     ["ferjax.arguments", "ferjax.command", "ferjax.config_errors"],
     [
         "ferjax.allocator",
         "ferjax.losses",
         "ferjax.plateau",
+        "ferjax.protocol",
         "ferjax.metrics",
         "ferjax.data.augment",
         "ferjax.data.clean",
@@ -50,6 +51,7 @@ LAYERS = [
     ["ferjax.programs"],
     ["ferjax.experiment"],
     ["ferjax.classifier", "ferjax.report", "ferjax.throughput"],
+    ["ferjax.starting"],
     ["ferjax.train"],
     ["ferjax.runs"],
     ["ferjax.main", "ferjax.evaluate", "ferjax.predict", "ferjax.benchmark"],
@@ -138,11 +140,11 @@ def test_nothing_imports_tensorflow_or_a_pickle(repository):
         assert "torch" not in roots or name == "ferjax.models.weight_files", name
 
 
-def test_configs_import_only_the_argument_parser(repository):
+def test_configs_import_only_arguments_and_defaults(repository):
     for path in (repository / "configs").glob("*.py"):
-        found = imported(ast.parse(path.read_text()), {"ferjax.arguments"})
+        found = imported(ast.parse(path.read_text()), {"ferjax.arguments", "ferjax.defaults"})
         ours = {target for target in found if target.split(".")[0] == "ferjax"}
-        assert ours <= {"ferjax.arguments"}, path.name
+        assert ours <= {"ferjax.arguments", "ferjax.defaults"}, path.name
 
 
 def test_importing_ferjax_is_light(run_python):

@@ -1,4 +1,4 @@
-"""Weights in files under torchvision's names: .safetensors, .npz and, with PyTorch at hand, .pth."""
+"""Weights in files under torchvision's names: .safetensors, .npz, and .pth where PyTorch is."""
 
 from __future__ import annotations
 

@@ -1,0 +1,151 @@
+r"""Tran 2023: attention fusion of two trunks, and its early, late and joint baselines.
+
+"Local and Global Attention Fusion Network for Facial Emotion Recognition". Every row of its table
+is a pair of arguments, `fusion` and `trunks`; the paper's numbers are for RAF-DB, test accuracy, %:
+
+    fusion       resnet18+resnet34   vgg11+vgg13   vgg13+resnet34   vgg11+resnet34
+    none         each trunk alone: resnet18 85.3, resnet34 85.5, vgg11 85.23, vgg13 85.2
+    late         86.35               86.08         85.98            86.08
+    early        86.66                             85.49            86.08
+    joint        86.05                             86.63            86.40
+    attention    90.95                             90.92
+    attention, local_attention=false: 90.48 (the pair is not named)
+
+    python -m ferjax.main --workdir=DIR --config=configs/attention_fusion.py
+    python -m ferjax.main --workdir=DIR \
+        --config=configs/attention_fusion.py:fusion=early,trunks=vgg13+resnet34
+    python -m ferjax.main --workdir=DIR \
+        --config=configs/attention_fusion.py:fusion=none,trunks=resnet18
+    python -m ferjax.main --workdir=DIR --config=configs/attention_fusion.py:dataset=synthetic
+
+One command trains a row: both trunks alone, in DIR/trunks/NAME, then the fusion. Trunks that are
+already there are used as they are; `trunks_from=DIR1+DIR2` names finished runs, or files of
+weights, elsewhere. The equations are in ferjax/models/attention_fusion.py, the baselines in
+ferjax/models/fusion.py.
+
+Arguments, joined by commas after the colon:
+
+    dataset=fer2013|synthetic        synthetic needs no download
+    fusion=attention|early|joint|late|none
+    trunks=NAME+NAME                 of resnet18, resnet34, vgg11, vgg13, vgg16, vgg19; one for none
+    trunks_from=PATH+PATH            finished runs or files of weights, instead of training trunks
+    trunk_init=PATH+PATH             what the trunks' own runs start from, as ImageNet weights
+    tokens=space|channel|batch       what attends to what
+    feature=map|pooled               tokens of `space`: positions, or their mean
+    projections                      learned projections of queries and keys
+    local_attention=true|false
+    local_gate=true|false            the paper's gate, or a sum
+    frozen=true|false                trunks are kept, or trained with the fusion
+    image_size=NUMBER
+    stem=imagenet|small|half         of ResNet trunks
+    dtype=float32|bfloat16
+    epochs=NUMBER                    of every stage
+    protocol=honest|paper            paper selects on the test split: optimistic
+    seed=NUMBER
+"""
+
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from ferjax.arguments import Argument, parse
+from ferjax.defaults import defaults, papers_own_protocol, synthetic
+
+TRUNKS = ("resnet18", "resnet34", "vgg11", "vgg13", "vgg16", "vgg19")
+ARGUMENTS = {
+    "dataset": Argument("fer2013", ("fer2013", "synthetic")),
+    "fusion": Argument("attention", ("attention", "early", "joint", "late", "none")),
+    "trunks": Argument(("resnet18", "resnet34"), TRUNKS),
+    "trunks_from": Argument((), type=str),
+    "trunk_init": Argument((), type=str),
+    "tokens": Argument("space", ("space", "channel", "batch")),
+    "feature": Argument("map", ("map", "pooled")),
+    "projections": Argument(False),
+    "local_attention": Argument(True),
+    "local_gate": Argument(True),
+    "frozen": Argument(True),
+    "image_size": Argument(224),
+    "stem": Argument("imagenet", ("imagenet", "small", "half")),
+    "dtype": Argument("bfloat16", ("float32", "bfloat16")),
+    "epochs": Argument(50),
+    "protocol": Argument("honest", ("honest", "paper")),
+    "seed": Argument(0),
+}
+
+
+def get_config(arg: str | None = None) -> ConfigDict:
+    """Builds the config of one row; `arg` is what follows the colon."""
+    args = parse(arg, ARGUMENTS)
+    trunks = args["trunks"]
+    if args["fusion"] == "none":
+        return _trunk(args, trunks[0], _init(args, 0))
+    config = _common(args)
+    config.model.name = f"{args['fusion']}_fusion"
+    config.model.trunks = tuple(trunks)
+    config.model.stem = args["stem"]
+    config.model.batch_norm = False
+    if args["fusion"] == "attention":
+        for field in ("tokens", "feature", "projections", "local_attention", "local_gate"):
+            config.model[field] = args[field]
+        config.model.frozen = args["frozen"]
+    config.trunks_from = tuple(args["trunks_from"])
+    if not config.trunks_from:
+        for index, name in enumerate(trunks):
+            config.stages[name] = _trunk(args, name, _init(args, index))
+    return config
+
+
+def _init(args: dict[str, Any], index: int) -> str:
+    return args["trunk_init"][index] if args["trunk_init"] else ""
+
+
+def _trunk(args: dict[str, Any], name: str, init_from: str) -> ConfigDict:
+    """The run of one trunk alone."""
+    config = _common(args)
+    config.init_from = init_from
+    config.model.name = name
+    if name.startswith("resnet"):
+        config.model.stem = args["stem"]
+        config.model.attention = "none"
+    else:
+        config.model.batch_norm = False
+    return config
+
+
+def _common(args: dict[str, Any]) -> ConfigDict:
+    config = defaults()
+    config.paper = "tran2023"
+    config.seed = args["seed"]
+    config.dataset.name = args["dataset"]
+    if args["protocol"] == "paper":
+        papers_own_protocol(config, selection="test")
+    config.model.width = 64
+    config.model.channels = 3
+    config.model.image_size = args["image_size"]
+    config.model.dtype = args["dtype"]
+
+    config.preprocess.normalization = "imagenet"
+    config.augment.shift = 0.0
+    config.augment.flip = 0.5
+    config.augment.rotation = 30.0
+    config.augment.rotation_probability = 0.5
+    config.augment.desaturation = 0.5
+
+    config.optimizer.name = "radam"
+    config.optimizer.learning_rate = 1e-4
+    config.optimizer.schedule = "constant"
+    config.optimizer.weight_decay = 1e-4
+    config.optimizer.plateau.factor = 0.1
+    config.optimizer.plateau.patience = 2
+    config.train.batch_size = 48
+    config.train.num_epochs = args["epochs"]
+    config.evaluation.batch_size = 192
+    if args["dataset"] == "synthetic":
+        synthetic(config)
+        # Minutes on two CPU cores: a quarter of the width, small images.
+        config.model.width = 16
+        config.model.image_size = 48
+        config.model.dtype = "float32"
+        config.optimizer.learning_rate = 1e-3
+        config.train.num_epochs = min(args["epochs"], 6)
+    return config
