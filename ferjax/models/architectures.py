@@ -16,7 +16,7 @@ from flax import nnx
 
 from ferjax.errors import UserError, nearest
 from ferjax.models import attention_fusion, resnet, se_cnn, vgg, vgg_attention
-from ferjax.models.fusion import ConcatFusion, LateFusion
+from ferjax.models.fusion import ConcatFusion, LateFusion, Trunk
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +38,12 @@ class Common:
     groups: int
     remat: bool
     dtype: jnp.dtype
+
+    @property
+    def classes(self) -> int:
+        """K of a model that cannot be built without a classifier."""
+        assert self.num_classes is not None
+        return self.num_classes
 
     @property
     def trunk(self) -> dict[str, Any]:
@@ -119,7 +125,7 @@ def _vgg_attention(
             f"image_size is {common.image_size}; {name} needs a positive multiple of 32, as 224."
         )
     return vgg_attention.VGGAttention(
-        num_classes=common.num_classes,
+        num_classes=common.classes,
         image_size=common.image_size,
         attention=attention,
         attention_bias=attention_bias,
@@ -146,7 +152,7 @@ def _se_cnn(
     at_least("image_size", common.image_size, 8)
     at_least("width", width, 1)
     return se_cnn.SECNN(
-        num_classes=common.num_classes,
+        num_classes=common.classes,
         image_size=common.image_size,
         attention=attention,
         se_position=se_position,
@@ -168,11 +174,11 @@ def _trunks(
     width: int,
     batch_norm: bool,
     heads: bool = False,
-) -> tuple[nnx.Module, nnx.Module]:
+) -> tuple[Trunk, Trunk]:
     if isinstance(names, str) or len(names) != 2:
         raise UserError(f"trunks is {names!r}; expected two of {', '.join(TRUNKS)}.")
     own = common if heads else dataclasses.replace(common, num_classes=None)
-    trunks = []
+    trunks: list[Trunk] = []
     for name in names:
         check("trunks", name, TRUNKS)
         if name in resnet.STAGE_SIZES:
@@ -203,7 +209,7 @@ def _attention_fusion(
     return attention_fusion.AttentionFusion(
         built,
         num_features=8 * width,
-        num_classes=common.num_classes,
+        num_classes=common.classes,
         tokens=tokens,
         feature=feature,
         projections=projections,
@@ -226,7 +232,7 @@ def _concat_fusion(
     return ConcatFusion(
         built,
         num_features=8 * width,
-        num_classes=common.num_classes,
+        num_classes=common.classes,
         frozen=name == "early_fusion",
     )
 

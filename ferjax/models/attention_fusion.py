@@ -19,7 +19,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Key
 
-from ferjax.models.fusion import Fusion
+from ferjax.models.fusion import Fusion, Trunk
 from ferjax.models.initialization import random_parameter
 from ferjax.models.layers import Dense
 
@@ -90,7 +90,7 @@ class AttentionFusion(Fusion):
 
     def __init__(
         self,
-        trunks: tuple[nnx.Module, nnx.Module],
+        trunks: tuple[Trunk, Trunk],
         *,
         num_features: int,
         num_classes: int,
@@ -160,8 +160,8 @@ class AttentionFusion(Fusion):
             first, second = _same_size(first, second)
             batch, _, _, width = first.shape
             return first.reshape(batch, -1, width), second.reshape(batch, -1, width)
-        pooled = (jnp.mean(maps, axis=(1, 2))[:, None, :] for maps in (first, second))
-        return tuple(pooled)
+        first, second = (jnp.mean(maps, axis=(1, 2))[:, None, :] for maps in (first, second))
+        return first, second
 
 
 def _same_size(

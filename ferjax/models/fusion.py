@@ -19,6 +19,10 @@ from jaxtyping import Array, Float, Key
 
 from ferjax.models.frozen import freeze
 from ferjax.models.layers import Dense
+from ferjax.models.resnet import ResNet
+from ferjax.models.vgg import VGG
+
+Trunk = ResNet | VGG
 
 
 class Fusion(nnx.Module):
@@ -30,7 +34,7 @@ class Fusion(nnx.Module):
         evaluation mode, no activations kept for a gradient.
     """
 
-    def __init__(self, trunks: tuple[nnx.Module, nnx.Module], *, frozen: bool):
+    def __init__(self, trunks: tuple[Trunk, Trunk], *, frozen: bool):
         self.trunk1, self.trunk2 = trunks
         self.frozen = frozen
         if frozen:
@@ -70,7 +74,7 @@ class ConcatFusion(Fusion):
 
     def __init__(
         self,
-        trunks: tuple[nnx.Module, nnx.Module],
+        trunks: tuple[Trunk, Trunk],
         *,
         num_features: int,
         num_classes: int,
@@ -94,7 +98,7 @@ class LateFusion(Fusion):
       trunks: two models with `feature_map` and `head`.
     """
 
-    def __init__(self, trunks: tuple[nnx.Module, nnx.Module]):
+    def __init__(self, trunks: tuple[Trunk, Trunk]):
         super().__init__(trunks, frozen=True)
 
     def __call__(

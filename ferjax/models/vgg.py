@@ -6,6 +6,8 @@ names follow it too. Shapes: B batch, H W C image, D features, K classes.
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -107,7 +109,7 @@ class VGG(VGGTrunk):
         *,
         num_classes: int | None,
         dropout: float = 0.5,
-        **trunk: object,
+        **trunk: Any,
     ):
         super().__init__(layout, **trunk)
         if num_classes is not None:

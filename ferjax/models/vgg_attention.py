@@ -7,6 +7,8 @@ classes.
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
@@ -38,7 +40,7 @@ class VGGAttention(VGGTrunk):
         attention: str = "concat",
         attention_bias: bool = False,
         dropout: float = 0.5,
-        **trunk: object,
+        **trunk: Any,
     ):
         super().__init__(LAYOUTS["vgg19"], **trunk)
         self.attention = attention

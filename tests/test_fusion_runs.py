@@ -1,0 +1,98 @@
+"""Fusion in stages: trunks alone, then the fusion; reused, frozen, and late fusion untrained."""
+
+import importlib.util
+import json
+
+import numpy as np
+import pytest
+import tiny
+
+from ferjax import classifier, models, step, train
+from ferjax.errors import UserError
+
+TRUNKS = ("resnet18", "vgg11")
+
+
+def config(data_dir, argument):
+    """A row of configs/attention_fusion.py on a few small faces; every stage is shrunk."""
+    path = tiny.CONFIG.parent / "attention_fusion.py"
+    spec = importlib.util.spec_from_file_location("attention_fusion", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    made = module.get_config(f"dataset=synthetic,trunks=resnet18+vgg11,epochs=1,{argument}")
+    for stage in (made, *made.stages.values()):
+        stage.dataset.data_dir = str(data_dir)
+        stage.dataset.options.update(
+            image_size=32, num_train=56, num_validation=21, num_test=21, seed=3
+        )
+        stage.model.update(width=8, image_size=32)
+        stage.train.batch_size = 28
+        stage.evaluation.batch_size = 21
+    return made
+
+
+def weights_of(workdir):
+    parts, weights, _ = classifier.restore(workdir)
+    return models.weights.named(step.merge_model(parts.graphdef, weights))
+
+
+@pytest.fixture(scope="module")
+def fused(data_dir, tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("fusion") / "run"
+    return workdir, train.train(config(data_dir, "stem=half"), str(workdir))
+
+
+def test_one_command_trains_the_row(fused):
+    workdir, result = fused
+    assert result["num_steps"] == 2 and result["paper"] == "tran2023"
+    for name in TRUNKS:
+        trunk = json.loads((workdir / "trunks" / name / "result.json").read_text())
+        assert trunk["num_steps"] == 2 and trunk["fingerprint"] == result["fingerprint"]
+
+
+def test_frozen_trunks_are_bit_identical(fused):
+    workdir, _ = fused
+    fusion = weights_of(workdir)
+    for index, name in enumerate(TRUNKS, start=1):
+        trunk = weights_of(workdir / "trunks" / name)
+        shared = {key for key in trunk if not key.startswith(("fc.", "classifier."))}
+        assert shared
+        for key in shared:
+            np.testing.assert_array_equal(fusion[f"trunk{index}.{key}"], trunk[key], err_msg=key)
+
+
+def test_other_fusions_reuse_the_trunks(fused, data_dir, tmp_path):
+    workdir, _ = fused
+    paths = "+".join(str(workdir / "trunks" / name) for name in TRUNKS)
+    late = train.train(
+        config(data_dir, f"stem=half,fusion=late,trunks_from={paths}"), str(tmp_path / "late")
+    )
+    assert late["num_steps"] == 0 and late["cost"]["images_per_second"] == 0.0
+    assert not (tmp_path / "late" / "trunks").exists()
+    swapped = "+".join(reversed(paths.split("+")))
+    with pytest.raises(UserError, match=r"do not fit the model \(.* differences\)"):
+        train.train(
+            config(data_dir, f"stem=half,fusion=early,trunks_from={swapped}"), str(tmp_path / "no")
+        )
+
+
+def test_late_fusion_is_the_mean_of_the_trunks(fused, data_dir, tmp_path):
+    workdir, _ = fused
+    paths = [workdir / "trunks" / name for name in TRUNKS]
+    joined = "+".join(map(str, paths))
+    train.train(
+        config(data_dir, f"stem=half,fusion=late,trunks_from={joined}"), str(tmp_path / "l")
+    )
+    faces = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 1), dtype=np.uint8)
+    single = [classifier.Classifier(path).predict_arrays(faces).probabilities for path in paths]
+    fused_rows = classifier.Classifier(tmp_path / "l").predict_arrays(faces).probabilities
+    np.testing.assert_allclose(fused_rows, (single[0] + single[1]) / 2, atol=1e-5)
+
+
+def test_a_model_that_sees_the_batch_cannot_predict(fused, data_dir, tmp_path):
+    workdir, _ = fused
+    paths = "+".join(str(workdir / "trunks" / name) for name in TRUNKS)
+    argument = f"stem=half,tokens=batch,trunks_from={paths}"
+    train.train(config(data_dir, argument), str(tmp_path / "batch"))
+    with pytest.raises(UserError, match=r"tokens=batch.*depends on the other images"):
+        classifier.Classifier(tmp_path / "batch")
