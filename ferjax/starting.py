@@ -14,6 +14,7 @@ from ferjax.data.preprocess import Preprocessing
 from ferjax.errors import UserError
 from ferjax.experiment import Experiment
 from ferjax.models import weights
+from ferjax.models.vgg_attention import VGGAttention
 
 TRUNKS = "trunks"  # folder of a run's own trunks
 
@@ -55,7 +56,11 @@ def initial_state(
     for index, path in enumerate(trunks, start=1):
         source = read(path)
         _check_trunk(parts, source, config.model.name)
-        loaded = weights.load(model, source.arrays, source=source.title, inside=f"trunk{index}")
+        # Only late fusion has a use for the classifiers.
+        leave = () if config.model.name == "late_fusion" else ("fc", "classifier")
+        loaded = weights.load(
+            model, source.arrays, source=source.title, leave=leave, inside=f"trunk{index}"
+        )
         report(f"trunk{index}: {len(loaded.names)} arrays from {source.title}.")
     if config.init_from:
         report(_start_from(model, parts, read(config.init_from)))
@@ -93,12 +98,18 @@ def read(path: str) -> Source:
 
 
 def _start_from(model: nnx.Module, parts: Experiment, source: Source) -> str:
-    same_classes = source.labels == parts.labels
-    loaded = weights.load(model, source.arrays, source=source.title, with_head=same_classes)
-    text = f"{len(loaded.names)} arrays from {source.title}"
-    if not same_classes:
+    own = weights.named(model)
+    leave: tuple[str, ...] = ()
+    why = ""
+    if isinstance(model, VGGAttention) and "fc1.weight" not in source.arrays:
+        leave, why = ("classifier", "spatial", "fc1", "fc2"), "a VGG-19 has no such layers"
+    elif source.labels != parts.labels:
+        leave = (weights.head(own),)
         why = "its classes are others" if source.labels else "a file does not name its classes"
-        text += f"; the classifier ({', '.join(loaded.fresh)}) starts afresh: {why}"
+    loaded = weights.load(model, source.arrays, source=source.title, leave=leave)
+    text = f"{len(loaded.names)} arrays from {source.title}"
+    if leave:
+        text += f"; {', '.join(loaded.fresh)} start afresh: {why}"
     if source.preprocessing and source.preprocessing.mean != parts.preprocessing.mean:
         text += (
             f"; they saw images normalised by mean {source.preprocessing.mean}, this run uses "

@@ -43,4 +43,4 @@ def test_a_file_leaves_the_classifier_fresh(finished, data_dir, tmp_path):
     np.testing.assert_array_equal(
         found["conv1.weight"], arrays["conv1.weight"].transpose(2, 3, 1, 0)
     )
-    assert "the classifier (fc.bias, fc.weight) starts afresh: a file does not name" in said[0]
+    assert "fc.bias, fc.weight start afresh: a file does not name its classes" in said[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import jax.numpy as jnp
 import numpy as np
@@ -15,8 +15,6 @@ from ferjax.models.weight_files import read as read
 
 _LEAVES = {"kernel": "weight", "scale": "weight", "mean": "running_mean", "var": "running_var"}
 _IGNORED = "num_batches_tracked"
-# The layers behind the features, by the names they have in some model.
-_HEADS = ("fc", "classifier")
 _SHOWN = 5
 
 
@@ -26,8 +24,8 @@ class Loaded:
 
     Attributes:
       names: the weights that were copied.
-      fresh: those of the model's classifier that kept their initial values.
-      unused: those of the source's classifier that were left out.
+      fresh: those of the model that kept their initial values.
+      unused: those of the source that were left out.
     """
 
     names: tuple[str, ...]
@@ -69,7 +67,7 @@ def load(
     arrays: Mapping[str, np.ndarray],
     *,
     source: str,
-    with_head: bool = True,
+    leave: tuple[str, ...] = (),
     inside: str = "",
 ) -> Loaded:
     """Copies weights by name into `model`, in place; all of them must match.
@@ -78,10 +76,8 @@ def load(
       model: takes the weights.
       arrays: name -> array in ferjax's layout.
       source: what the weights are, for messages.
-      with_head: False leaves the last dense layer of the model as it is and that of the source
-        out: another set of classes.
-      inside: the part of the model that takes them, as "trunk1"; weights of the source's classifier
-        that the part lacks are left out.
+      leave: modules to leave as they are, in the model and in the source, as ("fc",).
+      inside: the part of the model that takes the weights, as "trunk1".
 
     Raises:
       UserError: a name or a shape that differs; the first differences are listed and the model is
@@ -93,21 +89,15 @@ def load(
         for path, variable in _variables(model)
         if torchvision_name(path).startswith(prefix)
     }
-    given = dict(arrays)
-    fresh: list[str] = []
-    unused: list[str] = []
-    if not with_head:
-        is_head = _last_dense(wanted)
-        fresh = [name for name in wanted if is_head(name)]
-        unused = [name for name in given if is_head(name)]
-    if inside:
-        heads = [name for name in given if name.split(".")[0] in _HEADS and name not in wanted]
-        unused += [name for name in heads if name not in unused]
+
+    def is_left(name: str) -> bool:
+        return any(name.startswith(f"{module}.") for module in leave)
+
     problems, updates, names = [], [], []
     for name, (path, variable) in wanted.items():
-        if name in fresh:
+        if is_left(name):
             continue
-        array = given.get(name)
+        array = arrays.get(name)
         if array is None:
             problems.append(f"{name} is missing")
         elif array.shape != variable.shape:
@@ -117,8 +107,8 @@ def load(
             updates.append((path, variable.replace(jnp.asarray(array, variable.dtype))))
     problems += [
         f"{name} has no place in the model"
-        for name in given
-        if name not in wanted and name not in unused
+        for name in arrays
+        if name not in wanted and not is_left(name)
     ]
     if problems:
         shown = "; ".join(problems[:_SHOWN])
@@ -127,7 +117,19 @@ def load(
             "Build the model with the architecture, channels and classes of the weights."
         )
     nnx.update(model, nnx.from_flat_state(updates))
-    return Loaded(tuple(names), tuple(prefix + name for name in fresh), tuple(unused))
+    return Loaded(
+        tuple(names),
+        tuple(prefix + name for name in wanted if is_left(name)),
+        tuple(name for name in arrays if is_left(name)),
+    )
+
+
+def head(arrays: Mapping[str, object]) -> str:
+    """The module that makes the logits of a model with these names: its last dense layer."""
+    for module in ("classifier.6", "fc2", "fc"):
+        if f"{module}.weight" in arrays:
+            return module
+    raise ValueError("a model without a classifier has no head")
 
 
 def torchvision_name(path: tuple) -> str:
@@ -138,14 +140,6 @@ def torchvision_name(path: tuple) -> str:
 
 def _variables(model: nnx.Module) -> list[tuple[tuple, nnx.Variable]]:
     return list(nnx.to_flat_state(nnx.state(model, (nnx.Param, nnx.BatchStat, Frozen))))
-
-
-def _last_dense(wanted: Mapping[str, object]) -> Callable[[str], bool]:
-    """Whether a name is of the dense layer that makes the logits."""
-    for last in ("classifier.6", "fc2", "fc"):
-        if any(name.startswith(f"{last}.") for name in wanted):
-            return lambda name: name.startswith(f"{last}.")
-    raise ValueError("a model without a classifier has no head to leave out")
 
 
 def _from_torch_layout(array: np.ndarray) -> np.ndarray:

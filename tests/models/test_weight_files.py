@@ -106,7 +106,7 @@ def test_another_classifier_is_left_out_by_request_only():
     arrays["fc.weight"], arrays["fc.bias"] = np.zeros((64, 1000)), np.zeros(1000)
     with pytest.raises(UserError, match=r"fc\.weight has shape"):
         models.weights.load(model, arrays, source="These weights")
-    loaded = models.weights.load(model, arrays, source="These weights", with_head=False)
+    loaded = models.weights.load(model, arrays, source="These weights", leave=("fc",))
     assert set(loaded.fresh) == set(loaded.unused) == {"fc.weight", "fc.bias"}
     after = models.weights.named(model)
     np.testing.assert_array_equal(after["fc.weight"], before["fc.weight"])
@@ -123,7 +123,9 @@ def test_a_trunk_takes_its_part_and_leaves_the_classifier():
         rngs=nnx.Rngs(0),
     )
     arrays = models.weights.from_torch(state_dict())
-    loaded = models.weights.load(model, arrays, source="These weights", inside="trunk1")
+    loaded = models.weights.load(
+        model, arrays, source="These weights", leave=("fc",), inside="trunk1"
+    )
     assert set(loaded.unused) == {"fc.weight", "fc.bias"}
     after = models.weights.named(model)
     np.testing.assert_array_equal(after["trunk1.conv1.weight"], arrays["conv1.weight"])
