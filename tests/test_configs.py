@@ -29,6 +29,62 @@ def test_every_row_builds_with_the_papers_sizes(argument):
     assert config.optimizer.weight_decay == 5e-4 and config.optimizer.learning_rate == 0.01
 
 
+TRUNK = {
+    "resnet18": 11_176_512,
+    "resnet34": 21_284_672,
+    "vgg11": 9_220_480,
+    "vgg13": 9_404_992,
+}
+WHOLE = {
+    "resnet18": 11_180_103,
+    "resnet34": 21_288_263,
+    "vgg11": 128_795_015,
+    "vgg13": 128_979_527,
+}
+PAIRS = {
+    "late": ["resnet18+resnet34", "vgg11+vgg13", "vgg13+resnet34", "vgg11+resnet34"],
+    "early": ["resnet18+resnet34", "vgg13+resnet34", "vgg11+resnet34"],
+    "joint": ["resnet18+resnet34", "vgg13+resnet34", "vgg11+resnet34"],
+    "attention": ["resnet18+resnet34", "vgg13+resnet34"],
+}
+FUSION = {"late": 0, "early": 7_175, "joint": 7_175, "attention": 2_103_303}
+
+
+def fusion_rows():
+    for name, count in WHOLE.items():
+        yield f"fusion=none,trunks={name}", count
+    for fusion, pairs in PAIRS.items():
+        sizes = WHOLE if fusion == "late" else TRUNK
+        for pair in pairs:
+            count = sum(sizes[name] for name in pair.split("+")) + FUSION[fusion]
+            yield f"fusion={fusion},trunks={pair}", count
+    yield "local_attention=false", 33_252_231
+
+
+OTHER_ROWS = [
+    ("vgg19_attention", "", 123_018_409),
+    ("vgg19_attention", "attention=none", 122_817_607),
+    ("se_cnn", "attention=none", 3_507_399),
+    ("se_cnn", "", 3_518_627),
+    ("se_cnn", "attention=none,batch_norm=false", 3_505_607),
+    ("se_cnn", "batch_norm=false", 3_516_835),
+    *(("attention_fusion", argument, count) for argument, count in fusion_rows()),
+]
+
+
+@pytest.mark.parametrize(("name", "argument", "count"), OTHER_ROWS)
+def test_every_row_of_the_other_papers_builds(name, argument, count):
+    config = tiny.module(name).get_config(argument)
+    fields = {**dict(config.model), "num_classes": 7}
+    size, channels = config.model.image_size, config.model.channels
+    model = nnx.eval_shape(lambda: models.create(**fields, rngs=nnx.Rngs(0)))
+    assert models.parameter_count(model) == count
+    images = jax.ShapeDtypeStruct((2, size, size, channels), "float32")
+    logits, _ = nnx.eval_shape(lambda model, images: model(images), model.eval() or model, images)
+    assert (logits.shape, logits.dtype) == ((2, 7), "float32")
+    assert experiment.build(config).protocol.label == "honest"
+
+
 COUNTS = [
     ({"stem": "imagenet"}, 11_180_103),
     ({"name": "resnet34", "stem": "imagenet"}, 21_288_263),

@@ -1,6 +1,5 @@
 """Fusion in stages: trunks alone, then the fusion; reused, frozen, and late fusion untrained."""
 
-import importlib.util
 import json
 
 import numpy as np
@@ -15,11 +14,9 @@ TRUNKS = ("resnet18", "vgg11")
 
 def config(data_dir, argument):
     """A row of configs/attention_fusion.py on a few small faces; every stage is shrunk."""
-    path = tiny.CONFIG.parent / "attention_fusion.py"
-    spec = importlib.util.spec_from_file_location("attention_fusion", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    made = module.get_config(f"dataset=synthetic,trunks=resnet18+vgg11,epochs=1,{argument}")
+    made = tiny.module("attention_fusion").get_config(
+        f"dataset=synthetic,trunks=resnet18+vgg11,epochs=1,{argument}"
+    )
     for stage in (made, *made.stages.values()):
         stage.dataset.data_dir = str(data_dir)
         stage.dataset.options.update(

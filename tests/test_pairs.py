@@ -1,6 +1,5 @@
 """Every pair of values of any two arguments of a config trains one shrunk step somewhere."""
 
-import importlib.util
 import itertools
 
 import jax
@@ -82,14 +81,6 @@ def _gain(row, name, value, missing):
     return sum((item, other) in missing or (other, item) in missing for other in row.items())
 
 
-def module(name):
-    path = tiny.CONFIG.parent / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(name, path)
-    loaded = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(loaded)
-    return loaded
-
-
 CASES = [
     pytest.param(name, ",".join(f"{k}={v}" for k, v in row.items()), id=f"{name}-{index}")
     for name, choices in CHOICES.items()
@@ -107,7 +98,7 @@ def test_the_rows_cover_all_pairs():
 
 @pytest.mark.parametrize(("name", "argument"), CASES)
 def test_one_step(name, argument, data_dir):
-    config = module(name).get_config(f"dataset=synthetic,{argument}")
+    config = tiny.module(name).get_config(f"dataset=synthetic,{argument}")
     size = SIZES.get(name, 16)
     config.dataset.data_dir = str(data_dir)
     config.dataset.options.update(image_size=16, num_train=28, num_validation=7, num_test=7)

@@ -6,9 +6,9 @@ from pathlib import Path
 CONFIG = Path(__file__).resolve().parent.parent / "configs" / "cbam_island.py"
 
 
-def module():
-    """configs/cbam_island.py, loaded as a config flag loads it."""
-    spec = importlib.util.spec_from_file_location("cbam_island", CONFIG)
+def module(name="cbam_island"):
+    """configs/NAME.py, loaded as a config flag loads it."""
+    spec = importlib.util.spec_from_file_location(name, CONFIG.parent / f"{name}.py")
     loaded = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(loaded)
     return loaded
