@@ -22,7 +22,8 @@ def keep_freed_pages() -> bool:
     """Lets this process keep what it frees, for as long as it lives, where JAX runs on the CPU.
 
     Programs of a size then find their pages mapped from their second run on. All threads share one
-    heap, of which up to 2 GiB stay reserved between programs. Returns whether it could be done:
+    heap, of which up to 2 GiB stay reserved between programs; a thread that had one of its own
+    before keeps it, so call this before the first program runs. Returns whether it could be done:
     False on a TPU or GPU, and where the C library is not glibc.
     """
     if jax.default_backend() != "cpu" or not sys.platform.startswith("linux"):

@@ -19,15 +19,16 @@ def program(x):  # its temporaries are of 32 MB
         x = x + y[: x.shape[0]]
     return x
 
-x = jnp.ones((16_000, 256))
 if {keep}:
     assert allocator.keep_freed_pages()
+x = jnp.ones((16_000, 256))
 counts = []
-for _ in range(4):
+for _ in range(6):
     before = faults()
     program(x).block_until_ready()
     counts.append(faults() - before)
-print(counts[-1])
+# A thread that had a heap of its own before keeps it, and some runs may be on such a thread.
+print(min(counts[1:]))
 """
 
 
