@@ -10,7 +10,7 @@ from typing import Any
 import jax
 from ml_collections import ConfigDict
 
-from ferjax import allocator, experiment, report
+from ferjax import experiment, report
 from ferjax.checkpoints import Checkpoints
 from ferjax.data.pipeline import TrainingInput
 from ferjax.errors import Interrupted, UserError
@@ -39,7 +39,6 @@ def train(config: ConfigDict, workdir: str) -> dict[str, Any]:
     with directory.claim(config):
         result = directory.result()
         if result is None:
-            allocator.keep_freed_pages()
             with StopRequest() as stop:
                 result = _Run(config, directory, stop).execute()
         return result
