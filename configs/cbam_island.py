@@ -14,6 +14,10 @@
     python -m ferjax.main --config=configs/cbam_island.py:loss=center,seed=1 --workdir=DIR
     python -m ferjax.main --config=configs/cbam_island.py:dataset=synthetic --workdir=DIR
 
+Measured, island row with budget=cpu, seed 0 (the README has the machine and the command): test
+accuracy 64.39 % (single), 65.14 % (flip); 62.91 and 63.65 % on the clean test split; 126 minutes on
+two CPU cores. The paper's own schedule, budget=paper, has not been run.
+
 Arguments, joined by commas after the colon:
 
     dataset=fer2013|synthetic     synthetic needs no download
@@ -36,7 +40,7 @@ Where the paper is silent the defaults are: learning rate 0.01 with cosine decay
 (0.05 as L2 in the gradient forgets everything within an epoch), shift by 4 px and mirroring. The
 short schedules (budget=cpu, dataset=synthetic) take preset=cai2018: with the paper's lambda of 0.5
 the features lie at their centres long before they tell the classes apart, and on the synthetic
-faces two of nine epochs pass at chance.
+faces the first epochs pass at chance.
 """
 
 from ml_collections import ConfigDict
@@ -108,7 +112,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
         config.optimizer.nesterov = True
         config.optimizer.warmup_epochs = 2.0
         config.train.batch_size = 64
-        config.train.num_epochs = 9
+        config.train.num_epochs = 7
     config.model.stem = args["stem"] or config.model.stem
     config.model.dtype = args["dtype"] or config.model.dtype
     return config

@@ -14,7 +14,7 @@ from __future__ import annotations
 from absl import flags
 from ml_collections import config_flags
 
-from ferjax import command
+from ferjax import command, huge_pages
 
 FLAGS = flags.FlagValues()
 config_flags.DEFINE_config_file(
@@ -41,4 +41,5 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
+    huge_pages.restart_with_huge_pages()
     command.run(main, flag_values=FLAGS)

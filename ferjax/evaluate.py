@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from absl import flags
 
-from ferjax import command
+from ferjax import command, huge_pages
 
 FLAGS = flags.FlagValues()
 flags.DEFINE_string("workdir", None, "run directory of ferjax.main", flag_values=FLAGS)
@@ -34,10 +34,9 @@ def main(argv: list[str]) -> None:
     command.refuse_arguments(argv)
     from pathlib import Path
 
-    from ferjax import allocator, classifier, report, tables
+    from ferjax import classifier, report, tables
     from ferjax.rundir import write_json
 
-    allocator.keep_freed_pages()
     views = tuple(FLAGS.tta)
     parts, weights, meta = classifier.restore(FLAGS.workdir, FLAGS.checkpoint)
     parts = parts.elsewhere(data_dir=FLAGS.data_dir, evaluation_batch_size=FLAGS.batch_size)
@@ -63,4 +62,5 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
+    huge_pages.restart_with_huge_pages()
     command.run(main, flag_values=FLAGS)

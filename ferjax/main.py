@@ -14,7 +14,7 @@ import sys
 from absl import flags
 from ml_collections import config_flags
 
-from ferjax import command
+from ferjax import command, huge_pages
 
 FLAGS = flags.FlagValues()
 config_flags.DEFINE_config_file(
@@ -40,5 +40,6 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
+    huge_pages.restart_with_huge_pages()
     command.run(main, flag_values=FLAGS)
     sys.exit()

@@ -14,7 +14,7 @@ from typing import Any
 import jax
 from ml_collections import ConfigDict
 
-from ferjax import allocator, experiment
+from ferjax import experiment
 
 FORMAT = 1
 
@@ -33,7 +33,6 @@ def measure(config: ConfigDict, *, steps: int = 10, repetitions: int = 3) -> dic
       device, or of the process where the device is the host); `flops_per_image` of a training
       step and `flops_per_second` reached.
     """
-    allocator.keep_freed_pages()
     parts = experiment.build(config)
     batch_size = config.train.batch_size
     batches = parts.training_input()

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 from ml_collections import ConfigDict
 
-from ferjax import allocator, experiment, report, starting
+from ferjax import experiment, report, starting
 from ferjax.checkpoints import Checkpoints
 from ferjax.data.pipeline import TrainingInput
 from ferjax.errors import Interrupted, UserError
@@ -40,7 +40,6 @@ def train(config: ConfigDict, workdir: str) -> dict[str, Any]:
     with directory.claim(config):
         result = directory.result()
         if result is None:
-            allocator.keep_freed_pages()
             for name, stage in config.stages.items():
                 train(_stage(config, stage), str(directory.path / starting.TRUNKS / name))
             with StopRequest() as stop:

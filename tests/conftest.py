@@ -105,3 +105,10 @@ def finished(
     workdir = tmp_path_factory.mktemp("runs") / "run"
     config = tiny.config(data_dir)
     return workdir, config, train.train(config, str(workdir))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Starts the longest tests first, so that no worker is left with one at the end."""
+    longest = ("test_resume", "test_golden_training", "test_train", "test_golden_models")
+    rank = {name: position for position, name in enumerate(longest)}
+    items.sort(key=lambda item: rank.get(item.path.stem, len(longest)))

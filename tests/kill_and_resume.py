@@ -61,7 +61,7 @@ def child(workdir, data_dir, placement, attention):
     train.train(
         tiny.config(
             data_dir,
-            "attention=cbam",
+            f"attention={attention}",
             dataset__placement=placement,
             train__checkpoint_every_steps=2,
         ),

@@ -31,6 +31,7 @@ from torch import nn
 from torch.nn import functional
 
 from ferjax import models
+from ferjax.huge_pages import restart_with_huge_pages
 from ferjax.step import Recipe, init_state, split_model, train_step
 
 BATCH, SIZE, CLASSES = 128, 48, 7
@@ -201,4 +202,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    restart_with_huge_pages()  # as ferjax's commands do; PyTorch gets them too
     main()

@@ -87,6 +87,7 @@ def test_every_row_of_the_other_papers_builds(name, argument, count):
 
 COUNTS = [
     ({"stem": "imagenet"}, 11_180_103),
+    ({"name": "resnet10", "stem": "imagenet"}, 4_909_383),
     ({"name": "resnet34", "stem": "imagenet"}, 21_288_263),
     ({"stem": "imagenet", "attention": "se"}, 11_269_183),
     ({"stem": "imagenet", "attention": "se", "se_bias": False}, 11_267_143),
@@ -152,7 +153,7 @@ def test_paper_literal_changes_the_weight_decay_and_nothing_else():
     ("overrides", "message"),
     [
         ({"model__stem": "smal"}, "stem is 'smal'; expected one of imagenet, small, half. Did you"),
-        ({"model__name": "resnet19"}, "model is 'resnet19'; expected one of resnet18, resnet34"),
+        ({"model__name": "resnet19"}, "model is 'resnet19'; expected one of resnet10, resnet18"),
         ({"model__dtype": "float16"}, "dtype is 'float16'; expected one of float32, bfloat16"),
         ({"seed": -1}, "seed is -1; it must be at least 0"),
         ({"model__width": 0}, "width is 0; it must be at least 1"),

@@ -9,9 +9,8 @@ from graphlib import CycleError, TopologicalSorter
 # are first asked for.
 LAYERS = [
     ["ferjax", "ferjax.defaults", "ferjax.errors"],
-    ["ferjax.arguments", "ferjax.command", "ferjax.config_errors"],
+    ["ferjax.arguments", "ferjax.command", "ferjax.config_errors", "ferjax.huge_pages"],
     [
-        "ferjax.allocator",
         "ferjax.losses",
         "ferjax.plateau",
         "ferjax.protocol",

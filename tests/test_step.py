@@ -8,11 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import nnx
 
-from ferjax import losses, models, optim, step
+from ferjax import losses, optim, step
+from ferjax.models.initialization import initialize
+from ferjax.models.resnet import ResNet
 
-SIZE, BATCH = 24, 32
+SIZE, BATCH, WIDTH = 24, 32, 16
 
 
 def arrays(batch=BATCH):
@@ -22,16 +23,20 @@ def arrays(batch=BATCH):
 
 
 def parts(attention="cbam", groups=None, **fields):
-    model = models.create(
-        "resnet18",
+    # Two blocks, of which one halves the map: what holds for them holds for eight.
+    model = ResNet(
+        (1, 1, 0, 0),
         num_classes=7,
+        channels=1,
         stem="half",
         attention=attention,
-        width=8,
-        batch_stats="per_device" if groups else "global",
-        num_devices=groups,
-        rngs=nnx.Rngs(0),
+        width=WIDTH,
+        se_bias=True,
+        groups=groups or 1,
+        remat=False,
+        dtype=jnp.dtype("float32"),
     )
+    initialize(model, jax.random.key(0))
     graphdef, weights = step.split_model(model)
     # The spatial gate starts at scale 0, which would hide its gradient.
     params = jax.tree_util.tree_map_with_path(
@@ -45,7 +50,7 @@ def parts(attention="cbam", groups=None, **fields):
         objective=objective,
         **fields,
     )
-    return recipe, step.init_state(recipe, weights, num_classes=7, num_features=64, seed=0)
+    return recipe, step.init_state(recipe, weights, num_classes=7, num_features=2 * WIDTH, seed=0)
 
 
 def run(recipe, state, steps=1, batch=None):

@@ -62,7 +62,7 @@ PROTOTYPES: Mapping[str, Prototype] = {
 _OPTIONAL_RATE = 0.35  # how often an optional unit joins its prototype
 _STRAY_RATE = 0.08  # how often a unit that does not belong to the expression is seen
 _STRAY_INTENSITY = 0.3
-_WEAKEST = 0.72  # overall intensity of the least expressive image, relative to the prototype
+_WEAKEST = 0.8  # overall intensity of the least expressive image, relative to the prototype
 
 Activations = Mapping[int, Float64[np.ndarray, "B"]]
 

@@ -1,4 +1,4 @@
-"""ResNet-18 and ResNet-34 (He et al. 2016) with optional attention in every block.
+"""ResNet-18 and ResNet-34 (He et al. 2016) and ResNet-10, with optional attention in every block.
 
 The graph is torchvision's to the padding, so that weights published for it load and give the same
 outputs; module names follow it too. Shapes: B batch, H W C image, D features, K classes.
@@ -16,7 +16,7 @@ from ferjax.models.attention import CBAM, SqueezeExcitation
 from ferjax.models.layers import Conv, Dense
 from ferjax.models.norm import BatchNorm
 
-STAGE_SIZES = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3)}
+STAGE_SIZES = {"resnet10": (1, 1, 1, 1), "resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3)}
 # kernel, stride, whether a 3x3/2 max-pool follows
 STEMS = {"imagenet": (7, 2, True), "small": (3, 1, False), "half": (3, 2, False)}
 ATTENTIONS = (None, "se", "cbam")

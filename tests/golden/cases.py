@@ -127,24 +127,33 @@ def normalise(pixels: np.ndarray) -> np.ndarray:
 FORWARD = (
     Forward(Network(attention="none", stem="imagenet", channels=3, width=64)),
     Forward(Network(attention="cbam", stem="half", width=64)),
-    Forward(Network(attention="se", stem="small", width=16, channels=3)),
-    Forward(Network(attention="none", stem="small")),
-    Forward(Network(attention="none", stem="half"), backward=True),
+    Forward(Network("resnet10", attention="se", stem="small", channels=3)),
+    Forward(Network("resnet10", attention="none", stem="small")),
+    Forward(Network("resnet10", attention="none", stem="half"), backward=True),
     Forward(Network(attention="se", stem="imagenet"), backward=True),
-    Forward(Network(attention="se", stem="half")),
-    Forward(Network(attention="cbam", stem="imagenet"), backward=True),
-    Forward(Network(attention="cbam", stem="small")),
+    Forward(Network("resnet10", attention="se", stem="half")),
+    Forward(Network("resnet10", attention="cbam", stem="imagenet"), backward=True),
+    Forward(Network("resnet10", attention="cbam", stem="small")),
     Forward(Network(name="resnet34", attention="cbam", stem="half", channels=3)),
 )
 
-SMALL = Network(attention="cbam", stem="half", width=16, seed=2)
-TRAINING = (
-    # A decay this strong makes up most of a kernel's way, and would of anything decayed by mistake.
-    Training("training_softmax", SMALL, 8, 32, moves=True, learning_rate=0.003, weight_decay=0.05),
-    Training("training_island", SMALL, 8, 32, learning_rate=0.003, island=True),
+# A decay this strong makes up most of a kernel's way, and would of anything decayed by mistake.
+TRAINING_ISLAND = Training(
+    "training_island",
+    Network("resnet10", attention="cbam", stem="half", seed=6),
+    steps=8,
+    batch=32,
+    island=True,
+    moves=True,
+    learning_rate=0.003,
+    weight_decay=0.05,
 )
 TRAINING_FER2013 = Training(
-    "training_fer2013", Network(attention="cbam", stem="half", width=64, seed=3), steps=20, batch=64
+    "training_fer2013",
+    Network(attention="cbam", stem="half", width=64, seed=3),
+    steps=20,
+    batch=32,
+    learning_rate=0.0005,
 )
 
 

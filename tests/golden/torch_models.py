@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 REDUCTION = 16
-LAYERS = {"resnet18": [2, 2, 2, 2], "resnet34": [3, 4, 6, 3]}
+LAYERS = {"resnet10": [1, 1, 1, 1], "resnet18": [2, 2, 2, 2], "resnet34": [3, 4, 6, 3]}
 
 
 class SqueezeExcitation(nn.Module):
