@@ -27,7 +27,8 @@ Arguments, joined by commas after the colon:
 
     dataset=fer2013|synthetic        synthetic needs no download
     fusion=attention|early|joint|late|none
-    trunks=NAME+NAME                 of resnet18, resnet34, vgg11, vgg13, vgg16, vgg19; one for none
+    trunks=NAME+NAME                 of resnet18, resnet34, vgg11, vgg13, vgg16, vgg19; one for
+                                     fusion=none; resnet18+resnet34
     trunks_from=PATH+PATH            finished runs or files of weights, instead of training trunks
     trunk_init=PATH+PATH             what the trunks' own runs start from, as ImageNet weights
     tokens=space|channel|batch       what attends to what
@@ -36,10 +37,13 @@ Arguments, joined by commas after the colon:
     local_attention=true|false
     local_gate=true|false            the paper's gate, or a sum
     frozen=true|false                trunks are kept, or trained with the fusion
-    image_size=NUMBER
-    stem=imagenet|small|half         of ResNet trunks
-    dtype=float32|bfloat16
-    epochs=NUMBER                    of every stage
+    budget=paper|cpu                 paper: 224 pixels, 50 epochs, bfloat16, for a GPU or a TPU, from
+                                     ImageNet weights; cpu: from scratch at half the width, 48
+                                     pixels, stem half, 3 epochs
+    image_size=NUMBER                instead of the budget's
+    stem=imagenet|small|half         of ResNet trunks, instead of the budget's
+    dtype=float32|bfloat16           instead of the budget's
+    epochs=NUMBER                    of every stage, instead of the budget's
     protocol=honest|paper            paper selects on the test split: optimistic
     seed=NUMBER
 """
@@ -48,26 +52,38 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from ferjax.arguments import Argument, parse
+from ferjax.arguments import Argument, check_count, parse
 from ferjax.defaults import defaults, papers_own_protocol, synthetic
 
 TRUNKS = ("resnet18", "resnet34", "vgg11", "vgg13", "vgg16", "vgg19")
+ATTENTION = {"fusion": ("attention",)}
+TWO = {"fusion": ("attention", "early", "joint", "late")}
+# Each with what arguments of these names replace.
+BUDGETS = {
+    "paper": {"image_size": 224, "stem": "imagenet", "dtype": "bfloat16", "epochs": 50},
+    "cpu": {"image_size": 48, "stem": "half", "dtype": "float32", "epochs": 3},
+    "synthetic": {"image_size": 48, "stem": "imagenet", "dtype": "float32", "epochs": 6},
+}
+WIDTHS = {"paper": 64, "cpu": 32, "synthetic": 16}
+# From ImageNet weights, and from scratch.
+LEARNING_RATES = {"paper": 1e-4, "cpu": 1e-3, "synthetic": 1e-3}
 ARGUMENTS = {
     "dataset": Argument("fer2013", ("fer2013", "synthetic")),
     "fusion": Argument("attention", ("attention", "early", "joint", "late", "none")),
-    "trunks": Argument(("resnet18", "resnet34"), TRUNKS),
-    "trunks_from": Argument((), type=str),
-    "trunk_init": Argument((), type=str),
-    "tokens": Argument("space", ("space", "channel", "batch")),
-    "feature": Argument("map", ("map", "pooled")),
-    "projections": Argument(False),
-    "local_attention": Argument(True),
-    "local_gate": Argument(True),
-    "frozen": Argument(True),
-    "image_size": Argument(224),
-    "stem": Argument("imagenet", ("imagenet", "small", "half")),
-    "dtype": Argument("bfloat16", ("float32", "bfloat16")),
-    "epochs": Argument(50),
+    "trunks": Argument((), TRUNKS, type=str),
+    "trunks_from": Argument((), type=str, only=TWO),
+    "trunk_init": Argument((), type=str, only={"trunks_from": ((),)}),
+    "tokens": Argument("space", ("space", "channel", "batch"), only=ATTENTION),
+    "feature": Argument("map", ("map", "pooled"), only={**ATTENTION, "tokens": ("space",)}),
+    "projections": Argument(False, only=ATTENTION),
+    "local_attention": Argument(True, only=ATTENTION),
+    "local_gate": Argument(True, only={**ATTENTION, "local_attention": (True,)}),
+    "frozen": Argument(True, only=ATTENTION),
+    "budget": Argument("paper", ("paper", "cpu"), only={"dataset": ("fer2013",)}),
+    "image_size": Argument(None, type=int),
+    "stem": Argument(None, ("imagenet", "small", "half"), type=str),
+    "dtype": Argument(None, ("float32", "bfloat16"), type=str),
+    "epochs": Argument(None, type=int),
     "protocol": Argument("honest", ("honest", "paper")),
     "seed": Argument(0),
 }
@@ -76,19 +92,27 @@ ARGUMENTS = {
 def get_config(arg: str | None = None) -> ConfigDict:
     """Builds the config of one row; `arg` is what follows the colon."""
     args = parse(arg, ARGUMENTS)
-    trunks = args["trunks"]
-    if args["fusion"] == "none":
+    args["budget"] = "synthetic" if args["dataset"] == "synthetic" else args["budget"]
+    for key, value in BUDGETS[args["budget"]].items():
+        args[key] = value if args[key] is None else args[key]
+    alone = args["fusion"] == "none"
+    trunks = args["trunks"] or (("resnet18",) if alone else ("resnet18", "resnet34"))
+    check_count("trunks", trunks, 1 if alone else 2)
+    for key in ("trunks_from", "trunk_init"):
+        if args[key]:
+            check_count(key, args[key], len(trunks))
+    if alone:
         return _trunk(args, trunks[0], _init(args, 0))
     config = _common(args)
     config.model.name = f"{args['fusion']}_fusion"
-    config.model.trunks = tuple(trunks)
+    config.model.trunks = trunks
     config.model.stem = args["stem"]
     config.model.batch_norm = False
     if args["fusion"] == "attention":
         for field in ("tokens", "feature", "projections", "local_attention", "local_gate"):
             config.model[field] = args[field]
         config.model.frozen = args["frozen"]
-    config.trunks_from = tuple(args["trunks_from"])
+    config.trunks_from = args["trunks_from"]
     if not config.trunks_from:
         for index, name in enumerate(trunks):
             config.stages[name] = _trunk(args, name, _init(args, index))
@@ -119,7 +143,7 @@ def _common(args: dict[str, Any]) -> ConfigDict:
     config.dataset.name = args["dataset"]
     if args["protocol"] == "paper":
         papers_own_protocol(config, selection="test")
-    config.model.width = 64
+    config.model.width = WIDTHS[args["budget"]]
     config.model.channels = 3
     config.model.image_size = args["image_size"]
     config.model.dtype = args["dtype"]
@@ -132,7 +156,7 @@ def _common(args: dict[str, Any]) -> ConfigDict:
     config.augment.desaturation = 0.5
 
     config.optimizer.name = "radam"
-    config.optimizer.learning_rate = 1e-4
+    config.optimizer.learning_rate = LEARNING_RATES[args["budget"]]
     config.optimizer.schedule = "constant"
     config.optimizer.weight_decay = 1e-4
     config.optimizer.plateau.factor = 0.1
@@ -142,10 +166,4 @@ def _common(args: dict[str, Any]) -> ConfigDict:
     config.evaluation.batch_size = 192
     if args["dataset"] == "synthetic":
         synthetic(config)
-        # Minutes on two CPU cores: a quarter of the width, small images.
-        config.model.width = 16
-        config.model.image_size = 48
-        config.model.dtype = "float32"
-        config.optimizer.learning_rate = 1e-3
-        config.train.num_epochs = min(args["epochs"], 6)
     return config

@@ -25,7 +25,7 @@ Arguments, joined by commas after the colon:
     loss=softmax|center|island
     preset=sun2021|cai2018|wen2016  published (lambda, lambda_1): (0.5, 0.5), (0.01, 10),
                                   (0.003, 0); sun2021 unless the schedule is a short one
-    lambda=NUMBER                 sets lambda and lambda_1 together, as the paper's sweep does
+    lambda=NUMBER                 instead: lambda and lambda_1 together, as in the paper's sweep
     center_update=rule|gradient   how the centres move
     paper_literal                 weight decay 0.05 as the paper prints it, and nothing else
     budget=paper|cpu              paper: 200 epochs, stem small, bfloat16, for a GPU or a TPU;
@@ -48,15 +48,18 @@ from ml_collections import ConfigDict
 from ferjax.arguments import Argument, parse
 from ferjax.defaults import defaults, papers_own_protocol, synthetic
 
+CENTERS = {"loss": ("center", "island")}
 ARGUMENTS = {
     "dataset": Argument("fer2013", ("fer2013", "synthetic")),
     "attention": Argument("cbam", ("none", "se", "cbam")),
     "loss": Argument("island", ("softmax", "center", "island")),
-    "preset": Argument(None, ("sun2021", "cai2018", "wen2016"), type=str),
-    "lambda": Argument(None, type=float),
-    "center_update": Argument("rule", ("rule", "gradient")),
+    "preset": Argument(
+        None, ("sun2021", "cai2018", "wen2016"), type=str, only={**CENTERS, "lambda": (None,)}
+    ),
+    "lambda": Argument(None, type=float, only=CENTERS),
+    "center_update": Argument("rule", ("rule", "gradient"), only=CENTERS),
     "paper_literal": Argument(False),
-    "budget": Argument("paper", ("paper", "cpu")),
+    "budget": Argument("paper", ("paper", "cpu"), only={"dataset": ("fer2013",)}),
     "stem": Argument(None, ("small", "half", "imagenet"), type=str),
     "dtype": Argument(None, ("float32", "bfloat16"), type=str),
     "protocol": Argument("honest", ("honest", "paper")),

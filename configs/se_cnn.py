@@ -22,7 +22,7 @@ Arguments, joined by commas after the colon:
     attention=none|se
     se_position=block|conv      a gate once per block, or after every convolution
     batch_norm=true|false       batch norm between convolution and ReLU
-    dtype=float32|bfloat16      compute type; bfloat16 for a GPU or a TPU
+    dtype=float32|bfloat16      compute type; bfloat16, for a GPU or a TPU, unless synthetic
     protocol=honest|paper       paper selects and reports on PublicTest and PrivateTest together,
                                 which is optimistic
     init_from=PATH              a run directory or a file of weights to start from
@@ -37,9 +37,9 @@ from ferjax.defaults import defaults, papers_own_protocol, synthetic
 ARGUMENTS = {
     "dataset": Argument("fer2013", ("fer2013", "synthetic")),
     "attention": Argument("se", ("none", "se")),
-    "se_position": Argument("block", ("block", "conv")),
+    "se_position": Argument("block", ("block", "conv"), only={"attention": ("se",)}),
     "batch_norm": Argument(True),
-    "dtype": Argument("bfloat16", ("float32", "bfloat16")),
+    "dtype": Argument(None, ("float32", "bfloat16"), type=str),
     "protocol": Argument("honest", ("honest", "paper")),
     "init_from": Argument(""),
     "seed": Argument(0),
@@ -63,7 +63,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
     config.model.se_bias = True
     config.model.batch_norm = args["batch_norm"]
     config.model.width = 64
-    config.model.dtype = args["dtype"]
+    config.model.dtype = "bfloat16"
 
     config.preprocess.normalization = "unit"
     config.augment.shift = 4.8
@@ -87,4 +87,5 @@ def get_config(arg: str | None = None) -> ConfigDict:
         config.model.width = 32
         config.model.dtype = "float32"
         config.train.num_epochs = 8
+    config.model.dtype = args["dtype"] or config.model.dtype
     return config

@@ -19,9 +19,9 @@ Arguments, joined by commas after the colon:
 
     dataset=fer2013|synthetic            synthetic needs no download
     attention=concat|multiply|none       the paper appends the map A as one more channel
-    batch_norm=true|false                VGG-19 with batch norm
-    image_size=NUMBER                    a multiple of 32
-    dtype=float32|bfloat16
+    batch_norm=true|false                VGG-19 with batch norm; false unless synthetic
+    image_size=NUMBER                    a multiple of 32; 224 unless synthetic
+    dtype=float32|bfloat16               bfloat16 unless synthetic
     protocol=honest|paper                paper selects on the test split: optimistic
     init_from=PATH                       a run directory or a file of weights to start from
     seed=NUMBER
@@ -35,9 +35,9 @@ from ferjax.defaults import defaults, papers_own_protocol, synthetic
 ARGUMENTS = {
     "dataset": Argument("fer2013", ("fer2013", "synthetic")),
     "attention": Argument("concat", ("concat", "multiply", "none")),
-    "batch_norm": Argument(False),
-    "image_size": Argument(224),
-    "dtype": Argument("bfloat16", ("float32", "bfloat16")),
+    "batch_norm": Argument(None, type=bool),
+    "image_size": Argument(None, type=int),
+    "dtype": Argument(None, ("float32", "bfloat16"), type=str),
     "protocol": Argument("honest", ("honest", "paper")),
     "init_from": Argument(""),
     "seed": Argument(0),
@@ -58,12 +58,12 @@ def get_config(arg: str | None = None) -> ConfigDict:
     config.model.name = "vgg19_attention"
     config.model.attention = args["attention"]
     config.model.attention_bias = False
-    config.model.batch_norm = args["batch_norm"]
+    config.model.batch_norm = False
     config.model.dropout = 0.5
     config.model.width = 64
     config.model.channels = 3
-    config.model.image_size = args["image_size"]
-    config.model.dtype = args["dtype"]
+    config.model.image_size = 224
+    config.model.dtype = "bfloat16"
 
     config.preprocess.normalization = "imagenet"
     config.optimizer.learning_rate = 1e-3 if args["init_from"] else 1e-2
@@ -84,4 +84,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
         config.model.image_size = 64
         config.model.dtype = "float32"
         config.train.num_epochs = 8
+    for field in ("batch_norm", "image_size", "dtype"):
+        if args[field] is not None:
+            config.model[field] = args[field]
     return config

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 from flax import nnx
+from ml_collections import ConfigDict
 
 from ferjax import classifier, step
 from ferjax.data.preprocess import Preprocessing
@@ -65,6 +66,26 @@ def initial_state(
     if config.init_from:
         report(_start_from(model, parts, read(config.init_from)))
     return parts.state_of(model)
+
+
+def stages(config: ConfigDict) -> dict[str, ConfigDict]:
+    """The configs of a fusion's own trunks by name: the run's seed, and its data where they are.
+
+    Raises:
+      UserError: the same trunk twice.
+    """
+    if config.stages and len(config.stages) < len(config.model.trunks):
+        raise UserError(
+            f"model.trunks names {config.model.trunks[0]} twice, and a run trains each trunk once; "
+            "train two of other seeds by themselves and give both as trunks_from=DIR+DIR."
+        )
+    found = {}
+    for name, stage in config.stages.items():
+        found[name] = stage.copy_and_resolve_references()
+        found[name].seed = config.seed
+        place = {key: config.dataset[key] for key in ("data_dir", "placement")}
+        found[name].dataset.update(place)
+    return found
 
 
 def trunk_sources(parts: Experiment, workdir: Path) -> tuple[str, ...]:

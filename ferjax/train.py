@@ -40,19 +40,11 @@ def train(config: ConfigDict, workdir: str) -> dict[str, Any]:
     with directory.claim(config):
         result = directory.result()
         if result is None:
-            for name, stage in config.stages.items():
-                train(_stage(config, stage), str(directory.path / starting.TRUNKS / name))
+            for name, stage in starting.stages(config).items():
+                train(stage, str(directory.path / starting.TRUNKS / name))
             with StopRequest() as stop:
                 result = _Run(config, directory, stop).execute()
         return result
-
-
-def _stage(config: ConfigDict, stage: ConfigDict) -> ConfigDict:
-    """The config of a trunk's own run; its seed and the place of its data are the run's."""
-    stage = stage.copy_and_resolve_references()
-    stage.seed = config.seed
-    stage.dataset.update(data_dir=config.dataset.data_dir, placement=config.dataset.placement)
-    return stage
 
 
 class _Run:

@@ -2,12 +2,13 @@
 
 import pytest
 
-from ferjax.arguments import Argument, parse
+from ferjax.arguments import Argument, check_count, parse
 from ferjax.errors import UserError
 
 ARGUMENTS = {
     "loss": Argument("island", ("softmax", "center", "island")),
-    "lambda": Argument(None, type=float),
+    "lambda": Argument(None, type=float, only={"loss": ("center", "island")}),
+    "preset": Argument(None, type=str, only={"lambda": (None,)}),
     "seed": Argument(0),
     "literal": Argument(False),
     "trunks": Argument(("resnet18", "resnet34"), ("resnet18", "resnet34", "vgg11")),
@@ -16,10 +17,11 @@ ARGUMENTS = {
 
 def test_defaults_and_values():
     assert parse(None, ARGUMENTS)["loss"] == "island"
-    values = parse("loss=softmax, lambda=0.1,seed=3,literal,trunks=vgg11+resnet18", ARGUMENTS)
+    values = parse("loss=center, lambda=0.1,seed=3,literal,trunks=vgg11+resnet18", ARGUMENTS)
     assert values == {
-        "loss": "softmax",
+        "loss": "center",
         "lambda": 0.1,
+        "preset": None,
         "seed": 3,
         "literal": True,
         "trunks": ("vgg11", "resnet18"),
@@ -37,8 +39,16 @@ def test_defaults_and_values():
         ("literal=maybe", "literal='maybe' is not true or false"),
         ("seed=1,seed=2", "'seed' is given twice"),
         ("seed", "'seed' needs a value"),
+        ("lambda=1,loss=softmax", "'lambda' would do nothing beside loss=softmax: it needs loss=c"),
+        ("preset=a,lambda=1", "'preset' would do .* lambda=1.0: give 'preset' or 'lambda', not b"),
     ],
 )
 def test_what_does_not_exist_is_refused_with_what_does(text, message):
     with pytest.raises(UserError, match=message):
         parse(text, ARGUMENTS)
+
+
+def test_a_list_of_another_length_is_refused():
+    check_count("trunks", ("a", "b"), 2)
+    with pytest.raises(UserError, match=r"trunks='a' has 1 entries; expected 2 here, as in trunks"):
+        check_count("trunks", ("a",), 2)

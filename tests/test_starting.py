@@ -1,9 +1,11 @@
 """Starting from other weights, and what is said of it."""
 
 import numpy as np
+import pytest
 import tiny
 
 from ferjax import classifier, experiment, models, starting, step
+from ferjax.errors import UserError
 from ferjax.models import weights
 
 
@@ -44,3 +46,9 @@ def test_a_file_leaves_the_classifier_fresh(finished, data_dir, tmp_path):
         found["conv1.weight"], arrays["conv1.weight"].transpose(2, 3, 1, 0)
     )
     assert "fc.bias, fc.weight start afresh: a file does not name its classes" in said[0]
+
+
+def test_a_trunk_is_not_used_twice():
+    config = tiny.module("attention_fusion").get_config("trunks=vgg11+vgg11")
+    with pytest.raises(UserError, match=r"model\.trunks names vgg11 twice.*trunks_from=DIR\+DIR"):
+        starting.stages(config)
