@@ -2,19 +2,23 @@
 
 `python tests/side_by_side.py [--stems=half,small] [--attentions=none,cbam] [--steps=3]` trains both
 on the same random 48-pixel images (batch 128, float32, SGD with momentum; PyTorch eager and
-channels_last) and prints images per second. The two take turns step by step and the fastest step of
-each counts, so that other load on the machine hurts both alike. CPU seconds are those of the step
-that used the fewest. Needs torch; pytest does not collect this file.
+channels_last) and prints images per second. Each has a process of its own; they take two turns of
+several steps and the fastest step of each counts, so that other load on the machine hurts both
+alike. Turns of one step would measure how fast a virtual machine gets back the memory that it gave
+away while the other program ran. CPU seconds are those of the step that used the fewest. Needs
+torch; pytest does not collect this file.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import os
 import resource
 import time
 from collections.abc import Callable
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -158,13 +162,46 @@ def cost(step: Callable[[], object]) -> tuple[float, float]:
     return seconds, after.ru_utime + after.ru_stime - usage.ru_utime - usage.ru_stime
 
 
+def serve(make: Callable[[str, str], Callable[[], object]], connection: Connection) -> None:
+    """In a process of its own: builds a step from (stem, attention), then times those asked for."""
+    step = make(*connection.recv())
+    while count := connection.recv():
+        connection.send([cost(step) for _ in range(count)])
+
+
+class Program:
+    """One of the two programs. Each has a process, and so a heap and threads, for itself."""
+
+    def __init__(self, make: Callable[[str, str], Callable[[], object]], *variant: str):
+        context = multiprocessing.get_context("spawn")
+        self.connection, other = context.Pipe()
+        self.process = context.Process(target=serve, args=(make, other))
+        self.process.start()
+        self.connection.send(variant)
+
+    def turn(self, count: int) -> list[tuple[float, float]]:
+        """Seconds and CPU seconds of each of the next steps; the other program waits meanwhile."""
+        self.connection.send(count)
+        return self.connection.recv()
+
+    def close(self) -> None:
+        self.connection.send(0)
+        self.process.join()
+
+
 def compare(stem: str, attention: str, steps: int) -> dict[str, object]:
-    ours, theirs = ferjax_step(stem, attention), torch_step(stem, attention)
-    compile_seconds, _ = cost(ours)
-    theirs()
-    pairs = [(cost(ours), cost(theirs)) for _ in range(steps)]
-    seconds, cpu = (min(pair[0][i] for pair in pairs) for i in range(2))
-    torch_seconds, torch_cpu = (min(pair[1][i] for pair in pairs) for i in range(2))
+    ours, theirs = (Program(make, stem, attention) for make in (ferjax_step, torch_step))
+    compile_seconds = ours.turn(1)[0][0]
+    theirs.turn(1)
+    costs: tuple[list, list] = ([], [])
+    for _ in range(2):
+        for program, own in zip((ours, theirs), costs, strict=True):
+            own.extend(program.turn(steps))
+    ours.close()
+    theirs.close()
+    (seconds, cpu), (torch_seconds, torch_cpu) = (
+        tuple(min(cost[i] for cost in own) for i in range(2)) for own in costs
+    )
     return {
         "stem": stem,
         "attention": attention,
@@ -182,7 +219,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--stems", default=",".join(STEMS))
     parser.add_argument("--attentions", default=",".join(ATTENTIONS))
-    parser.add_argument("--steps", type=int, default=3, help="timed steps of each")
+    parser.add_argument("--steps", type=int, default=3, help="timed steps of a turn")
     parser.add_argument("--json", type=Path, help="file to write the figures to")
     flags = parser.parse_args()
     rows = []
