@@ -274,7 +274,12 @@ class _LateMetrics:
             self._write(*self._pending.popleft())
 
     def epoch_means(self) -> dict[str, float]:
-        """Mean loss and accuracy over the steps of the epoch that has ended; starts the next."""
+        """Mean loss and accuracy over the steps of the epoch that has ended; starts the next.
+
+        Nothing where there were no steps, as in late fusion.
+        """
+        if not self._epoch:
+            return {}
         losses, accuracies = zip(*self._epoch, strict=True)
         self._epoch = []
         return {"loss": sum(losses) / len(losses), "accuracy": sum(accuracies) / len(accuracies)}

@@ -84,7 +84,8 @@ def test_radam_is_pytorchs():
         else:
             value = value - 0.01 * mean
     assert 0 < rectified < 9
-    np.testing.assert_allclose(params["conv"]["kernel"], value, rtol=1e-5)
+    # optax finds rho in float32, where 1 - 0.999^t keeps five digits in the first steps.
+    np.testing.assert_allclose(params["conv"]["kernel"], value, rtol=5e-5)
 
 
 def test_clipping_bounds_the_gradient_before_decay():

@@ -23,7 +23,7 @@ def test_the_papers_own_protocol_is_called_optimistic(data_dir, tmp_path, capsys
     assert result["protocol"] == "optimistic" and result["selection"]["split"] == "test"
     # The epoch was selected on what is reported.
     assert result["selection"]["accuracy"] == result["test"]["single"]["test"]["accuracy"]
-    assert "OPTIMISTIC: selected on test" in capsys.readouterr().out
+    assert "OPTIMISTIC: selected on test" in capsys.readouterr().err
     report.print_result(result, tmp_path)
     assert capsys.readouterr().out.count("OPTIMISTIC") >= 2
 

@@ -51,12 +51,12 @@ class Fusion(nnx.Module):
 
     def maps(
         self, images: Float[Array, "B H W C"]
-    ) -> tuple[Float[Array, "B h w D"], Float[Array, "B h w D"]]:
-        """Both trunks' last maps."""
+    ) -> tuple[Float[Array, "B h w D"], Float[Array, "B r c D"]]:
+        """Both trunks' last maps, whose sides may differ."""
         maps = self.trunk1.feature_map(images), self.trunk2.feature_map(images)
         return jax.lax.stop_gradient(maps) if self.frozen else maps
 
-    def pooled(self, images: Float[Array, "B H W C"]) -> Float[Array, "B 2*D"]:
+    def pooled(self, images: Float[Array, "B H W C"]) -> Float[Array, "B F"]:
         """Both maps' means over positions, side by side, in float32."""
         means = [jnp.mean(m, axis=(1, 2), dtype=jnp.float32) for m in self.maps(images)]
         return jnp.concatenate(means, axis=1)
