@@ -37,9 +37,9 @@ Arguments, joined by commas after the colon:
     local_attention=true|false
     local_gate=true|false            the paper's gate, or a sum
     frozen=true|false                trunks are kept, or trained with the fusion
-    budget=paper|cpu                 paper: 224 pixels, 50 epochs, bfloat16, for a GPU or a TPU, from
-                                     ImageNet weights; cpu: from scratch at half the width, 48
-                                     pixels, stem half, 3 epochs
+    budget=paper|cpu                 paper: 224 pixels, 50 epochs, bfloat16, for a GPU or a TPU and
+                                     trunks from ImageNet weights; cpu: from scratch at half the
+                                     width, 48 pixels, stem half, 3 epochs
     image_size=NUMBER                instead of the budget's
     stem=imagenet|small|half         of ResNet trunks, instead of the budget's
     dtype=float32|bfloat16           instead of the budget's

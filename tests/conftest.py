@@ -107,8 +107,16 @@ def finished(
     return workdir, config, train.train(config, str(workdir))
 
 
+# Files whose tests share nothing that is dear to make: any worker takes any of their tests.
+INDEPENDENT = ("test_pairs", "test_golden_papers", "test_configs")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Starts the longest tests first, so that no worker is left with one at the end."""
-    longest = ("test_resume", "test_golden_training", "test_train", "test_golden_models")
+    """Keeps a file with one worker, and starts the longest so that none is left at the end."""
+    longest = ("test_resume", "test_golden_training", "test_train", "test_fusion_runs")
     rank = {name: position for position, name in enumerate(longest)}
+    rank |= dict.fromkeys(INDEPENDENT, len(longest) + 1)  # last: they fill what is left
     items.sort(key=lambda item: rank.get(item.path.stem, len(longest)))
+    for item in items:
+        if item.path.stem not in INDEPENDENT:
+            item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(REPOSITORY))))

@@ -7,6 +7,7 @@ import pytest
 import tiny
 
 from ferjax import classifier, models, step, train
+from ferjax.data import pipeline
 from ferjax.errors import UserError
 
 TRUNKS = ("resnet10", "vgg11")  # half the blocks of a ResNet-18 compile in half the time
@@ -60,6 +61,33 @@ def test_frozen_trunks_are_bit_identical(fused):
         assert shared
         for key in shared:
             np.testing.assert_array_equal(fusion[f"trunk{index}.{key}"], trunk[key], err_msg=key)
+
+
+def test_a_row_that_is_stopped_anywhere_ends_the_same(fused, data_dir, tmp_path, monkeypatch):
+    """Stopped within the second trunk and again within the fusion: two steps each."""
+    taken, deliver = [], pipeline.TrainingInput.__next__
+
+    def stop_at(number):
+        def deliver_until(batches):
+            taken.append(number)
+            if len(taken) == number:
+                raise KeyboardInterrupt
+            return deliver(batches)
+
+        taken.clear()
+        monkeypatch.setattr(pipeline.TrainingInput, "__next__", deliver_until)
+
+    for number in (4, 4):  # the first trunk is not trained again, the second is
+        stop_at(number)
+        with pytest.raises(KeyboardInterrupt):
+            train.train(config(data_dir, "stem=half"), str(tmp_path))
+    stop_at(None)
+    train.train(config(data_dir, "stem=half"), str(tmp_path))
+    assert len(taken) == 2
+    found, expected = weights_of(tmp_path), weights_of(fused[0])
+    assert found.keys() == expected.keys()
+    for name, array in expected.items():
+        np.testing.assert_array_equal(found[name], array, err_msg=name)
 
 
 def test_other_fusions_reuse_the_trunks(fused, data_dir, tmp_path):
