@@ -11,7 +11,8 @@ is a pair of arguments, `fusion` and `trunks`; the paper's numbers are for RAF-D
     attention    90.95                             90.92
     attention, local_attention=false: 90.48 (the pair is not named)
 
-    python -m ferjax.main --workdir=DIR --config=configs/attention_fusion.py
+    python -m ferjax.main --workdir=DIR \
+        --config=configs/attention_fusion.py:trunk_init=resnet18.safetensors+resnet34.safetensors
     python -m ferjax.main --workdir=DIR \
         --config=configs/attention_fusion.py:fusion=early,trunks=vgg13+resnet34
     python -m ferjax.main --workdir=DIR \
@@ -30,16 +31,18 @@ Arguments, joined by commas after the colon:
     trunks=NAME+NAME                 of resnet18, resnet34, vgg11, vgg13, vgg16, vgg19; one for
                                      fusion=none; resnet18+resnet34
     trunks_from=PATH+PATH            finished runs or files of weights, instead of training trunks
-    trunk_init=PATH+PATH             what the trunks' own runs start from, as ImageNet weights
-    tokens=space|channel|batch       what attends to what
+    trunk_init=PATH+PATH             what the trunks' own runs start from, as ImageNet weights in
+                                     the paper; without it they start from scratch, at a learning
+                                     rate of 1e-3 instead of 1e-4
+    tokens=space|channel|batch       what attends to what; with batch the scores of an image depend
+                                     on its batch, and the run can evaluate but not predict
     feature=map|pooled               tokens of `space`: positions, or their mean
     projections                      learned projections of queries and keys
     local_attention=true|false
     local_gate=true|false            the paper's gate, or a sum
     frozen=true|false                trunks are kept, or trained with the fusion
-    budget=paper|cpu                 paper: 224 pixels, 50 epochs, bfloat16, for a GPU or a TPU and
-                                     trunks from ImageNet weights; cpu: from scratch at half the
-                                     width, 48 pixels, stem half, 3 epochs
+    budget=paper|cpu                 paper: 224 pixels, 50 epochs, bfloat16, for a GPU or a TPU;
+                                     cpu: half the width, 48 pixels, stem half, 3 epochs
     image_size=NUMBER                instead of the budget's
     stem=imagenet|small|half         of ResNet trunks, instead of the budget's
     dtype=float32|bfloat16           instead of the budget's
@@ -52,7 +55,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from ferjax.arguments import Argument, check_count, parse
+from ferjax.arguments import Argument, check_count, parse, refuse
 from ferjax.defaults import defaults, papers_own_protocol, synthetic
 
 TRUNKS = ("resnet18", "resnet34", "vgg11", "vgg13", "vgg16", "vgg19")
@@ -65,12 +68,13 @@ BUDGETS = {
     "synthetic": {"image_size": 48, "stem": "imagenet", "dtype": "float32", "epochs": 6},
 }
 WIDTHS = {"paper": 64, "cpu": 32, "synthetic": 16}
-# From ImageNet weights, and from scratch.
+# The paper's, which is for ImageNet weights, and that of networks from scratch.
 LEARNING_RATES = {"paper": 1e-4, "cpu": 1e-3, "synthetic": 1e-3}
+FROM_SCRATCH = 1e-3
 ARGUMENTS = {
     "dataset": Argument("fer2013", ("fer2013", "synthetic")),
     "fusion": Argument("attention", ("attention", "early", "joint", "late", "none")),
-    "trunks": Argument((), TRUNKS, type=str),
+    "trunks": Argument((), TRUNKS, type=str),  # resnet18+resnet34, or the first of them
     "trunks_from": Argument((), type=str, only=TWO),
     "trunk_init": Argument((), type=str, only={"trunks_from": ((),)}),
     "tokens": Argument("space", ("space", "channel", "batch"), only=ATTENTION),
@@ -92,15 +96,19 @@ ARGUMENTS = {
 def get_config(arg: str | None = None) -> ConfigDict:
     """Builds the config of one row; `arg` is what follows the colon."""
     args = parse(arg, ARGUMENTS)
-    args["budget"] = "synthetic" if args["dataset"] == "synthetic" else args["budget"]
-    for key, value in BUDGETS[args["budget"]].items():
-        args[key] = value if args[key] is None else args[key]
     alone = args["fusion"] == "none"
     trunks = args["trunks"] or (("resnet18",) if alone else ("resnet18", "resnet34"))
     check_count("trunks", trunks, 1 if alone else 2)
     for key in ("trunks_from", "trunk_init"):
         if args[key]:
             check_count(key, args[key], len(trunks))
+    if args["stem"] and not any(name.startswith("resnet") for name in trunks):
+        refuse("stem", "it is the first layers of a ResNet, and no trunk is one")
+    if args["epochs"] and args["fusion"] == "late" and args["trunks_from"]:
+        refuse("epochs", "late fusion trains nothing, and the trunks are trained")
+    args["budget"] = "synthetic" if args["dataset"] == "synthetic" else args["budget"]
+    for key, value in BUDGETS[args["budget"]].items():
+        args[key] = value if args[key] is None else args[key]
     if alone:
         return _trunk(args, trunks[0], _init(args, 0))
     config = _common(args)
@@ -127,6 +135,8 @@ def _trunk(args: dict[str, Any], name: str, init_from: str) -> ConfigDict:
     """The run of one trunk alone."""
     config = _common(args)
     config.init_from = init_from
+    if not init_from:
+        config.optimizer.learning_rate = FROM_SCRATCH
     config.model.name = name
     if name.startswith("resnet"):
         config.model.stem = args["stem"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from ferjax.errors import UserError, nearest
 
@@ -62,6 +62,8 @@ def parse(text: str | None, arguments: Mapping[str, Argument]) -> dict[str, Any]
             if not _is_bool(argument):
                 raise UserError(f"The config argument {key!r} needs a value, as in {key}=...")
             value = "true"
+        if not value or "" in value.split("+"):
+            raise UserError(f"The config argument {key}={value} has an empty value; leave it out.")
         values[key] = _convert(key, value, argument)
     for key in seen:
         _check_effect(key, values, arguments)
@@ -75,6 +77,11 @@ def check_count(key: str, values: Sequence[Any], count: int) -> None:
             f"The config argument {key}={_text(tuple(values))!r} has {len(values)} entries; "
             f"expected {count} here, as in {key}={'+'.join(['...'] * count)}."
         )
+
+
+def refuse(key: str, why: str) -> NoReturn:
+    """Raises a UserError for an argument that would do nothing, which only its config can know."""
+    raise UserError(f"The config argument {key!r} would do nothing here: {why}.")
 
 
 def applies(key: str, values: Mapping[str, Any], arguments: Mapping[str, Argument]) -> bool:

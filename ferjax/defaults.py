@@ -32,7 +32,7 @@ def defaults() -> ConfigDict:
     config.model.image_size = 48
     config.model.dtype = "bfloat16"  # or "float32"
     config.model.batch_stats = "global"  # or "per_device"
-    config.model.remat = False  # compute activations twice instead of keeping them
+    config.model.remat = False  # ResNets: compute activations twice instead of keeping them
 
     config.preprocess = ConfigDict()
     config.preprocess.normalization = "dataset"  # or "unit", "imagenet", "caffe"

@@ -68,7 +68,14 @@ class Experiment:
             )
         sharding.check_batch_size("evaluation.batch_size", config.evaluation.batch_size, self.mesh)
         _at_least_one("train.num_epochs", config)
+        if config.train.early_stopping_patience < 0:
+            raise UserError(
+                f"train.early_stopping_patience is {config.train.early_stopping_patience}; it must "
+                "be at least 0, which switches it off."
+            )
         self.protocol = Protocol(**config.protocol.to_dict())
+        # When the learning rate is reduced.
+        self.plateau = PlateauRule(**config.optimizer.plateau.to_dict())
         if config.seed < 0:
             raise UserError(f"seed is {config.seed}; it must be at least 0.")
 
@@ -80,6 +87,11 @@ class Experiment:
         if data_dir is not None:
             config.dataset.data_dir = data_dir
         if evaluation_batch_size is not None:
+            if config.model.get("tokens") == "batch":
+                raise UserError(
+                    f"This model was made with tokens=batch: its scores depend on the size of the "
+                    f"batches, which was {config.evaluation.batch_size}; leave --batch_size out."
+                )
             config.evaluation.batch_size = evaluation_batch_size
         return build(config, meta=self._meta)
 
@@ -212,11 +224,6 @@ class Experiment:
             ema_decay=config.optimizer.ema_decay,
         )
 
-    @functools.cached_property
-    def plateau(self) -> PlateauRule:
-        """When the learning rate is reduced on a plateau."""
-        return PlateauRule(**self.config.optimizer.plateau.to_dict())
-
     def scaled(self, state: step.TrainState, scale: float) -> step.TrainState:
         """The state with another factor on the learning rate."""
         value = sharding.replicate(np.float32(scale), self.mesh)
@@ -224,7 +231,7 @@ class Experiment:
 
     @functools.cached_property
     def num_parameters(self) -> int:
-        """Trainable parameters of the model."""
+        """Parameters of the model, frozen ones included."""
         return models.parameter_count(nnx.eval_shape(self.model))
 
     def init_state(self) -> step.TrainState:

@@ -46,6 +46,11 @@ class Protocol:
         return LABELS[self.name]
 
     @property
+    def measured(self) -> str:
+        """What the numbers that select an epoch are called."""
+        return "validation" if self.name == "honest" else "optimistic"
+
+    @property
     def remark(self) -> str:
         """Nothing for an honest number, else what makes it optimistic."""
         if self.name == "honest":

@@ -40,7 +40,7 @@ def train(config: ConfigDict, workdir: str) -> dict[str, Any]:
     with directory.claim(config):
         result = directory.result()
         if result is None:
-            for name, stage in starting.stages(config).items():
+            for name, stage in starting.stages(config, directory.path).items():
                 train(stage, str(directory.path / starting.TRUNKS / name))
             with StopRequest() as stop:
                 result = _Run(config, directory, stop).execute()
@@ -159,9 +159,10 @@ class _Run:
             epoch,
             {
                 **metrics.epoch_means(),
-                "validation_accuracy": scores["accuracy"],
-                "validation_loss": scores["loss"],
-                "validation_macro_f1": scores["macro_f1"],
+                **{
+                    f"{self.parts.protocol.measured}_{name}": scores[name]
+                    for name in ("accuracy", "loss", "macro_f1")
+                },
             },
         )
         if self.selection.update(epoch=epoch, step=step, accuracy=scores["accuracy"]):

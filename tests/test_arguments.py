@@ -39,6 +39,8 @@ def test_defaults_and_values():
         ("literal=maybe", "literal='maybe' is not true or false"),
         ("seed=1,seed=2", "'seed' is given twice"),
         ("seed", "'seed' needs a value"),
+        ("seed=", "seed= has an empty value; leave it out"),
+        ("trunks=vgg11+", r"trunks=vgg11\+ has an empty value"),
         ("lambda=1,loss=softmax", "'lambda' would do nothing beside loss=softmax: it needs loss=c"),
         ("preset=a,lambda=1", "'preset' would do .* lambda=1.0: give 'preset' or 'lambda', not b"),
     ],

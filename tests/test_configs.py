@@ -155,6 +155,11 @@ def test_paper_literal_changes_the_weight_decay_and_nothing_else():
         ({"model__stem": "smal"}, "stem is 'smal'; expected one of imagenet, small, half. Did you"),
         ({"model__name": "resnet19"}, "model is 'resnet19'; expected one of resnet10, resnet18"),
         ({"model__dtype": "float16"}, "dtype is 'float16'; expected one of float32, bfloat16"),
+        (
+            {"train__early_stopping_patience": -1},
+            "early_stopping_patience is -1; it must be at",
+        ),
+        ({"optimizer__plateau": {"style": "kears"}}, "plateau.style is 'kears'.*'keras'"),
         ({"seed": -1}, "seed is -1; it must be at least 0"),
         ({"model__width": 0}, "width is 0; it must be at least 1"),
         ({"loss__name": "iland"}, "loss.name is 'iland'; expected one of softmax, center, island"),
@@ -173,6 +178,11 @@ def test_a_field_with_a_value_that_does_not_exist_is_named(tmp_path, overrides, 
         parts = experiment.build(tiny.config(tmp_path, **overrides))
         parts.abstract_state()
         _ = parts.augmentation
+
+
+def test_computing_twice_is_refused_where_it_saves_nothing():
+    with pytest.raises(UserError, match=r"model\.remat is True, but vgg19 has no ResNet in it"):
+        models.create("vgg19", num_classes=7, remat=True, rngs=nnx.Rngs(0))
 
 
 def test_a_data_set_that_is_not_prepared_says_how_to_obtain_and_prepare_it(tmp_path):

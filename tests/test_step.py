@@ -22,7 +22,7 @@ def arrays(batch=BATCH):
     return jnp.asarray(images), jnp.asarray(rng.integers(0, 7, batch), jnp.int32)
 
 
-def parts(attention="cbam", groups=None, **fields):
+def parts(attention="cbam", groups=None, remat=False, **fields):
     # Two blocks, of which one halves the map: what holds for them holds for eight.
     model = ResNet(
         (1, 1, 0, 0),
@@ -33,7 +33,7 @@ def parts(attention="cbam", groups=None, **fields):
         width=WIDTH,
         se_bias=True,
         groups=groups or 1,
-        remat=False,
+        remat=remat,
         dtype=jnp.dtype("float32"),
     )
     initialize(model, jax.random.key(0))
@@ -109,6 +109,11 @@ def test_eight_devices_equal_one(eight_devices, name, groups):
         np.testing.assert_allclose(
             np.asarray(eight_devices[name][path]), value.ravel(), atol=1e-5, rtol=1e-5, err_msg=path
         )
+
+
+def test_computing_activations_twice_changes_nothing():
+    kept, again = (run(*parts(remat=remat))[0] for remat in (False, True))
+    assert_close(kept.weights, again.weights, 1e-6)
 
 
 def test_groups_change_the_statistics():

@@ -45,7 +45,8 @@ def create(
       dtype: compute type, "float32" or "bfloat16"; parameters are float32 in both.
       batch_stats: "global" normalises over the whole batch, however many devices hold it;
         "per_device" over the contiguous B/n rows of each of n devices, without communication.
-      remat: trade compute for memory, block by block.
+      remat: ResNets keep no activations within a block and compute them again in the backward
+        pass; other models refuse it, which it would not help.
       num_devices: n of "per_device"; the number of all devices by default.
       rngs: source of the initial weights.
       **chosen: options of the model, which `options(name)` lists with their defaults, as `width`

@@ -28,7 +28,7 @@ class Common:
       channels: of the images.
       image_size: side of the images.
       groups: of the batch, with normalisation statistics of their own.
-      remat: whether to trade compute for memory.
+      remat: whether ResNets trade compute for memory.
       dtype: the compute type.
     """
 
@@ -48,7 +48,7 @@ class Common:
     @property
     def trunk(self) -> dict[str, Any]:
         """Keywords that every trunk takes."""
-        names = ("channels", "groups", "remat", "dtype")
+        names = ("channels", "groups", "dtype")
         return {name: getattr(self, name) for name in names}
 
 
@@ -89,6 +89,7 @@ def _resnet(
         attention=attention,
         width=width,
         se_bias=se_bias,
+        remat=common.remat,
         **common.trunk,
     )
 
@@ -281,4 +282,11 @@ def build(name: str, common: Common, **chosen: Any) -> nnx.Module:
                 f"{name} has no option {option!r}; it has {', '.join(known)}."
                 + nearest(option, tuple(known))
             )
+    trunks = (name, *chosen.get("trunks", known.get("trunks", ())))
+    if common.remat and not any(trunk in resnet.STAGE_SIZES for trunk in trunks):
+        raise UserError(
+            f"model.remat is True, but {name} has no ResNet in it. Its first layers alone decide "
+            "how much memory it takes, and computing them twice saves none; use a smaller batch, "
+            "or optimizer.accumulation_steps."
+        )
     return _BUILDERS[name](name, common, **chosen)

@@ -89,7 +89,6 @@ class SECNN(nnx.Module):
       batch_norm: batch norm between convolution and ReLU.
       width: channels of the first block; the others have twice and four times as many.
       groups: groups of the batch with normalisation statistics of their own.
-      remat: recompute each block in the backward pass instead of keeping its activations.
       dtype: compute type; parameters, statistics, features and logits stay float32.
     """
 
@@ -105,7 +104,6 @@ class SECNN(nnx.Module):
         batch_norm: bool,
         width: int,
         groups: int,
-        remat: bool,
         dtype: jnp.dtype,
     ):
         gates = (attention == "se" and se_position == "conv", attention == "se")
@@ -127,13 +125,12 @@ class SECNN(nnx.Module):
         self.fc1 = Dense((image_size // 8) ** 2 * in_features, 4 * width, dtype=dtype)
         self.fc2 = Dense(4 * width, num_classes)
         self.dtype = dtype
-        self.remat = remat
 
     def feature_map(self, images: Float[Array, "B H W C"]) -> Float[Array, "B h w D"]:
         """Returns the map after the last pooling, in the compute type."""
         x = images.astype(self.dtype)
         for block in self.blocks:
-            x = nnx.remat(Block.__call__)(block, x) if self.remat else block(x)
+            x = block(x)
         return x
 
     def __call__(

@@ -38,7 +38,6 @@ class VGGTrunk(nnx.Module):
       batch_norm: batch norm between convolution and ReLU.
       width: channels of the first convolution; the others scale with it.
       groups: groups of the batch with normalisation statistics of their own.
-      remat: recompute what lies between two poolings in the backward pass.
       dtype: compute type.
     """
 
@@ -50,7 +49,6 @@ class VGGTrunk(nnx.Module):
         batch_norm: bool,
         width: int,
         groups: int,
-        remat: bool,
         dtype: jnp.dtype,
     ):
         layers: dict[str, nnx.Module] = {}
@@ -72,25 +70,18 @@ class VGGTrunk(nnx.Module):
         self.stages = tuple(stages)
         self.num_features = in_features
         self.dtype = dtype
-        self.remat = remat
 
     def feature_map(self, images: Float[Array, "B H W C"]) -> Float[Array, "B h w D"]:
         """Returns the map after the last pooling, in the compute type."""
         x = images.astype(self.dtype)
-        run = nnx.remat(VGGTrunk._stage, static_argnums=(2,)) if self.remat else VGGTrunk._stage
         for names in self.stages:
-            x = run(self, x, names)
+            for conv, norm in names:
+                x = self.features[conv](x)
+                if norm is not None:
+                    x = self.features[norm](x)
+                x = jax.nn.relu(x)
+            x = convolution.max_pool(x, window=2, stride=2, padding=0)
         return x
-
-    def _stage(
-        self, x: Float[Array, "B H W I"], names: tuple[tuple[str, str | None], ...]
-    ) -> Float[Array, "B h w O"]:
-        for conv, norm in names:
-            x = self.features[conv](x)
-            if norm is not None:
-                x = self.features[norm](x)
-            x = jax.nn.relu(x)
-        return convolution.max_pool(x, window=2, stride=2, padding=0)
 
 
 class VGG(VGGTrunk):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -39,21 +38,20 @@ def read(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
 
 
 def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
-    import safetensors
     from safetensors.numpy import load_file
 
     try:
         return load_file(path)
-    except (safetensors.SafetensorError, OSError, ValueError, KeyError) as error:
-        raise UserError(f"{path} is damaged or no safetensors file: {error}") from None
+    except Exception as error:  # of many kinds, as the file can be wrong in many ways
+        raise UserError(f"{path} is damaged or no safetensors file: {_reason(error)}") from None
 
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as file:
             return dict(file)
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path} is damaged or no .npz of plain arrays: {error}") from None
+    except Exception as error:
+        raise UserError(f"{path} is damaged or no .npz of plain arrays: {_reason(error)}") from None
 
 
 def _read_torch(path: Path) -> dict[str, np.ndarray]:
@@ -67,15 +65,24 @@ def _read_torch(path: Path) -> dict[str, np.ndarray]:
         ) from None
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # of many kinds, that of the unpickler among them
-        reason = str(error).splitlines()[0]
+    except Exception as error:
         raise UserError(
-            f"{path} is damaged, or holds more than tensors, which is refused: {reason}"
+            f"{path} is damaged, or holds more than tensors, which is refused: {_reason(error)}"
         ) from None
     tensors = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else None
-    if not tensors or not all(isinstance(value, torch.Tensor) for value in tensors.values()):
+    if (
+        not isinstance(tensors, dict)
+        or not tensors
+        or not all(isinstance(value, torch.Tensor) for value in tensors.values())
+    ):
         raise UserError(f"{path} is not a state dict: expected names with a tensor each.")
-    return {name: value.float().numpy() for name, value in tensors.items()}
+    # Old files hold parameters, which ask for a gradient.
+    return {name: value.detach().float().numpy() for name, value in tensors.items()}
+
+
+def _reason(error: Exception) -> str:
+    """The first line of an error, which may have none."""
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def _as_float(path: Path, name: str, array: np.ndarray) -> np.ndarray:

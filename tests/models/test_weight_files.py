@@ -46,18 +46,26 @@ def test_pth_needs_pytorch(tmp_path, monkeypatch):
 def test_pth_is_read_by_the_safe_loader_alone(tmp_path):
     torch = pytest.importorskip("torch", reason="PyTorch is not installed: .pth cannot be read")
     good, bad = tmp_path / "good.pth", tmp_path / "bad.pth"
-    torch.save({"fc.weight": torch.ones(2, 3)}, good)
+    torch.save({"fc.weight": torch.nn.Parameter(torch.ones(2, 3))}, good)
     assert models.weights.read(good)["fc.weight"].tolist() == [[1.0] * 3] * 2
     torch.save({"fc.weight": np.ones}, bad)
     with pytest.raises(UserError, match=r"bad\.pth is damaged, or holds more than tensors"):
         models.weights.read(bad)
 
 
+@pytest.mark.parametrize("content", [b"", b"not weights at all"])
 @pytest.mark.parametrize("kind", ["safetensors", "npz"])
-def test_a_damaged_file_is_named(tmp_path, kind):
+def test_a_damaged_file_is_named(tmp_path, kind, content):
     path = tmp_path / f"weights.{kind}"
-    path.write_bytes(b"not weights at all")
+    path.write_bytes(content)
     with pytest.raises(UserError, match=rf"weights\.{kind} is damaged"):
+        models.weights.read(path)
+
+
+def test_a_lone_array_is_no_state_dict(tmp_path):
+    np.save(tmp_path / "array.npy", np.ones(3))
+    path = (tmp_path / "array.npy").rename(tmp_path / "weights.npz")
+    with pytest.raises(UserError, match=r"weights\.npz is damaged or no \.npz"):
         models.weights.read(path)
 
 
