@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -136,10 +137,10 @@ def _check_stage(config: ConfigDict, name: str, stage: ConfigDict) -> None:
     shared = [
         f"model.{field}" for field in stage.model if field in config.model and field != "name"
     ]
-    shared += ["dataset.name", "dataset.options", "preprocess.normalization"]
+    shared += [f"dataset.options.{key}" for key in config.dataset.options]
+    shared += ["dataset.name", "preprocess.normalization"]
     for path in shared:
-        group, field = path.split(".")
-        own, wanted = stage[group][field], config[group][field]
+        own, wanted = (functools.reduce(getattr, path.split("."), made) for made in (stage, config))
         if own != wanted:
             raise UserError(
                 f"{path} is {wanted!r} for the fusion and {own!r} for its trunk {name}; set both, "

@@ -9,6 +9,7 @@ import tiny
 
 from ferjax import experiment
 from ferjax.arguments import applies
+from ferjax.models import resnet, vgg
 
 # Arguments that choose what is built; the others change numbers and files alone.
 CHOICES = {
@@ -129,20 +130,20 @@ CASES = [
 
 
 @pytest.mark.parametrize(("name", "argument"), CASES)
-def test_one_step(name, argument, data_dir):
+def test_one_step(name, argument, data_dir, monkeypatch):
+    # Fewer layers of the same kinds compile sooner: one block, or one convolution, for each stage.
+    shallow = tuple(stage[:1] for stage in vgg.LAYOUTS["vgg19"])
+    for network in ("vgg11", "vgg19"):
+        monkeypatch.setitem(vgg.LAYOUTS, network, shallow)
+    blocks = (1, 1, 1, 1) if name == "attention_fusion" else (1, 1, 0, 0)
+    monkeypatch.setitem(resnet.STAGE_SIZES, "resnet18", blocks)
     config = tiny.module(name).get_config(f"dataset=synthetic,{argument}")
     size = SIZES.get(name, 16)
     config.dataset.data_dir = str(data_dir)
     config.dataset.options.update(image_size=16, num_train=28, num_validation=7, num_test=7)
     config.model.update(width=8, image_size=size)
-    # Fewer blocks of the same kinds compile sooner.
-    if config.model.name == "resnet18":
-        config.model.name = "resnet10"
-    if "trunks" in config.model:
-        config.model.trunks = tuple(
-            "resnet10" if trunk == "resnet18" else trunk for trunk in config.model.trunks
-        )
     config.optimizer.warmup_epochs = 0.0
+    config.optimizer.weight_decay = 0.0  # what moves does so by a gradient
     config.train.batch_size = 8
     config.evaluation.batch_size = 8
     parts = experiment.build(config)
