@@ -111,6 +111,7 @@ def finished(
 INDEPENDENT = ("test_pairs", "test_golden_papers", "test_configs")
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keeps a file with one worker, and starts the longest so that none is left at the end."""
     longest = ("test_resume", "test_golden_training", "test_train", "test_fusion_runs")

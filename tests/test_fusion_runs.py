@@ -7,6 +7,7 @@ import pytest
 import tiny
 
 from ferjax import classifier, models, step, train
+from ferjax.checkpoints import Checkpoints
 from ferjax.data import pipeline
 from ferjax.errors import UserError
 
@@ -16,7 +17,7 @@ TRUNKS = ("resnet10", "vgg11")  # half the blocks of a ResNet-18 compile in half
 def config(data_dir, argument):
     """A row of configs/attention_fusion.py on a few small faces; every stage is shrunk."""
     made = tiny.module("attention_fusion").get_config(
-        f"dataset=synthetic,trunks=resnet18+vgg11,epochs=1,{argument}"
+        f"dataset=synthetic,trunks=resnet18+vgg11,{argument}"
     )
     made.model.trunks = TRUNKS
     if made.stages:
@@ -28,7 +29,7 @@ def config(data_dir, argument):
             image_size=32, num_train=56, num_validation=21, num_test=21, seed=3
         )
         stage.model.update(width=8, image_size=32)
-        stage.train.batch_size = 28
+        stage.train.update(batch_size=28, num_epochs=1)
         stage.evaluation.batch_size = 21
     return made
 
@@ -77,6 +78,13 @@ def test_a_row_that_is_stopped_anywhere_ends_the_same(fused, data_dir, tmp_path,
         taken.clear()
         monkeypatch.setattr(pipeline.TrainingInput, "__next__", deliver_until)
 
+    save = Checkpoints.save
+
+    def save_and_wait(checkpoints, *arguments):
+        save(checkpoints, *arguments)
+        checkpoints.wait()
+
+    monkeypatch.setattr(Checkpoints, "save", save_and_wait)
     row = config(data_dir, "stem=half")
     for stage in (row, *row.stages.values()):
         stage.train.checkpoint_every_steps = 1
