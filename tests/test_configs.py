@@ -7,6 +7,7 @@ from flax import nnx
 
 from ferjax import experiment, models, sharding
 from ferjax.errors import UserError
+from ferjax.models.norm import BatchNorm
 
 # Parameters of ResNet-18 with the 3x3 stem and one channel: 3 channels cost 1,152 more.
 ROWS = {
@@ -183,6 +184,28 @@ def test_a_field_with_a_value_that_does_not_exist_is_named(tmp_path, overrides, 
 def test_computing_twice_is_refused_where_it_saves_nothing():
     with pytest.raises(UserError, match=r"model\.remat is True, but vgg19 has no ResNet in it"):
         models.create("vgg19", num_classes=7, remat=True, rngs=nnx.Rngs(0))
+
+
+@pytest.mark.parametrize(
+    ("name", "argument"),
+    [
+        ("cbam_island", ""),
+        ("se_cnn", ""),
+        ("vgg19_attention", "batch_norm=true"),
+        ("attention_fusion", "local_gate=true"),
+    ],
+)
+def test_batch_stats_reach_every_batch_norm(name, argument):
+    config = tiny.module(name).get_config(argument)
+    fields = {**dict(config.model), "num_classes": 7, "num_devices": 8}
+    for batch_stats, groups in (("global", 1), ("per_device", 8)):
+        model = nnx.eval_shape(
+            lambda fields={**fields, "batch_stats": batch_stats}: models.create(
+                **fields, rngs=nnx.Rngs(0)
+            )
+        )
+        norms = [node for _, node in nnx.iter_modules(model) if isinstance(node, BatchNorm)]
+        assert norms and {norm.groups for norm in norms} == {groups}
 
 
 def test_a_data_set_that_is_not_prepared_says_how_to_obtain_and_prepare_it(tmp_path):

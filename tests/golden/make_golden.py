@@ -184,9 +184,9 @@ def main():
             save(case.key, forward(case))
     if arguments.only in cases_papers.FILE:
         save(cases_papers.FILE, make_papers.papers())
-    if arguments.only in cases.TRAINING_ISLAND.key:
-        case = cases.TRAINING_ISLAND
-        save(case.key, training(case, *case.random_batches()))
+    for case in (cases.TRAINING_SOFTMAX, cases.TRAINING_ISLAND):
+        if arguments.only in case.key:
+            save(case.key, training(case, *case.random_batches()))
     if arguments.fer2013 and arguments.only in cases.TRAINING_FER2013.key:
         case = cases.TRAINING_FER2013
         save(case.key, training(case, *case.fer2013_batches(arguments.fer2013)))
