@@ -158,8 +158,8 @@ def train_step(
     average = state.average
     if average is not None:
         # In this form what does not move, as a frozen trunk, is kept to the bit.
-        rate = 1.0 - recipe.ema_decay
-        average = jax.tree.map(lambda mean, new: mean + rate * (new - mean), average, weights)
+        share = 1.0 - recipe.ema_decay
+        average = jax.tree.map(lambda mean, new: mean + share * (new - mean), average, weights)
     grad_norm = optax.tree.norm(gradients)
     finite = jnp.isfinite(loss) & jnp.isfinite(grad_norm)
     finite &= jnp.isfinite(optax.tree.norm(weights.params))
