@@ -12,7 +12,7 @@ is a pair of arguments, `fusion` and `trunks`; the paper's numbers are for RAF-D
     attention, local_attention=false: 90.48 (the pair is not named)
 
     python -m ferjax.main --workdir=DIR \
-        --config=configs/attention_fusion.py:trunk_init=resnet18.safetensors+resnet34.safetensors
+        --config=configs/attention_fusion.py:trunk_init=resnet18-f37072fd.pth+resnet34-b627a593.pth
     python -m ferjax.main --workdir=DIR \
         --config=configs/attention_fusion.py:fusion=early,trunks=vgg13+resnet34
     python -m ferjax.main --workdir=DIR \
@@ -34,15 +34,19 @@ Arguments, joined by commas after the colon:
     trunk_init=PATH+PATH             what the trunks' own runs start from, as ImageNet weights in
                                      the paper; without it they start from scratch, at a learning
                                      rate of 1e-3 instead of 1e-4
-    tokens=space|channel|batch       what attends to what; with batch the scores of an image depend
-                                     on its batch, and the run can evaluate but not predict
-    feature=map|pooled               tokens of `space`: positions, or their mean
-    projections                      learned projections of queries and keys
-    local_attention=true|false
-    local_gate=true|false            the paper's gate, or a sum
-    frozen=true|false                trunks are kept, or trained with the fusion
+    init_from=PATH                   a run of the same fusion, or a file, to start the whole from;
+                                     of fusion=none what its trunk starts from
+    tokens=space|channel|batch       what attends to what (space); with batch the scores of an image
+                                     depend on its batch, which the last one's padding fills, and
+                                     the run can evaluate but not predict
+    feature=map|pooled               tokens of `space`: positions (map), or their mean
+    projections                      learned projections of queries and keys (false)
+    local_attention=true|false       (true)
+    local_gate=true|false            the paper's gate (true), or a sum
+    frozen=true|false                trunks are kept (true), or trained with the fusion
     budget=paper|cpu                 paper: 224 pixels, 50 epochs, bfloat16, for a GPU or a TPU;
-                                     cpu: half the width, 48 pixels, stem half, 3 epochs
+                                     cpu: half the width, 48 pixels, stem half, 3 epochs, float32
+                                     and a learning rate of 1e-3 in every stage
     image_size=NUMBER                instead of the budget's
     stem=imagenet|small|half         of ResNet trunks, instead of the budget's
     dtype=float32|bfloat16           instead of the budget's
@@ -77,6 +81,7 @@ ARGUMENTS = {
     "trunks": Argument((), TRUNKS, type=str),  # resnet18+resnet34, or the first of them
     "trunks_from": Argument((), type=str, only=TWO),
     "trunk_init": Argument((), type=str, only={"trunks_from": ((),)}),
+    "init_from": Argument("", only={"trunks_from": ((),), "trunk_init": ((),)}),
     "tokens": Argument("space", ("space", "channel", "batch"), only=ATTENTION),
     "feature": Argument("map", ("map", "pooled"), only={**ATTENTION, "tokens": ("space",)}),
     "projections": Argument(False, only=ATTENTION),
@@ -104,13 +109,14 @@ def get_config(arg: str | None = None) -> ConfigDict:
             check_count(key, args[key], len(trunks))
     if args["stem"] and not any(name.startswith("resnet") for name in trunks):
         refuse("stem", "it is the first layers of a ResNet, and no trunk is one")
-    if args["epochs"] and args["fusion"] == "late" and args["trunks_from"]:
+    trained = args["trunks_from"] or args["init_from"]
+    if args["epochs"] and args["fusion"] == "late" and trained:
         refuse("epochs", "late fusion trains nothing, and the trunks are trained")
     args["budget"] = "synthetic" if args["dataset"] == "synthetic" else args["budget"]
     for key, value in BUDGETS[args["budget"]].items():
         args[key] = value if args[key] is None else args[key]
     if alone:
-        return _trunk(args, trunks[0], _init(args, 0))
+        return _trunk(args, trunks[0], args["init_from"] or _init(args, 0))
     config = _common(args)
     config.model.name = f"{args['fusion']}_fusion"
     config.model.trunks = trunks
@@ -120,10 +126,18 @@ def get_config(arg: str | None = None) -> ConfigDict:
         for field in ("tokens", "feature", "projections", "local_attention", "local_gate"):
             config.model[field] = args[field]
         config.model.frozen = args["frozen"]
+        if args["tokens"] == "batch":
+            # As many tokens as in training.
+            config.evaluation.batch_size = config.train.batch_size
     config.trunks_from = args["trunks_from"]
-    if not config.trunks_from:
+    config.init_from = args["init_from"]
+    if not config.trunks_from and not config.init_from:
         for index, name in enumerate(trunks):
             config.stages[name] = _trunk(args, name, _init(args, index))
+            # One seed and one place of the data, of which a run may be given another.
+            config.stages[name].seed = config.get_ref("seed")
+            for field in ("data_dir", "placement"):
+                config.stages[name].dataset[field] = config.dataset.get_ref(field)
     return config
 
 

@@ -19,11 +19,11 @@ with patience 16. The text prints 69.07 and 68.04 where the table has 69.04 and 
 Arguments, joined by commas after the colon:
 
     dataset=fer2013|synthetic   synthetic needs no download
-    attention=none|se
-    se_position=block|conv      a gate once per block, or after every convolution
-    batch_norm=true|false       batch norm between convolution and ReLU
+    attention=none|se           (se)
+    se_position=block|conv      a gate once per block (block), or after every convolution
+    batch_norm=true|false       batch norm between convolution and ReLU (true)
     dtype=float32|bfloat16      compute type; bfloat16, for a GPU or a TPU, unless synthetic
-    protocol=honest|paper       paper selects and reports on PublicTest and PrivateTest together,
+    protocol=honest|paper       (honest) paper selects and reports on PublicTest and PrivateTest together,
                                 which is optimistic
     init_from=PATH              a run directory or a file of weights to start from
     seed=NUMBER

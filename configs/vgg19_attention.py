@@ -6,7 +6,7 @@ r"""Tam and Tinh 2021: VGG-19 with spatial attention.
     VGG19 + attention    (the default)    73.35
 
     python -m ferjax.main --workdir=DIR \
-        --config=configs/vgg19_attention.py:init_from=vgg19.safetensors
+        --config=configs/vgg19_attention.py:init_from=vgg19-dcbb9e9d.pth
     python -m ferjax.main --config=configs/vgg19_attention.py:attention=none --workdir=DIR
     python -m ferjax.main --config=configs/vgg19_attention.py:dataset=synthetic --workdir=DIR
 
@@ -18,11 +18,11 @@ whether A has a bias and where dropout sits. Training: SGD with Nesterov momentu
 Arguments, joined by commas after the colon:
 
     dataset=fer2013|synthetic            synthetic needs no download
-    attention=concat|multiply|none       the paper appends the map A as one more channel
+    attention=concat|multiply|none       the paper appends the map A as one more channel (concat)
     batch_norm=true|false                VGG-19 with batch norm; false unless synthetic
     image_size=NUMBER                    a multiple of 32; 224 unless synthetic
     dtype=float32|bfloat16               bfloat16 unless synthetic
-    protocol=honest|paper                paper selects on the test split: optimistic
+    protocol=honest|paper                (honest) paper selects on the test split: optimistic
     init_from=PATH                       a run directory or a file of weights to start from
     seed=NUMBER
 """

@@ -93,7 +93,7 @@ def _check_effect(key: str, values: Mapping[str, Any], arguments: Mapping[str, A
     for other, allowed in arguments[key].only.items():
         if values[other] in allowed:
             continue
-        if allowed == (arguments[other].default,):
+        if allowed == (arguments[other].default,) and arguments[other].default in (None, (), ""):
             fix = f"give {key!r} or {other!r}, not both"
         else:
             fix = f"it needs {other}={' or '.join(map(_text, allowed))}"

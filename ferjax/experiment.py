@@ -79,6 +79,13 @@ class Experiment:
         if config.seed < 0:
             raise UserError(f"seed is {config.seed}; it must be at least 0.")
 
+    def check(self) -> None:
+        """Raises a UserError for a field that otherwise only its first use would refuse."""
+        _ = self.recipe, self.augmentation
+        fields = self.config
+        num_examples = self.source.num_examples["train"]
+        pipeline.training_order(num_examples, fields.train.batch_size, seed=fields.seed)
+
     def elsewhere(
         self, *, data_dir: str | None = None, evaluation_batch_size: int | None = None
     ) -> Experiment:

@@ -5,6 +5,8 @@ result.json, format 1 (fractions, not percent):
     format          1
     paper, seed, dataset, fingerprint, labels
     protocol        "honest": selected on validation, tested once; or "optimistic"
+    started_from    one object for each source of weights: where it was, what identifies it (sha256
+                    of a file; fingerprint, protocol, seed, epoch of a run), what was loaded
     selection       split, view, accuracy, epoch, step of the epoch that was selected
     test            {view: {group: metrics}}; group "test" is the official split, "test_clean" the
                     images whose pixels are in neither train nor validation, first of identical ones
@@ -41,6 +43,7 @@ def result(
     config: ConfigDict,
     parts: Experiment,
     *,
+    origins: list[dict[str, Any]],
     selection: Selection,
     scores: dict[str, Any],
     num_steps: int,
@@ -57,6 +60,7 @@ def result(
         "fingerprint": parts.source.fingerprint,
         "labels": list(parts.labels),
         "protocol": parts.protocol.label,
+        "started_from": origins,
         "selection": {
             "split": parts.protocol.selection,
             "view": config.evaluation.selection_view,

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from flax import nnx
-from ml_collections import ConfigDict
 
-from ferjax import classifier, experiment, step
+from ferjax import classifier, step
 from ferjax.data.preprocess import Preprocessing
 from ferjax.errors import UserError
 from ferjax.experiment import Experiment
@@ -19,7 +18,7 @@ from ferjax.models import weights
 from ferjax.models.vgg_attention import VGGAttention
 from ferjax.rundir import RunDirectory
 
-TRUNKS = "trunks"  # folder of a run's own trunks
+LATE = "late_fusion"
 
 
 class Source(NamedTuple):
@@ -29,11 +28,13 @@ class Source(NamedTuple):
       title: what and where they are.
       arrays: under torchvision's names, in ferjax's layout.
       run: what their run says of itself, None for a file.
+      identity: what tells these weights from others, as JSON.
     """
 
     title: str
     arrays: dict[str, np.ndarray]
     run: RunFacts | None
+    identity: dict[str, Any]
 
 
 class RunFacts(NamedTuple):
@@ -53,116 +54,50 @@ class RunFacts(NamedTuple):
 
 
 def initial_state(
-    parts: Experiment, workdir: Path, *, report: Callable[[str], None]
-) -> step.TrainState:
-    """The state before the first step, from what the config says to start from.
+    parts: Experiment, trunks: Sequence[str], *, report: Callable[[str], None]
+) -> tuple[step.TrainState, list[dict[str, Any]]]:
+    """The state before the first step, and what it was made from.
 
     Args:
       parts: of the run.
-      workdir: its folder, where its own trunks are.
+      trunks: where the weights of a fusion's trunks are (see `stages.trunk_sources`), or nothing.
       report: called with a sentence for each source of weights.
+
+    Returns:
+      The state, and one JSON object for each source: `weights`, `loaded` and what identifies it,
+      which is `sha256` of a file, and `fingerprint`, `protocol`, `seed` and `epoch` of a run.
 
     Raises:
       UserError: a source that does not exist or does not fit, with the first differences.
     """
     config = parts.config
-    trunks = trunk_sources(parts, workdir)
     if not config.init_from and not trunks:
-        return parts.init_state()
+        return parts.init_state(), []
     model = parts.model(config.seed)
+    origins = []
     for index, path in enumerate(trunks, start=1):
         source = read(path)
         _check_trunk(parts, source)
-        # Only late fusion has a use for the classifiers.
-        leave = () if config.model.name == "late_fusion" else ("fc", "classifier")
         loaded = weights.load(
-            model, source.arrays, source=source.title, leave=leave, inside=f"trunk{index}"
+            model,
+            source.arrays,
+            source=source.title,
+            leave=trunk_heads(parts),
+            inside=f"trunk{index}",
         )
-        report(f"trunk{index}: {source.title}: {len(loaded.names)} arrays.")
+        text = f"trunk{index}: {source.title}: {len(loaded.names)} arrays."
+        origins.append({**source.identity, "loaded": text})
     if config.init_from:
-        report(_start_from(model, parts, read(config.init_from)))
-    return parts.state_of(model)
+        source = read(config.init_from)
+        origins.append({**source.identity, "loaded": _start_from(model, parts, source)})
+    for origin in origins:
+        report(origin["loaded"])
+    return parts.state_of(model), origins
 
 
-def stages(config: ConfigDict, workdir: Path) -> dict[str, ConfigDict]:
-    """The configs of a fusion's own trunks by name: the run's seed, and its data where they are.
-
-    Nothing is trained before everything that the fusion will need is known to fit.
-
-    Args:
-      config: of the run.
-      workdir: its folder; what it has finished needs no source any more.
-
-    Raises:
-      UserError: a fusion that cannot be built, trunks that would not fit it, the same trunk twice,
-        or a source of weights that does not exist.
-    """
-    paths: list[str] = []
-    if not (workdir / "checkpoints").exists():
-        paths += [config.init_from, *config.trunks_from]
-    for name, stage in config.stages.items():
-        if not (workdir / TRUNKS / name / "checkpoints").exists():
-            paths.append(stage.init_from)
-    for path in filter(None, paths):
-        if not Path(path).exists():
-            raise UserError(f"There are no weights at {path}: neither a run nor a file is there.")
-    if not config.stages and not config.trunks_from:
-        return {}
-    if config.init_from:
-        raise UserError(
-            f"init_from is {config.init_from}, but this run starts from its trunks; give each "
-            "trunk what it starts from, as trunk_init=PATH+PATH."
-        )
-    if config.trunks_from:
-        return {}
-    if sorted(config.stages) != sorted(config.model.trunks):
-        raise UserError(
-            f"model.trunks is {'+'.join(config.model.trunks)}, and a run trains each trunk once, "
-            f"here {'+'.join(config.stages)}. Change the trunks by the config's argument; train "
-            "two of one kind by themselves and give both as trunks_from=DIR+DIR."
-        )
-    found = {}
-    for name, stage in config.stages.items():
-        _check_stage(config, name, stage)
-        found[name] = stage.copy_and_resolve_references()
-        found[name].seed = config.seed
-        place = {key: config.dataset[key] for key in ("data_dir", "placement")}
-        found[name].dataset.update(place)
-    _ = experiment.build(config).recipe
-    return found
-
-
-def _check_stage(config: ConfigDict, name: str, stage: ConfigDict) -> None:
-    """A trunk's own run must make what the fusion takes."""
-    shared = [
-        f"model.{field}" for field in stage.model if field in config.model and field != "name"
-    ]
-    shared += [f"dataset.options.{key}" for key in config.dataset.options]
-    shared += ["dataset.name", "preprocess.normalization"]
-    for path in shared:
-        own, wanted = (functools.reduce(getattr, path.split("."), made) for made in (stage, config))
-        if own != wanted:
-            raise UserError(
-                f"{path} is {wanted!r} for the fusion and {own!r} for its trunk {name}; set both, "
-                f"as --config.{path}=... --config.stages.{name}.{path}=..., or use the config's "
-                "argument."
-            )
-
-
-def trunk_sources(parts: Experiment, workdir: Path) -> tuple[str, ...]:
-    """Where the trunks of a fusion come from: the config's `trunks_from`, else its own stages."""
-    config = parts.config
-    if config.trunks_from:
-        if len(config.trunks_from) != 2:
-            raise UserError(
-                f"trunks_from names {len(config.trunks_from)} trunks; a fusion has two: "
-                "FIRST+SECOND."
-            )
-        return tuple(config.trunks_from)
-    if not config.stages:
-        return ()
-    # In the order of the model: a config sorts its fields.
-    return tuple(str(workdir / TRUNKS / name) for name in config.model.trunks)
+def trunk_heads(parts: Experiment) -> tuple[str, ...]:
+    """The modules of a trunk's own run that a fusion has no use for: but late fusion has."""
+    return () if parts.config.model.name == LATE else ("fc", "classifier")
 
 
 def read(path: str) -> Source:
@@ -172,7 +107,10 @@ def read(path: str) -> Source:
       UserError: no such weights, or a run that is not finished, whose best epoch may still change.
     """
     if not Path(path).is_dir():
-        return Source(f"The weights in {path}", weights.from_torch(weights.read(path)), None)
+        arrays = weights.from_torch(weights.read(path))
+        with open(path, "rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return Source(f"The weights in {path}", arrays, None, {"weights": path, "sha256": digest})
     result = RunDirectory(path).result()
     if result is None:
         raise UserError(
@@ -187,40 +125,61 @@ def read(path: str) -> Source:
         meta["fingerprint"],
     )
     model = step.merge_model(parts.graphdef, evaluated)
-    return Source(f"The weights of {path}", weights.named(model), facts)
+    identity = {
+        "weights": path,
+        "fingerprint": facts.fingerprint,
+        "protocol": facts.protocol,
+        "seed": result["seed"],
+        "epoch": result["selection"]["epoch"],
+    }
+    return Source(f"The weights of {path}", weights.named(model), facts, identity)
+
+
+def check_start(parts: Experiment, model: nnx.Module, source: Source) -> None:
+    """Raises a UserError unless a run can start from a source; the model may be abstract."""
+    _check_honest(parts, source)
+    leave, _ = _left_out(parts, model, source)
+    weights.check(model, source.arrays, source=source.title, leave=leave)
 
 
 def _start_from(model: nnx.Module, parts: Experiment, source: Source) -> str:
     """Loads what fits and says what it was."""
     _check_honest(parts, source)
-    own = weights.named(model)
-    run = source.run
-    leave: tuple[str, ...] = ()
-    why = ""
-    if isinstance(model, VGGAttention) and "fc1.weight" not in source.arrays:
-        leave, why = ("classifier", "spatial", "fc1", "fc2"), "a VGG-19 has no such layers"
-    elif run is None or run.labels != parts.labels:
-        leave = (weights.head(own),)
-        why = "its classes are others" if run else "a file does not name its classes"
+    leave, why = _left_out(parts, model, source)
     loaded = weights.load(model, source.arrays, source=source.title, leave=leave)
     text = f"{source.title}: {len(loaded.names)} arrays"
     if leave:
         text += f"; {', '.join(loaded.fresh)} start afresh: {why}"
-    if run is None:
+    if source.run is None:
         text += (
             "; a file does not say what images it expects: this run's are normalised by "
             f"preprocess.normalization={parts.config.preprocess.normalization}"
         )
-    elif run.preprocessing != parts.preprocessing:
-        text += f"; they saw images prepared by {run.preprocessing}, now by {parts.preprocessing}"
+    elif source.run.preprocessing != parts.preprocessing:
+        text += (
+            f"; they saw images prepared by {source.run.preprocessing}, now by "
+            f"{parts.preprocessing}"
+        )
     return text + "."
+
+
+def _left_out(parts: Experiment, model: nnx.Module, source: Source) -> tuple[tuple[str, ...], str]:
+    """The modules that start afresh, and why."""
+    if isinstance(model, VGGAttention) and "fc1.weight" not in source.arrays:
+        return ("classifier", "spatial", "fc1", "fc2"), "a VGG-19 has no such layers"
+    if source.run is not None and source.run.labels == parts.labels:
+        return (), ""
+    why = "its classes are others" if source.run else "a file does not name its classes"
+    if parts.config.model.name == LATE:
+        raise UserError(f"{source.title} do not fit late fusion, which trains nothing: {why}.")
+    return (weights.head(weights.shapes(model)),), why
 
 
 def _check_trunk(parts: Experiment, source: Source) -> None:
     """A trunk must see what it was trained on, and have seen nothing that is tested here."""
     _check_honest(parts, source)
     run = source.run
-    late = parts.config.model.name == "late_fusion"
+    late = parts.config.model.name == LATE
     if run is None:
         if late:
             raise UserError(

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 from ml_collections import ConfigDict
 
-from ferjax import experiment, report, starting
+from ferjax import experiment, report, stages, starting
 from ferjax.checkpoints import Checkpoints
 from ferjax.data.pipeline import TrainingInput
 from ferjax.errors import Interrupted, UserError
@@ -40,8 +40,8 @@ def train(config: ConfigDict, workdir: str) -> dict[str, Any]:
     with directory.claim(config):
         result = directory.result()
         if result is None:
-            for name, stage in starting.stages(config, directory.path).items():
-                train(stage, str(directory.path / starting.TRUNKS / name))
+            for name, stage in stages.own_runs(config, directory).items():
+                train(stage, str(directory.path / stages.TRUNKS / name))
             with StopRequest() as stop:
                 result = _Run(config, directory, stop).execute()
         return result
@@ -58,6 +58,7 @@ class _Run:
         self.checkpoints = Checkpoints(directory.path)
         self.selection = Selection()
         self.plateau = Plateau()
+        self.origins: list[dict[str, Any]] = []
         self.seconds = 0.0
 
     def execute(self) -> dict[str, Any]:
@@ -76,7 +77,8 @@ class _Run:
             if parts.protocol.remark:
                 writer.note(parts.protocol.remark)
             if state is None:
-                state = starting.initial_state(parts, self.directory.path, report=writer.note)
+                trunks = stages.trunk_sources(parts, self.directory.path)
+                state, self.origins = starting.initial_state(parts, trunks, report=writer.note)
             if first_step:
                 writer.note(f"Resuming {self.directory.path} after step {first_step}.")
             validate = parts.evaluation(
@@ -120,6 +122,7 @@ class _Run:
         batches.seek(meta["input_position"])
         self.selection = Selection(**meta["selection"])
         self.plateau = Plateau(**meta["plateau"])
+        self.origins = meta["started_from"]
         self.seconds = meta["train_seconds"]
         return state, int(state.step)
 
@@ -190,6 +193,7 @@ class _Run:
             "input_position": batches.position,
             "selection": self.selection.to_dict(),
             "plateau": self.plateau.to_dict(),
+            "started_from": self.origins,
             "train_seconds": self.seconds,
         }
         self.checkpoints.save(kind, step, state, meta)
@@ -237,6 +241,7 @@ class _Run:
         return report.result(
             self.config,
             self.parts,
+            origins=self.origins,
             selection=self.selection,
             scores=scores,
             num_steps=step,

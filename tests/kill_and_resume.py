@@ -149,13 +149,16 @@ def compare(expected, found):
 
 
 def campaign(folder, *, kills, options, seed, report=print):
-    """Returns the phases that were hit; raises AssertionError if the runs differ."""
+    """Returns the phases that were hit; raises AssertionError if the runs differ.
+
+    Kills go on until there was one after a checkpoint: a run that starts afresh resumes nothing.
+    """
     rng = random.Random(seed)
     data_dir, whole, killed = (str(Path(folder) / name) for name in ("data", "whole", "killed"))
     finish(whole, data_dir, options)
     hits = collections.Counter()
     attempt = 0
-    while sum(hits.values()) < kills:
+    while sum(hits.values()) < kills or not has_checkpoint(killed):
         missing = [phase for phase in PHASES if not hits[phase]]
         target = missing[attempt % len(missing)] if missing else rng.choice(PHASES)
         attempt += 1
@@ -171,8 +174,13 @@ def campaign(folder, *, kills, options, seed, report=print):
         hits[hit] += 1
         report(f"kill {sum(hits.values())}: aimed at {target}, hit {hit}, {steps} steps logged")
     finish(killed, data_dir, options)
+    assert "Resuming" in Path(f"{killed}.log").read_text()
     compare(outcome(whole, data_dir), outcome(killed, data_dir))
     return dict(hits)
+
+
+def has_checkpoint(workdir):
+    return any(path.name.isdigit() for path in Path(workdir, "checkpoints", "last").glob("*"))
 
 
 def main():

@@ -11,6 +11,7 @@ ARGUMENTS = {
     "preset": Argument(None, type=str, only={"lambda": (None,)}),
     "seed": Argument(0),
     "literal": Argument(False),
+    "pairs": Argument(False, only={"loss": ("island",)}),
     "trunks": Argument(("resnet18", "resnet34"), ("resnet18", "resnet34", "vgg11")),
 }
 
@@ -24,6 +25,7 @@ def test_defaults_and_values():
         "preset": None,
         "seed": 3,
         "literal": True,
+        "pairs": False,
         "trunks": ("vgg11", "resnet18"),
     }
 
@@ -42,6 +44,7 @@ def test_defaults_and_values():
         ("seed=", "seed= has an empty value; leave it out"),
         ("trunks=vgg11+", r"trunks=vgg11\+ has an empty value"),
         ("lambda=1,loss=softmax", "'lambda' would do nothing beside loss=softmax: it needs loss=c"),
+        ("pairs,loss=center", "'pairs' would do nothing beside loss=center: it needs loss=island"),
         ("preset=a,lambda=1", "'preset' would do .* lambda=1.0: give 'preset' or 'lambda', not b"),
     ],
 )

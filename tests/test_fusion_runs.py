@@ -48,6 +48,9 @@ def fused(data_dir, tmp_path_factory):
 def test_one_command_trains_the_row(fused):
     workdir, result = fused
     assert result["num_steps"] == 2 and result["paper"] == "tran2023"
+    for origin, name in zip(result["started_from"], TRUNKS, strict=True):
+        assert origin["weights"] == str(workdir / "trunks" / name)
+        assert origin["fingerprint"] == result["fingerprint"] and origin["epoch"] == 1
     for name in TRUNKS:
         trunk = json.loads((workdir / "trunks" / name / "result.json").read_text())
         assert trunk["num_steps"] == 2 and trunk["fingerprint"] == result["fingerprint"]
@@ -115,6 +118,18 @@ def test_other_fusions_reuse_the_trunks(fused, data_dir, tmp_path):
         train.train(
             config(data_dir, f"stem=half,fusion=early,trunks_from={swapped}"), str(tmp_path / "no")
         )
+
+
+def test_a_fusion_can_start_from_another(fused, data_dir, tmp_path):
+    row = config(data_dir, f"stem=half,init_from={fused[0]}")
+    assert not row.stages
+    row.optimizer.learning_rate = 0.0
+    result = train.train(row, str(tmp_path / "again"))
+    (origin,) = result["started_from"]
+    assert origin["weights"] == str(fused[0]) and origin["epoch"] == 1
+    found, expected = weights_of(tmp_path / "again"), weights_of(fused[0])
+    for name, array in expected.items():
+        np.testing.assert_array_equal(found[name], array, err_msg=name)
 
 
 def test_late_fusion_is_the_mean_of_the_trunks(fused, data_dir, tmp_path):

@@ -51,6 +51,7 @@ LAYERS = [
     ["ferjax.experiment"],
     ["ferjax.classifier", "ferjax.report", "ferjax.throughput"],
     ["ferjax.starting"],
+    ["ferjax.stages"],
     ["ferjax.train"],
     ["ferjax.runs"],
     ["ferjax.main", "ferjax.evaluate", "ferjax.predict", "ferjax.benchmark"],

@@ -148,6 +148,7 @@ def test_one_step(name, argument, data_dir, monkeypatch):
     config.train.batch_size = 8
     config.evaluation.batch_size = 8
     parts = experiment.build(config)
+    assert parts.protocol.label == ("optimistic" if "protocol=paper" in argument else "honest")
     batches = parts.training_input()
     before = parts.init_state()
     kept = jax.device_get(before.weights)

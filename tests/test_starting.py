@@ -1,6 +1,7 @@
 """Starting from other weights, and what is said of it."""
 
 import dataclasses
+import hashlib
 import shutil
 
 import numpy as np
@@ -8,20 +9,21 @@ import pytest
 import tiny
 from flax import nnx
 
-from ferjax import classifier, experiment, models, starting, step, train
+from ferjax import classifier, experiment, models, stages, starting, step, train
 from ferjax.errors import UserError
 from ferjax.models import weights
+from ferjax.rundir import RunDirectory
 
 
 def named(parts, state):
     return weights.named(step.merge_model(parts.graphdef, state.weights))
 
 
-def test_a_run_can_start_from_another(finished, data_dir, tmp_path):
-    workdir, _, _ = finished
+def test_a_run_can_start_from_another(finished, data_dir):
+    workdir, _, result = finished
     parts = experiment.build(tiny.config(data_dir, init_from=str(workdir)))
     said = []
-    state = starting.initial_state(parts, tmp_path, report=said.append)
+    state, origins = starting.initial_state(parts, (), report=said.append)
     origin, best, _ = classifier.restore(workdir)
     expected = weights.named(step.merge_model(origin.graphdef, best))
     found = named(parts, state)
@@ -30,9 +32,19 @@ def test_a_run_can_start_from_another(finished, data_dir, tmp_path):
         np.testing.assert_array_equal(found[name], array, err_msg=name)
     assert int(state.step) == 0
     assert said == [f"The weights of {workdir}: {len(expected)} arrays."]
+    assert origins == [
+        {
+            "weights": str(workdir),
+            "fingerprint": result["fingerprint"],
+            "protocol": "honest",
+            "seed": 0,
+            "epoch": result["selection"]["epoch"],
+            "loaded": said[0],
+        }
+    ]
 
 
-def test_a_file_leaves_the_classifier_fresh(finished, data_dir, tmp_path):
+def test_a_file_leaves_the_classifier_fresh(data_dir, tmp_path):
     parts = experiment.build(tiny.config(data_dir))
     model = parts.model(7)
     arrays = {
@@ -43,7 +55,8 @@ def test_a_file_leaves_the_classifier_fresh(finished, data_dir, tmp_path):
     np.savez(path, **arrays)
     parts = experiment.build(tiny.config(data_dir, init_from=str(path)))
     said = []
-    state = starting.initial_state(parts, tmp_path, report=said.append)
+    state, (origin,) = starting.initial_state(parts, (), report=said.append)
+    assert origin["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
     found, fresh = named(parts, state), named(parts, parts.init_state())
     np.testing.assert_array_equal(found["fc.weight"], fresh["fc.weight"])
     np.testing.assert_array_equal(
@@ -55,7 +68,7 @@ def test_a_file_leaves_the_classifier_fresh(finished, data_dir, tmp_path):
 def test_a_trunk_is_not_used_twice(tmp_path):
     config = tiny.module("attention_fusion").get_config("trunks=vgg11+vgg11")
     with pytest.raises(UserError, match=r"vgg11\+vgg11, and a run trains .*trunks_from=DIR\+DIR"):
-        starting.stages(config, tmp_path)
+        stages.own_runs(config, RunDirectory(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -66,6 +79,19 @@ def test_a_trunk_is_not_used_twice(tmp_path):
         ({"dataset.options.seed": 1}, r"options\.seed is 1 for the fusion and 0 for its trunk"),
         ({"init_from": "."}, r"init_from is \., but this run starts from its trunks"),
         ({"stages.vgg11.init_from": "gone.npz"}, r"There are no weights at gone\.npz"),
+        ({"stages.vgg11.init_from": __file__}, r"test_starting\.py is of no known kind"),
+        ({"stages.resnet18.optimizer.name": "radm"}, r"optimizer\.name is 'radm'.*'radam'"),
+        ({"stages.resnet18.train.batch_size": 56}, r"batch_size is 56, but the training split has"),
+        (
+            {"stages.resnet18.model.attention": "se"},
+            r"trunks/resnet18 is to make do not fit th",
+        ),
+        (
+            {"stages.resnet18.protocol.name": "paper"},
+            r"resnet18 is to make would be selected",
+        ),
+        ({"augment.flip": 2.0}, r"augment\.flip is 2\.0; a probability"),
+        ({"train.batch_size": 56}, r"batch_size is 56, but the training split has only 28"),
     ],
 )
 def test_a_fusion_is_checked_before_its_trunks_are_trained(data_dir, tmp_path, fields, message):
@@ -73,10 +99,33 @@ def test_a_fusion_is_checked_before_its_trunks_are_trained(data_dir, tmp_path, f
     for made in (config, *config.stages.values()):
         made.dataset.data_dir = str(data_dir)
         made.dataset.options.update(image_size=16, num_train=28, num_validation=7, num_test=7)
+        made.train.batch_size = 28
     config.update_from_flattened_dict(fields)
     with pytest.raises(UserError, match=message):
         train.train(config, str(tmp_path))
     assert not (tmp_path / "trunks").exists()
+
+
+def test_what_was_refused_can_be_put_right_in_the_same_folder(finished, data_dir, tmp_path):
+    workdir = tmp_path / "run"
+    with pytest.raises(UserError, match=r"There are no weights at gone\.npz"):
+        train.train(tiny.config(data_dir, init_from="gone.npz"), str(workdir))
+    right = tiny.config(data_dir, init_from=str(finished[0]))
+    with RunDirectory(workdir).claim(right):
+        assert RunDirectory(workdir).config().init_from == str(finished[0])
+
+
+def test_late_fusion_trains_no_new_classifier(data_dir):
+    config = tiny.module("attention_fusion").get_config(
+        "dataset=synthetic,fusion=late,trunks=vgg11+resnet18,init_from=weights.npz"
+    )
+    config.dataset.data_dir = str(data_dir)
+    config.dataset.options.update(image_size=16, num_train=28, num_validation=7, num_test=7)
+    parts = experiment.build(config)
+    model = nnx.eval_shape(parts.model)
+    nameless = starting.Source("The weights in X", weights.shapes(model), None, {})
+    with pytest.raises(UserError, match=r"X do not fit late fusion, which trains nothing: a file"):
+        starting.check_start(parts, model, nameless)
 
 
 def source(arrays, parts, **facts):
@@ -86,7 +135,7 @@ def source(arrays, parts, **facts):
         "protocol": "honest",
         "fingerprint": parts.source.fingerprint,
     }
-    return starting.Source("The weights of RUN", arrays, starting.RunFacts(**usual | facts))
+    return starting.Source("The weights of RUN", arrays, starting.RunFacts(**usual | facts), {})
 
 
 def test_trunks_from_elsewhere_must_have_seen_the_same(data_dir):
@@ -119,7 +168,7 @@ def test_tam2021_starts_from_a_vgg19(data_dir):
     fields = {"num_classes": 1000, "channels": 3, "width": 8, "batch_norm": True}
     vgg = models.create("vgg19", image_size=32, rngs=nnx.Rngs(5), **fields)
     arrays, model = weights.named(vgg), parts.model()
-    said = starting._start_from(model, parts, starting.Source("The weights in X", arrays, None))
+    said = starting._start_from(model, parts, starting.Source("The weights in X", arrays, None, {}))
     assert "fc1.bias, fc1.weight, fc2.bias, fc2.weight, spatial.weight start afresh" in said
     assert "normalised by preprocess.normalization=imagenet" in said
     found = weights.named(model)

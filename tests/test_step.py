@@ -145,6 +145,16 @@ def test_parts_of_a_batch_average_to_the_loss_of_the_whole(reduction):
     assert_close(whole, jax.tree.map(lambda a, b: (a + b) / 2, *pieces), 1e-5)
 
 
+def test_a_tenth_of_the_learning_rate_moves_a_tenth_as_far():
+    recipe, state = parts(attention=None)
+    tenth = dataclasses.replace(state, scale=jnp.float32(0.1))
+    far, near = (run(recipe, start)[0] for start in (state, tenth))
+    for name, start in leaves(state.weights.params).items():
+        ways = [leaves(after.weights.params)[name] - start for after in (far, near)]
+        np.testing.assert_allclose(ways[1], 0.1 * ways[0], rtol=1e-3, atol=1e-6, err_msg=name)
+    assert float(near.scale) == np.float32(0.1)
+
+
 def test_average_of_the_weights_follows_its_recurrence():
     recipe, state = parts(attention=None, ema_decay=0.75)
     before = leaves(state.weights)

@@ -2,8 +2,8 @@
 
 Tokens f1 and f2 of the two trunks, N of them, D wide:
 
-    V   = (MLP([f1; f2]) + f1 + f2) / 3
-    SA  = (softmax(f1 f2^T / sqrt(D)) V) * V
+    V   = (MLP([f1; f2]) + f1 + f2) / 3                MLP: dense(2D -> D), relu, dense(D -> D)
+    SA  = (softmax(f1 f2^T / sqrt(width of a token)) V) * V
     out = SA + sigmoid(conv1d(dense(relu(dense(SA))))) * SA      local attention
     logits = dense(mean over tokens of out)
 

@@ -1,7 +1,9 @@
 """A small CNN with squeeze-and-excitation (Luo, luo2023).
 
-Three blocks of [conv3x3, ReLU, conv3x3, ReLU, (SE), max-pool 2] and two dense layers, at 48x48x1.
-Shapes: B batch, H W C image, K classes, D features.
+Three blocks of [conv3x3, BN, ReLU, conv3x3, BN, ReLU, (SE), max-pool 2] of 64, 128 and 256 filters,
+flattened (9,216 at 48x48x1), then dense 256, ReLU, dense K. Batch norm is on and SE once per block
+unless asked otherwise; SE's equation is at `attention.SqueezeExcitation`. Shapes: B batch, H W C
+image, K classes, D features.
 """
 
 from __future__ import annotations

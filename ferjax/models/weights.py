@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
@@ -62,6 +64,14 @@ def named(model: nnx.Module) -> dict[str, np.ndarray]:
     return {torchvision_name(path): np.asarray(v[...]) for path, v in _variables(model)}
 
 
+def shapes(model: nnx.Module) -> dict[str, Any]:
+    """Shape and type of every weight under its torchvision name; the model may be abstract."""
+    return {
+        torchvision_name(path): jax.ShapeDtypeStruct(v.shape, v.dtype)
+        for path, v in _variables(model)
+    }
+
+
 def load(
     model: nnx.Module,
     arrays: Mapping[str, np.ndarray],
@@ -83,28 +93,60 @@ def load(
       UserError: a name or a shape that differs; the first differences are listed and the model is
         left as it was.
     """
-    prefix = f"{inside}." if inside else ""
+    loaded = check(model, arrays, source=source, leave=leave, inside=inside)
+    prefix = _prefix(inside)
+    taken = set(loaded.names)
+    updates = []
+    for path, variable in _variables(model):
+        name = torchvision_name(path)
+        if name in taken:
+            array = jnp.asarray(arrays[name.removeprefix(prefix)], variable.dtype)
+            updates.append((path, variable.replace(array)))
+    nnx.update(model, nnx.from_flat_state(updates))
+    return loaded
+
+
+def check(
+    model: nnx.Module,
+    arrays: Mapping[str, Any],
+    *,
+    source: str,
+    leave: tuple[str, ...] = (),
+    inside: str = "",
+) -> Loaded:
+    """What `load` would do, or its refusal; the model may be abstract.
+
+    Args:
+      model: would take the weights.
+      arrays: name -> anything with a shape, in ferjax's layout.
+      source: what the weights are, for messages.
+      leave: modules to leave as they are, in the model and in the source, as ("fc",).
+      inside: the part of the model that takes the weights, as "trunk1".
+
+    Raises:
+      UserError: a name or a shape that differs; the first differences are listed.
+    """
+    prefix = _prefix(inside)
     wanted = {
-        torchvision_name(path).removeprefix(prefix): (path, variable)
-        for path, variable in _variables(model)
-        if torchvision_name(path).startswith(prefix)
+        name.removeprefix(prefix): tuple(variable.shape)
+        for name, variable in shapes(model).items()
+        if name.startswith(prefix)
     }
 
     def is_left(name: str) -> bool:
         return any(name.startswith(f"{module}.") for module in leave)
 
-    problems, updates, names = [], [], []
-    for name, (path, variable) in wanted.items():
+    problems, names = [], []
+    for name, shape in wanted.items():
         if is_left(name):
             continue
         array = arrays.get(name)
         if array is None:
             problems.append(f"{name} is missing")
-        elif array.shape != variable.shape:
-            problems.append(f"{name} has shape {array.shape}, the model {variable.shape} (HWIO)")
+        elif tuple(array.shape) != shape:
+            problems.append(f"{name} has shape {tuple(array.shape)}, the model {shape} (HWIO)")
         else:
             names.append(prefix + name)
-            updates.append((path, variable.replace(jnp.asarray(array, variable.dtype))))
     problems += [
         f"{name} has no place in the model"
         for name in arrays
@@ -116,7 +158,6 @@ def load(
             f"{source} do not fit the model ({len(problems)} differences): {shown}. "
             "Build the model with the architecture, channels and classes of the weights."
         )
-    nnx.update(model, nnx.from_flat_state(updates))
     return Loaded(
         tuple(names),
         tuple(prefix + name for name in wanted if is_left(name)),
@@ -136,6 +177,10 @@ def torchvision_name(path: tuple) -> str:
     """The torchvision name of a variable's path: ("bn1", "mean") -> "bn1.running_mean"."""
     *parents, leaf = (str(part) for part in path)
     return ".".join([*parents, _LEAVES.get(leaf, leaf)])
+
+
+def _prefix(inside: str) -> str:
+    return f"{inside}." if inside else ""
 
 
 def _variables(model: nnx.Module) -> list[tuple[tuple, nnx.Variable]]:
