@@ -23,8 +23,8 @@ Arguments, joined by commas after the colon:
     se_position=block|conv      a gate once per block (block), or after every convolution
     batch_norm=true|false       batch norm between convolution and ReLU (true)
     dtype=float32|bfloat16      compute type; bfloat16, for a GPU or a TPU, unless synthetic
-    protocol=honest|paper       (honest) paper selects and reports on PublicTest and PrivateTest together,
-                                which is optimistic
+    protocol=honest|paper       (honest) paper selects and reports on PublicTest and PrivateTest
+                                together, which is optimistic
     init_from=PATH              a run directory or a file of weights to start from
     seed=NUMBER
 """
