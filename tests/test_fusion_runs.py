@@ -10,8 +10,18 @@ from ferjax import classifier, models, step, train
 from ferjax.checkpoints import Checkpoints
 from ferjax.data import pipeline
 from ferjax.errors import UserError
+from ferjax.models import resnet, vgg
 
-TRUNKS = ("resnet10", "vgg11")  # half the blocks of a ResNet-18 compile in half the time
+TRUNKS = ("resnet10", "vgg11")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def shallow():
+    """The first and the last stage of each trunk alone: a few layers compile within seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(resnet.STAGE_SIZES, "resnet10", (1, 0, 0, 1))
+        patch.setitem(vgg.LAYOUTS, "vgg11", ((64,), (512,)))
+        yield
 
 
 def config(data_dir, argument):
@@ -40,7 +50,7 @@ def weights_of(workdir):
 
 
 @pytest.fixture(scope="module")
-def fused(data_dir, tmp_path_factory):
+def fused(shallow, data_dir, tmp_path_factory):
     workdir = tmp_path_factory.mktemp("fusion") / "run"
     return workdir, train.train(config(data_dir, "stem=half"), str(workdir))
 

@@ -33,7 +33,7 @@ class Augmentation:
       fill: grey level in 0..255 of what is erased.
     """
 
-    shift: float = 0
+    shift: float | int = 0
     subpixel: bool = False
     flip: float = 0.0
     rotation: float = 0.0

@@ -26,8 +26,8 @@ COLUMNS = 15
 class Paper:
     """One batch through a network in evaluation mode, and with `step` one step of training.
 
-    As a ReLU that float32 decides the other way changes gradients far more than rounding does, the
-    seeds of the steps are such that float32 decides as float64 does.
+    As a ReLU that is decided the other way changes gradients far more than rounding does, the seeds
+    of the steps are such that rounding decides none that matters (see make_papers.step).
     """
 
     key: str
@@ -135,6 +135,6 @@ CASES = (
         local_gate=False,
     ),
     _fusion("early", 64, "vgg11", "resnet18", name="early_fusion"),
-    _fusion("joint", 64, "vgg13", "vgg11", name="joint_fusion", batch_norm=True, seed=3, step=True),
+    _fusion("joint", 64, "vgg13", "vgg11", name="joint_fusion", batch_norm=True, seed=4, step=True),
     _fusion("late", 64, "resnet18", "vgg11", stem="half", name="late_fusion"),
 )
