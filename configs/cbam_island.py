@@ -25,13 +25,15 @@ Arguments, joined by commas after the colon:
     loss=softmax|center|island
     preset=sun2021|cai2018|wen2016  published (lambda, lambda_1): (0.5, 0.5), (0.01, 10),
                                   (0.003, 0); sun2021 unless the schedule is a short one
-    lambda=NUMBER                 sets lambda and lambda_1 together, as the paper's sweep does
+    lambda=NUMBER                 instead: lambda and lambda_1 together, as in the paper's sweep
     center_update=rule|gradient   how the centres move
     paper_literal                 weight decay 0.05 as the paper prints it, and nothing else
     budget=paper|cpu              paper: 200 epochs, stem small, bfloat16, for a GPU or a TPU;
                                   cpu: a short schedule, stem half, float32
     stem=small|half|imagenet      instead of the budget's
     dtype=float32|bfloat16        instead of the budget's
+    protocol=honest|paper         paper selects on the test split: optimistic
+    init_from=PATH                a run directory or a file of weights to start from
     seed=NUMBER
 
 Where the paper is silent the defaults are: learning rate 0.01 with cosine decay, weight decay 5e-4
@@ -44,18 +46,24 @@ faces the first epochs pass at chance.
 from ml_collections import ConfigDict
 
 from ferjax.arguments import Argument, parse
+from ferjax.defaults import defaults, papers_own_protocol, synthetic
 
+CENTERS = {"loss": ("center", "island")}
 ARGUMENTS = {
     "dataset": Argument("fer2013", ("fer2013", "synthetic")),
     "attention": Argument("cbam", ("none", "se", "cbam")),
     "loss": Argument("island", ("softmax", "center", "island")),
-    "preset": Argument(None, ("sun2021", "cai2018", "wen2016"), type=str),
-    "lambda": Argument(None, type=float),
-    "center_update": Argument("rule", ("rule", "gradient")),
+    "preset": Argument(
+        None, ("sun2021", "cai2018", "wen2016"), type=str, only={**CENTERS, "lambda": (None,)}
+    ),
+    "lambda": Argument(None, type=float, only=CENTERS),
+    "center_update": Argument("rule", ("rule", "gradient"), only=CENTERS),
     "paper_literal": Argument(False),
-    "budget": Argument("paper", ("paper", "cpu")),
+    "budget": Argument("paper", ("paper", "cpu"), only={"dataset": ("fer2013",)}),
     "stem": Argument(None, ("small", "half", "imagenet"), type=str),
     "dtype": Argument(None, ("float32", "bfloat16"), type=str),
+    "protocol": Argument("honest", ("honest", "paper")),
+    "init_from": Argument(""),
     "seed": Argument(0),
 }
 
@@ -72,69 +80,23 @@ def get_config(arg: str | None = None) -> ConfigDict:
     if args["lambda"] is not None:
         weight = pairwise_weight = args["lambda"]
 
-    config = ConfigDict()
+    config = defaults()
     config.paper = "sun2021"
     config.seed = args["seed"]
-
-    config.dataset = ConfigDict()
+    config.init_from = args["init_from"]
     config.dataset.name = args["dataset"]
-    config.dataset.data_dir = ""  # FERJAX_DATA_DIR or the user's cache folder
-    config.dataset.placement = "device"  # or "host"
-    config.dataset.options = ConfigDict()  # of the data set itself
-
-    config.model = ConfigDict()
+    if args["protocol"] == "paper":
+        papers_own_protocol(config, selection="test")
     config.model.name = "resnet18"
     config.model.attention = args["attention"]
     config.model.stem = "small"
     config.model.width = 64
-    config.model.channels = 1
-    config.model.image_size = 48
-    config.model.dtype = "bfloat16"
-    config.model.batch_stats = "global"  # or "per_device"
     config.model.se_bias = True
-    config.model.remat = False
-
-    config.loss = ConfigDict()
     config.loss.name = args["loss"]
-    config.loss.weight = weight  # lambda
-    config.loss.pairwise_weight = pairwise_weight  # lambda_1
-    config.loss.center_reduction = "mean"  # or "sum"
+    config.loss.weight = weight
+    config.loss.pairwise_weight = pairwise_weight
     config.loss.center_update = args["center_update"]
-    config.loss.center_learning_rate = 0.5  # alpha
-    config.loss.label_smoothing = 0.0
-
-    config.augment = ConfigDict()
-    config.augment.shift = 4  # pixels
-    config.augment.flip = 0.5  # probability
-    config.augment.rotation = 0.0  # degrees
-    config.augment.rotation_probability = 1.0
-    config.augment.erasing = 0.0  # probability
-    config.augment.erasing_area = (0.02, 0.25)  # share of the image
-    config.augment.erasing_aspect = 3.0
-
-    config.optimizer = ConfigDict()
-    config.optimizer.name = "sgd"  # or "adam"
-    config.optimizer.learning_rate = 0.01
-    config.optimizer.schedule = "cosine"  # or "constant"
-    config.optimizer.warmup_epochs = 0.0
-    config.optimizer.momentum = 0.9
-    config.optimizer.nesterov = False
     config.optimizer.weight_decay = 0.05 if args["paper_literal"] else 5e-4
-    config.optimizer.clip_norm = 0.0  # 0: no clipping
-    config.optimizer.accumulation_steps = 1
-    config.optimizer.ema_decay = 0.0  # 0: no average
-
-    config.train = ConfigDict()
-    config.train.batch_size = 128
-    config.train.num_epochs = 200
-    config.train.early_stopping_patience = 0  # epochs without a better validation accuracy; 0: off
-    config.train.checkpoint_every_steps = 0  # 0: after every epoch only
-
-    config.evaluation = ConfigDict()
-    config.evaluation.batch_size = 512
-    config.evaluation.selection_view = "single"
-    config.evaluation.test_views = ("single", "flip")
-
     if args["budget"] == "cpu":
         config.model.stem = "half"
         config.model.dtype = "float32"
@@ -144,9 +106,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
         config.train.batch_size = 64
         config.train.num_epochs = 14
     if args["dataset"] == "synthetic":
-        config.dataset.options.image_size = 48
-        config.dataset.options.channels = 1
-        config.dataset.options.seed = 0
+        synthetic(config)
         # Minutes on two CPU cores: half the width, and a map of 12x12 after the stem.
         config.model.stem = "imagenet"
         config.model.width = 32

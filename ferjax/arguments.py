@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
 
 from ferjax.errors import UserError, nearest
 
@@ -19,11 +19,13 @@ class Argument:
       default: its value when it is not given. A tuple takes a list joined by `+`.
       choices: the values that exist; empty for any of the type.
       type: type of the values; that of the default unless the default is None.
+      only: other arguments and the values of theirs without which this one would do nothing.
     """
 
     default: Any
     choices: tuple[Any, ...] = ()
     type: type | None = None
+    only: Mapping[str, tuple[Any, ...]] = dataclasses.field(default_factory=dict)
 
 
 def parse(text: str | None, arguments: Mapping[str, Argument]) -> dict[str, Any]:
@@ -38,7 +40,8 @@ def parse(text: str | None, arguments: Mapping[str, Argument]) -> dict[str, Any]
       A value for every argument.
 
     Raises:
-      UserError: an unknown or repeated key or a value that does not fit, with what exists.
+      UserError: an unknown or repeated key or a value that does not fit, with what exists; or a
+        key that would do nothing beside the others.
     """
     values = {key: argument.default for key, argument in arguments.items()}
     seen = set()
@@ -56,11 +59,59 @@ def parse(text: str | None, arguments: Mapping[str, Argument]) -> dict[str, Any]
         seen.add(key)
         argument = arguments[key]
         if not equals:
-            if not isinstance(argument.default, bool):
+            if not _is_bool(argument):
                 raise UserError(f"The config argument {key!r} needs a value, as in {key}=...")
             value = "true"
+        if not value or "" in value.split("+"):
+            raise UserError(f"The config argument {key}={value} has an empty value; leave it out.")
         values[key] = _convert(key, value, argument)
+    for key in seen:
+        _check_effect(key, values, arguments)
     return values
+
+
+def check_count(key: str, values: Sequence[Any], count: int) -> None:
+    """Raises a UserError unless a list joined by `+` has `count` entries."""
+    if len(values) != count:
+        raise UserError(
+            f"The config argument {key}={_text(tuple(values))!r} has {len(values)} entries; "
+            f"expected {count} here, as in {key}={'+'.join(['...'] * count)}."
+        )
+
+
+def refuse(key: str, why: str) -> NoReturn:
+    """Raises a UserError for an argument that would do nothing, which only its config can know."""
+    raise UserError(f"The config argument {key!r} would do nothing here: {why}.")
+
+
+def applies(key: str, values: Mapping[str, Any], arguments: Mapping[str, Argument]) -> bool:
+    """Whether the argument `key` changes anything beside the others, given or by default."""
+    return all(values[other] in allowed for other, allowed in arguments[key].only.items())
+
+
+def _check_effect(key: str, values: Mapping[str, Any], arguments: Mapping[str, Argument]) -> None:
+    for other, allowed in arguments[key].only.items():
+        if values[other] in allowed:
+            continue
+        if allowed == (arguments[other].default,) and arguments[other].default in (None, (), ""):
+            fix = f"give {key!r} or {other!r}, not both"
+        else:
+            fix = f"it needs {other}={' or '.join(map(_text, allowed))}"
+        raise UserError(
+            f"The config argument {key!r} would do nothing beside "
+            f"{other}={_text(values[other])}: {fix}."
+        )
+
+
+def _text(value: Any) -> str:
+    """A value as one writes it."""
+    if isinstance(value, tuple):
+        return "+".join(map(_text, value))
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _is_bool(argument: Argument) -> bool:
+    return (argument.type or type(argument.default)) is bool
 
 
 def _convert(key: str, value: str, argument: Argument) -> Any:
@@ -68,7 +119,7 @@ def _convert(key: str, value: str, argument: Argument) -> Any:
     if isinstance(default, tuple):
         item = dataclasses.replace(argument, default="")
         return tuple(_convert(key, part, item) for part in value.split("+"))
-    if isinstance(default, bool):
+    if _is_bool(argument):
         if value.lower() not in _BOOLS:
             raise UserError(f"The config argument {key}={value!r} is not true or false.")
         return _BOOLS[value.lower()]

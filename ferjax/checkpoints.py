@@ -17,7 +17,7 @@ from etils import epath
 
 from ferjax.errors import UserError
 
-FORMAT = 1
+FORMAT = 2
 KEEP_LAST = 2
 _STATE, _META = "state", "meta"
 
@@ -75,10 +75,11 @@ class Checkpoints:
           is used.
 
         Raises:
-          UserError: there are checkpoints, but none can be read.
+          UserError: there are checkpoints, but none can be read, or in another format.
         """
         manager = self._managers[kind]
         failures = []
+        self.meta(kind)  # refuses another format before its arrays seem damaged
         for step in sorted(manager.all_steps(), reverse=True):
             try:
                 restored = manager.restore(
@@ -108,13 +109,25 @@ class Checkpoints:
         return None
 
     def meta(self, kind: str) -> dict[str, Any] | None:
-        """The JSON object of the newest checkpoint whose object can be read, or None."""
+        """The JSON object of the newest checkpoint whose object can be read, or None.
+
+        Raises:
+          UserError: it was written in another format, by another version of ferjax.
+        """
         manager = self._managers[kind]
         for step in sorted(manager.all_steps(), reverse=True):
             try:
-                return json.loads((manager.directory / str(step) / _META / "metadata").read_text())
+                text = (manager.directory / str(step) / _META / "metadata").read_text()
+                meta = json.loads(text)
             except (OSError, ValueError):
                 continue
+            if meta.get("format") != FORMAT:
+                raise UserError(
+                    f"The {kind} checkpoint of step {step} in {manager.directory} has format "
+                    f"{meta.get('format')}, and this version of ferjax reads format {FORMAT}. Use "
+                    "the version that wrote it, or train again in an empty workdir."
+                )
+            return meta
         return None
 
     def latest(self, kind: str) -> int | None:

@@ -78,6 +78,11 @@ class Classifier:
 
     def __init__(self, workdir: str | os.PathLike[str], *, checkpoint: str = "best"):
         self._parts, self._weights, self._meta = restore(workdir, checkpoint)
+        if self._parts.model_fields.get("tokens") == "batch":
+            raise UserError(
+                f"The model of {workdir} was made with tokens=batch: what it says of a face "
+                "depends on the other images of its batch, so it cannot predict. Use tokens=space."
+            )
 
     @property
     def labels(self) -> tuple[str, ...]:

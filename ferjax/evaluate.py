@@ -16,7 +16,9 @@ from ferjax import command, huge_pages
 
 FLAGS = flags.FlagValues()
 flags.DEFINE_string("workdir", None, "run directory of ferjax.main", flag_values=FLAGS)
-flags.DEFINE_string("split", "test", "train, validation or test", flag_values=FLAGS)
+flags.DEFINE_string(
+    "split", "test", "train, validation, test or validation+test", flag_values=FLAGS
+)
 flags.DEFINE_list("tta", ["single"], "views: single, flip, ten_crop", flag_values=FLAGS)
 flags.DEFINE_string("checkpoint", "best", "best or last", flag_values=FLAGS)
 flags.DEFINE_string(
@@ -43,16 +45,20 @@ def main(argv: list[str]) -> None:
     report.check_same_data(parts, meta, FLAGS.workdir)
     scores = parts.evaluation(FLAGS.split, views)(weights)
     main_view = scores[views[0]][FLAGS.split]
+    remark = f", {parts.protocol.remark}" if parts.protocol.remark else ""
     tables.print_tables(
-        tables.class_table(parts.labels, main_view, f"Classes ({views[0]}, {FLAGS.split})"),
+        tables.class_table(parts.labels, main_view, f"Classes ({views[0]}, {FLAGS.split}{remark})"),
         tables.confusion_table(parts.labels, main_view["confusion"]),
-        tables.score_table(scores, f"Scores on {FLAGS.split}, {FLAGS.checkpoint} checkpoint"),
+        tables.score_table(
+            scores, f"Scores on {FLAGS.split}, {FLAGS.checkpoint} checkpoint{remark}"
+        ),
     )
     if FLAGS.json:
         fields = {
             "format": report.FORMAT,
             "dataset": meta["dataset"],
             "fingerprint": meta["fingerprint"],
+            "protocol": parts.protocol.label,
             "split": FLAGS.split,
             "checkpoint": FLAGS.checkpoint,
             "labels": list(parts.labels),

@@ -7,6 +7,7 @@ asks for it.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -18,17 +19,19 @@ from jaxtyping import Bool
 from ml_collections import ConfigDict, FrozenConfigDict
 
 from ferjax import losses, models, optim, programs, sharding, step
-from ferjax.data import pipeline, views
+from ferjax.data import pipeline, preprocess, views
 from ferjax.data.augment import Augmentation
 from ferjax.data.clean import clean_test_mask
-from ferjax.data.examples import Examples
-from ferjax.data.preprocess import Preprocessing, channel_statistics
+from ferjax.data.examples import Examples, concatenate
+from ferjax.data.preprocess import Preprocessing
 from ferjax.data.source import Source, open_dataset
 from ferjax.errors import UserError
 from ferjax.evaluation import States, evaluate
 from ferjax.metrics import Metrics
+from ferjax.plateau import PlateauRule
+from ferjax.protocol import Protocol
 
-OTHER_SPLITS = {"test": ("train", "validation")}
+OTHER_SPLITS = {"test": ("train", "validation"), "validation+test": ("train",)}
 
 
 def build(config: ConfigDict, *, meta: Mapping[str, Any] | None = None) -> Experiment:
@@ -65,8 +68,23 @@ class Experiment:
             )
         sharding.check_batch_size("evaluation.batch_size", config.evaluation.batch_size, self.mesh)
         _at_least_one("train.num_epochs", config)
+        if config.train.early_stopping_patience < 0:
+            raise UserError(
+                f"train.early_stopping_patience is {config.train.early_stopping_patience}; it must "
+                "be at least 0, which switches it off."
+            )
+        self.protocol = Protocol(**config.protocol.to_dict())
+        # When the learning rate is reduced.
+        self.plateau = PlateauRule(**config.optimizer.plateau.to_dict())
         if config.seed < 0:
             raise UserError(f"seed is {config.seed}; it must be at least 0.")
+
+    def check(self) -> None:
+        """Raises a UserError for a field that otherwise only its first use would refuse."""
+        _ = self.recipe, self.augmentation
+        fields = self.config
+        num_examples = self.source.num_examples["train"]
+        pipeline.training_order(num_examples, fields.train.batch_size, seed=fields.seed)
 
     def elsewhere(
         self, *, data_dir: str | None = None, evaluation_batch_size: int | None = None
@@ -76,6 +94,11 @@ class Experiment:
         if data_dir is not None:
             config.dataset.data_dir = data_dir
         if evaluation_batch_size is not None:
+            if config.model.get("tokens") == "batch":
+                raise UserError(
+                    f"This model was made with tokens=batch: its scores depend on the size of the "
+                    f"batches, which was {config.evaluation.batch_size}; leave --batch_size out."
+                )
             config.evaluation.batch_size = evaluation_batch_size
         return build(config, meta=self._meta)
 
@@ -96,8 +119,8 @@ class Experiment:
 
     @functools.cache  # noqa: B019 - an experiment lives as long as its process
     def examples(self, split: str) -> Examples:
-        """A whole split in memory."""
-        return self.source.load(split)
+        """A whole split in memory; "validation+test" is both, in that order."""
+        return concatenate([self.source.load(part) for part in split.split("+")])
 
     @functools.cached_property
     def preprocessing(self) -> Preprocessing:
@@ -105,8 +128,13 @@ class Experiment:
         if self._meta is not None:
             return Preprocessing.from_dict(self._meta["preprocessing"])
         fields = self.config.model
-        mean, std = channel_statistics(self.examples("train").images, fields.channels)
-        return Preprocessing(self.source.image_shape, fields.image_size, mean, std)
+        return preprocess.create(
+            self.config.preprocess.normalization,
+            native_shape=self.source.image_shape,
+            image_size=fields.image_size,
+            channels=fields.channels,
+            training_images=lambda: self.examples("train").images,
+        )
 
     @functools.cached_property
     def augmentation(self) -> Augmentation:
@@ -137,8 +165,13 @@ class Experiment:
 
     @property
     def num_steps(self) -> int:
-        """Updates of the whole run."""
-        return self.steps_per_epoch * self.config.train.num_epochs
+        """Updates of the whole run; none where nothing is trained, as in late fusion."""
+        return self.steps_per_epoch * self.config.train.num_epochs if self.is_trained else 0
+
+    @functools.cached_property
+    def is_trained(self) -> bool:
+        """Whether the model has a parameter that is not frozen."""
+        return bool(jax.tree.leaves(nnx.state(nnx.eval_shape(self.model), nnx.Param)))
 
     # ---- model and state ----
 
@@ -167,8 +200,10 @@ class Experiment:
         schedule = optim.learning_rate_schedule(
             config.optimizer.schedule,
             peak=config.optimizer.learning_rate,
-            num_steps=self.num_steps,
-            warmup_steps=round(config.optimizer.warmup_epochs * self.steps_per_epoch),
+            num_steps=max(self.num_steps, 1),
+            warmup_steps=round(config.optimizer.warmup_epochs * self.steps_per_epoch)
+            if self.is_trained
+            else 0,
         )
         optimizer = optim.optimizer(
             config.optimizer.name,
@@ -196,9 +231,14 @@ class Experiment:
             ema_decay=config.optimizer.ema_decay,
         )
 
+    def scaled(self, state: step.TrainState, scale: float) -> step.TrainState:
+        """The state with another factor on the learning rate."""
+        value = sharding.replicate(np.float32(scale), self.mesh)
+        return dataclasses.replace(state, scale=value)
+
     @functools.cached_property
     def num_parameters(self) -> int:
-        """Trainable parameters of the model."""
+        """Parameters of the model, frozen ones included."""
         return models.parameter_count(nnx.eval_shape(self.model))
 
     def init_state(self) -> step.TrainState:
@@ -214,8 +254,15 @@ class Experiment:
             jax.eval_shape(self._fresh_state),
         )
 
+    def state_of(self, model: nnx.Module) -> step.TrainState:
+        """The state before the first step of a model whose weights come from elsewhere."""
+        return sharding.replicate(self._state_of(model), self.mesh)
+
     def _fresh_state(self) -> step.TrainState:
-        graphdef, weights = step.split_model(self.model(self.config.seed))
+        return self._state_of(self.model(self.config.seed))
+
+    def _state_of(self, model: nnx.Module) -> step.TrainState:
+        graphdef, weights = step.split_model(model)
         fields = self.model_fields
         size, channels = fields["image_size"], fields["channels"]
         image = jax.ShapeDtypeStruct((1, size, size, channels), np.float32)

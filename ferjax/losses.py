@@ -1,7 +1,10 @@
 """Cross-entropy, center and island loss, and the update rule of the class centres.
 
 Equations are those of Sun 2021, after Wen et al. 2016 (center loss) and Cai et al. 2018 (island
-loss). Shapes: B batch, K classes, D features. Everything is float32.
+loss). Sun prints the center loss without its square and without 1/B; here it has both, as its
+authors have the one and the cross-entropy beside it the other.
+
+Shapes: B batch, K classes, D features. Everything is float32.
 """
 
 from __future__ import annotations

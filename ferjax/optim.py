@@ -12,7 +12,7 @@ import optax
 
 from ferjax.errors import UserError, nearest
 
-OPTIMIZERS = ("sgd", "adam")
+OPTIMIZERS = ("sgd", "adam", "radam")
 SCHEDULES = ("constant", "cosine")
 
 
@@ -60,13 +60,14 @@ def optimizer(
     weight_decay: float = 0.0,
     clip_norm: float = 0.0,
 ) -> optax.GradientTransformation:
-    """SGD or Adam with the conventions of PyTorch.
+    """SGD, Adam or RAdam with the conventions of PyTorch.
 
     The gradient is clipped by its global norm first (0 switches clipping off); weight decay is L2
     in the gradient, before the momentum, on convolution and dense kernels only (`decay_mask`).
 
     Args:
-      name: "sgd" or "adam" (Kingma & Ba 2015, betas 0.9 and 0.999, epsilon 1e-8).
+      name: "sgd", "adam" (Kingma & Ba 2015) or "radam" (Liu et al. 2020, algorithm 2), both with
+        betas 0.9 and 0.999 and epsilon 1e-8.
       learning_rate: a number or a schedule of the step.
       momentum: of SGD.
       nesterov: whether SGD's momentum is Nesterov's.
@@ -80,6 +81,8 @@ def optimizer(
         core = optax.sgd(learning_rate, momentum=momentum or None, nesterov=nesterov)
     elif name == "adam":
         core = optax.adam(learning_rate)
+    elif name == "radam":
+        core = optax.radam(learning_rate)
     else:
         raise UserError(
             f"optimizer.name is {name!r}; expected one of {', '.join(OPTIMIZERS)}."

@@ -16,6 +16,9 @@ from ferjax.data.augment import Augmentation, example_keys
 from ferjax.data.preprocess import Preprocessing
 from ferjax.evaluation import States
 
+# What the model draws is apart from what the augmentation draws (see `augment`).
+MODEL = 2
+
 
 def training(
     recipe: step.Recipe,
@@ -30,8 +33,9 @@ def training(
     def run(
         state: step.TrainState, table: pipeline.Table | None, batch: pipeline.Batch
     ) -> tuple[step.TrainState, step.Metrics]:
-        images, labels = _augmented(table, batch, augmentation, seed)
-        return step.train_step(recipe, state, preprocessing(images), labels)
+        images, labels, keys = _augmented(table, batch, augmentation, seed)
+        model_keys = jax.vmap(lambda key: jax.random.fold_in(key, MODEL))(keys)
+        return step.train_step(recipe, state, preprocessing(images), labels, model_keys)
 
     return jax.jit(run, donate_argnums=0, out_shardings=sharding.replicated(mesh))
 
@@ -46,7 +50,7 @@ def training_images(
     """`(table, batch) -> images [B, S, S, C]`: what `training` does before the model."""
 
     def run(table: pipeline.Table | None, batch: pipeline.Batch) -> jax.Array:
-        images, _ = _augmented(table, batch, augmentation, seed)
+        images, _, _ = _augmented(table, batch, augmentation, seed)
         return preprocessing(images)
 
     return jax.jit(run, out_shardings=sharding.by_batch(mesh))
@@ -107,7 +111,8 @@ def evaluation(
 
 def _augmented(
     table: pipeline.Table | None, batch: pipeline.Batch, augmentation: Augmentation, seed: int
-) -> tuple[jax.Array, jax.Array]:
-    """Augmented images in grey levels, and labels."""
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Augmented images in grey levels, labels, and the examples' keys."""
     images, labels = pipeline.gather(table, batch)
-    return augmentation(images, example_keys(seed, batch.epoch, batch.indices)), labels
+    keys = example_keys(seed, batch.epoch, batch.indices)
+    return augmentation(images, keys), labels, keys

@@ -24,6 +24,9 @@ REDRAW_SECONDS = 0.25
 PLAIN_LINE_SECONDS = 30.0
 RATE_STEPS = 50
 
+# What the number that selects the epoch is called in metrics.jsonl, and on the line.
+SELECTED_BY = {"validation": "val", "optimistic": "optimistic"}
+
 
 class Progress:
     """Shows the steps of a run on `stream`.
@@ -59,6 +62,7 @@ class Progress:
         self._loss: float | None = None
         self._accuracy: float | None = None
         self._best: tuple[float, int] | None = None
+        self._name = ""
         self._status = ""
         self._shown = clock()
         self._live: Live | None = None
@@ -69,11 +73,12 @@ class Progress:
 
     def restore(self, epoch: int, values: Mapping[str, Any]) -> None:
         """Takes note of an epoch that an earlier start has finished."""
-        accuracy = values.get("validation_accuracy")
-        if accuracy is not None:
-            self._accuracy = float(accuracy)
-            if self._best is None or self._accuracy > self._best[0]:
-                self._best = (self._accuracy, epoch)
+        for name, title in SELECTED_BY.items():
+            accuracy = values.get(f"{name}_accuracy")
+            if accuracy is not None:
+                self._name, self._accuracy = title, float(accuracy)
+                if self._best is None or self._accuracy > self._best[0]:
+                    self._best = (self._accuracy, epoch)
 
     def step(self, step: int, values: Mapping[str, Any]) -> None:
         """One more step is done."""
@@ -141,7 +146,7 @@ class Progress:
         if self._loss is not None:
             figures.append(f"loss {self._loss:.3f}")
         if self._accuracy is not None and self._best is not None:
-            figures.append(f"val {self._accuracy:.1%}")
+            figures.append(f"{self._name} {self._accuracy:.1%}")
             figures.append(f"best {self._best[0]:.1%}")
         left = self._num_epochs * self._steps_per_epoch - self._step
         if self._first is not None and self._step > self._first[0] and left > 0:

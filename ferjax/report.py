@@ -4,7 +4,9 @@ result.json, format 1 (fractions, not percent):
 
     format          1
     paper, seed, dataset, fingerprint, labels
-    protocol        "honest": selected on validation, tested once
+    protocol        "honest": selected on validation, tested once; or "optimistic"
+    started_from    one object for each source of weights: where it was, what identifies it (sha256
+                    of a file; fingerprint, protocol, seed, epoch of a run), what was loaded
     selection       split, view, accuracy, epoch, step of the epoch that was selected
     test            {view: {group: metrics}}; group "test" is the official split, "test_clean" the
                     images whose pixels are in neither train nor validation, first of identical ones
@@ -41,6 +43,7 @@ def result(
     config: ConfigDict,
     parts: Experiment,
     *,
+    origins: list[dict[str, Any]],
     selection: Selection,
     scores: dict[str, Any],
     num_steps: int,
@@ -56,9 +59,10 @@ def result(
         "dataset": config.dataset.name,
         "fingerprint": parts.source.fingerprint,
         "labels": list(parts.labels),
-        "protocol": "honest",
+        "protocol": parts.protocol.label,
+        "started_from": origins,
         "selection": {
-            "split": "validation",
+            "split": parts.protocol.selection,
             "view": config.evaluation.selection_view,
             "accuracy": selection.accuracy,
             "epoch": selection.epoch,
@@ -85,16 +89,19 @@ def print_result(fields: dict[str, Any], workdir: Path) -> None:
     """Prints the tables of a result, what the run made, and what to do next."""
     scores, labels = fields["test"], fields["labels"]
     view = next(iter(scores))
-    main = scores[view]["test"]
+    split = next(iter(scores[view]))
+    main = scores[view][split]
+    optimistic = "" if fields["protocol"] == "honest" else ", OPTIMISTIC"
     chosen, cost = fields["selection"], fields["cost"]
     tables.print_tables(
-        tables.class_table(labels, main, f"Classes ({view}, test)"),
+        tables.class_table(labels, main, f"Classes ({view}, {split}{optimistic})"),
         tables.confusion_table(labels, main["confusion"]),
-        tables.score_table(scores, f"Test scores of seed {fields['seed']}"),
+        tables.score_table(scores, f"Test scores of seed {fields['seed']}{optimistic}"),
     )
     print(
-        f"\nSelected epoch {chosen['epoch']} by validation accuracy "
-        f"{100 * chosen['accuracy']:.2f} % ({chosen['view']}); tested once. "
+        f"\nSelected epoch {chosen['epoch']} by {chosen['split']} accuracy "
+        f"{100 * chosen['accuracy']:.2f} % ({chosen['view']}); "
+        f"{'reported on ' + split + optimistic if optimistic else 'tested once'}. "
         f"{cost['train_seconds'] / 60:.1f} minutes, {cost['images_per_second']:.0f} images/s."
     )
     print(
@@ -135,7 +142,8 @@ def print_summary(summary: dict[str, Any]) -> None:
         for group, values in groups.items()
     }
     seeds = ", ".join(map(str, summary["seeds"]))
-    tables.print_tables(tables.seed_table(rows, f"Test accuracy over seeds {seeds}"))
+    optimistic = "" if summary["protocol"] == "honest" else ", OPTIMISTIC"
+    tables.print_tables(tables.seed_table(rows, f"Test accuracy over seeds {seeds}{optimistic}"))
 
 
 def check_same_data(parts: Experiment, meta: Mapping[str, Any], workdir: str | Path) -> None:

@@ -19,7 +19,7 @@ LOCATION_FIELDS = ("dataset.data_dir", "dataset.placement")
 
 
 class RunDirectory:
-    """One run on disk: made on first use, and refused to any other config afterwards.
+    """One run on disk: it belongs to a config from its first checkpoint on.
 
     Args:
       workdir: the folder.
@@ -31,6 +31,9 @@ class RunDirectory:
     @contextlib.contextmanager
     def claim(self, config: ConfigDict) -> Iterator[None]:
         """Makes the folder this config's, or checks that it is, and holds it inside the block.
+
+        A run that has no checkpoint has nothing to resume: its folder takes another config, so that
+        what was refused at the start can be put right.
 
         Raises:
           UserError: the folder holds a run of another config (the differences are listed), is not
@@ -46,6 +49,11 @@ class RunDirectory:
         with self._locked():
             self._adopt(config)
             yield
+
+    @property
+    def has_checkpoint(self) -> bool:
+        """Whether there is something to resume or to use."""
+        return any((self.path / "checkpoints").glob("*/[0-9]*"))
 
     def config_fields(self) -> dict[str, Any]:
         """The fields of config.json.
@@ -89,7 +97,9 @@ class RunDirectory:
             write_json(config_file, fields)
             return
         differences = list(_differences(self.config_fields(), fields))
-        if differences:
+        if differences and not self.has_checkpoint:
+            write_json(config_file, fields)
+        elif differences:
             shown = "; ".join(differences[:5])
             more = f"; and {len(differences) - 5} more" if len(differences) > 5 else ""
             raise UserError(
@@ -125,7 +135,7 @@ def write_json(path: Path, fields: Mapping[str, Any]) -> None:
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
     for key in [*old, *(key for key in new if key not in old)]:
         path = f"{prefix}{key}"
-        if path in LOCATION_FIELDS:
+        if path.endswith(LOCATION_FIELDS):  # those of a fusion's trunks too
             continue
         before, after = old.get(key, "nothing"), new.get(key, "nothing")
         if isinstance(before, Mapping) and isinstance(after, Mapping):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 from ml_collections import ConfigDict
@@ -22,7 +23,7 @@ def run(config: ConfigDict, workdir: str, *, num_seeds: int = 1) -> None:
         return
     results = []
     for seed in range(config.seed, config.seed + num_seeds):
-        one = config.copy_and_resolve_references()
+        one = copy.deepcopy(config)  # with its references: trunks take their seed from it
         one.seed = seed
         folder = Path(workdir) / f"seed_{seed}"
         results.append(train(one, str(folder)))

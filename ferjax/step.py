@@ -13,10 +13,11 @@ import jax
 import jax.numpy as jnp
 import optax
 from flax import nnx
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from ferjax.losses import Objective
 from ferjax.metrics import ConfusionState
+from ferjax.models.frozen import Frozen
 
 Params = Any
 Statistics = Any
@@ -26,7 +27,10 @@ Metrics = dict[str, Float[Array, ""] | Int[Array, ""]]
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Weights:
-    """What a forward pass needs: parameters and the running statistics of batch norm."""
+    """What a forward pass needs: trained parameters, and what no optimizer moves.
+
+    The statistics are the running ones of batch norm and the parameters of frozen trunks.
+    """
 
     params: Params
     statistics: Statistics
@@ -43,6 +47,7 @@ class TrainState:
       opt_state: of the optax chain.
       centers: float32 [K, D], or None without a center or island loss.
       average: exponential moving average of the `Weights`, or None.
+      scale: float32 scalar, a factor on the schedule's learning rate (see `plateau`).
     """
 
     step: Any
@@ -50,6 +55,7 @@ class TrainState:
     opt_state: Any
     centers: Any
     average: Any
+    scale: Any
 
     @property
     def evaluated(self) -> Weights:
@@ -81,7 +87,7 @@ class Recipe:
 
 def split_model(model: nnx.Module) -> tuple[nnx.GraphDef, Weights]:
     """Splits a model into its structure and its weights (plain nested dicts of arrays)."""
-    graphdef, *states = nnx.split(model, nnx.Param, nnx.BatchStat)
+    graphdef, *states = nnx.split(model, nnx.Param, (nnx.BatchStat, Frozen))
     params, statistics = states
     return graphdef, Weights(nnx.to_pure_dict(params), nnx.to_pure_dict(statistics))
 
@@ -113,6 +119,7 @@ def init_state(
         opt_state=recipe.optimizer.init(weights.params),
         centers=centers,
         average=jax.tree.map(jnp.copy, weights) if recipe.ema_decay else None,
+        scale=jnp.ones((), jnp.float32),
     )
 
 
@@ -121,32 +128,45 @@ def train_step(
     state: TrainState,
     images: Float[Array, "B H W C"],
     labels: Int[Array, " B"],
+    keys: Key[Array, " B"] | None = None,
 ) -> tuple[TrainState, Metrics]:
     """One update of the weights and of the centres.
 
     Gradients, loss and centres are those of the whole batch, however many devices hold it.
+
+    Args:
+      recipe: the fixed part of the step.
+      state: what the step changes.
+      images: preprocessed.
+      labels: true classes.
+      keys: one random key for each example; models with dropout need them.
 
     Returns:
       The new state, and scalars: loss and its terms, correct (int32 count), grad_norm,
       learning_rate if it is known, and finite: 1 where loss, gradient and new parameters are.
     """
     (loss, terms, features, correct, statistics), gradients = _gradients(
-        recipe, state, images, labels
+        recipe, state, images, labels, keys
     )
     updates, opt_state = recipe.optimizer.update(gradients, state.opt_state, state.weights.params)
+    # The learning rate is the last factor of every optimizer here, so that this one changes it.
+    updates = jax.tree.map(lambda update: update * state.scale, updates)
     weights = Weights(optax.apply_updates(state.weights.params, updates), statistics)
     centers = state.centers
     if centers is not None:
         centers = recipe.objective.update(centers, features, labels)
     average = state.average
     if average is not None:
-        average = optax.incremental_update(weights, average, 1.0 - recipe.ema_decay)
+        # In this form what does not move, as a frozen trunk, is kept to the bit.
+        share = 1.0 - recipe.ema_decay
+        average = jax.tree.map(lambda mean, new: mean + share * (new - mean), average, weights)
     grad_norm = optax.tree.norm(gradients)
     finite = jnp.isfinite(loss) & jnp.isfinite(grad_norm)
     finite &= jnp.isfinite(optax.tree.norm(weights.params))
     metrics = {"loss": loss, **terms, "correct": correct, "grad_norm": grad_norm}
     if recipe.schedule is not None:
-        metrics["learning_rate"] = jnp.asarray(recipe.schedule(state.step), jnp.float32)
+        rate = jnp.asarray(recipe.schedule(state.step), jnp.float32)
+        metrics["learning_rate"] = rate * state.scale
     metrics["finite"] = finite.astype(jnp.int32)
     state = TrainState(
         step=state.step + 1,
@@ -154,6 +174,7 @@ def train_step(
         opt_state=opt_state,
         centers=centers,
         average=average,
+        scale=state.scale,
     )
     return state, metrics
 
@@ -192,17 +213,21 @@ def count(
 
 
 def _gradients(
-    recipe: Recipe, state: TrainState, images: Float[Array, "B H W C"], labels: Int[Array, " B"]
+    recipe: Recipe,
+    state: TrainState,
+    images: Float[Array, "B H W C"],
+    labels: Int[Array, " B"],
+    keys: Key[Array, " B"] | None,
 ) -> tuple[tuple, Params]:
     """((loss, terms, features [B, D], correct, statistics), gradients), mean over micro-batches."""
     objective, parts = recipe.objective, recipe.accumulation_steps
 
     def loss_of(
-        params: Params, statistics: Statistics, images: Array, labels: Array
+        params: Params, statistics: Statistics, images: Array, labels: Array, keys: Array | None
     ) -> tuple[Array, tuple]:
         model = merge_model(recipe.graphdef, Weights(params, statistics))
         model.train()
-        logits, features = model(images)
+        logits, features = model(images, keys)
         loss, terms = objective.loss(logits, features, labels, state.centers, parts=parts)
         correct = jnp.sum(jnp.argmax(logits, axis=1) == labels, dtype=jnp.int32)
         _, new = split_model(model)
@@ -211,7 +236,7 @@ def _gradients(
     differentiate = jax.value_and_grad(loss_of, has_aux=True)
     params, statistics = state.weights.params, state.weights.statistics
     if parts == 1:
-        (loss, auxiliary), gradients = differentiate(params, statistics, images, labels)
+        (loss, auxiliary), gradients = differentiate(params, statistics, images, labels, keys)
         return (loss, *auxiliary), gradients
 
     # Micro-batch j takes rows j, j + parts, ...: every device contributes its own rows.
@@ -219,7 +244,7 @@ def _gradients(
         return rows.reshape(rows.shape[0] // parts, parts, *rows.shape[1:]).swapaxes(0, 1)
 
     def micro_batch(
-        carry: tuple[Statistics, Params], rows: tuple[Array, Array]
+        carry: tuple[Statistics, Params], rows: tuple[Array, Array, Array | None]
     ) -> tuple[tuple[Statistics, Params], tuple]:
         statistics, total = carry
         (loss, auxiliary), gradients = differentiate(params, statistics, *rows)
@@ -229,7 +254,7 @@ def _gradients(
 
     start = (statistics, jax.tree.map(jnp.zeros_like, params))
     (statistics, total), (loss, terms, features, correct) = jax.lax.scan(
-        micro_batch, start, (split(images), split(labels))
+        micro_batch, start, jax.tree.map(split, (images, labels, keys))
     )
     loss, terms = jax.tree.map(jnp.mean, (loss, terms))
     gradients = jax.tree.map(lambda leaf: leaf / parts, total)

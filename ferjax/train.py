@@ -10,11 +10,12 @@ from typing import Any
 import jax
 from ml_collections import ConfigDict
 
-from ferjax import experiment, report
+from ferjax import experiment, report, stages, starting
 from ferjax.checkpoints import Checkpoints
 from ferjax.data.pipeline import TrainingInput
 from ferjax.errors import Interrupted, UserError
 from ferjax.interruption import StopRequest
+from ferjax.plateau import Plateau
 from ferjax.rundir import RunDirectory
 from ferjax.selection import Selection
 from ferjax.step import TrainState
@@ -39,6 +40,8 @@ def train(config: ConfigDict, workdir: str) -> dict[str, Any]:
     with directory.claim(config):
         result = directory.result()
         if result is None:
+            for name, stage in stages.own_runs(config, directory).items():
+                train(stage, str(directory.path / stages.TRUNKS / name))
             with StopRequest() as stop:
                 result = _Run(config, directory, stop).execute()
         return result
@@ -54,13 +57,15 @@ class _Run:
         self.parts = experiment.build(config)
         self.checkpoints = Checkpoints(directory.path)
         self.selection = Selection()
+        self.plateau = Plateau()
+        self.origins: list[dict[str, Any]] = []
         self.seconds = 0.0
 
     def execute(self) -> dict[str, Any]:
         parts = self.parts
         steps_per_epoch = parts.steps_per_epoch
         batches = parts.training_input()
-        state, first_step = self._restore_or_init(batches)
+        state, first_step = self._restore(batches)
         with Writer(
             self.directory.path,
             resume_step=first_step,
@@ -69,9 +74,16 @@ class _Run:
             batch_size=self.config.train.batch_size,
             is_main=jax.process_index() == 0,
         ) as writer:
+            if parts.protocol.remark:
+                writer.note(parts.protocol.remark)
+            if state is None:
+                trunks = stages.trunk_sources(parts, self.directory.path)
+                state, self.origins = starting.initial_state(parts, trunks, report=writer.note)
             if first_step:
                 writer.note(f"Resuming {self.directory.path} after step {first_step}.")
-            validate = parts.evaluation("validation", (self.config.evaluation.selection_view,))
+            validate = parts.evaluation(
+                parts.protocol.selection, (self.config.evaluation.selection_view,)
+            )
             metrics = _LateMetrics(writer, self._diverged, steps_per_epoch, self.config)
             self.clock = time.monotonic()
             writer.status("compiling the training step")
@@ -83,13 +95,15 @@ class _Run:
                 if step % steps_per_epoch == 0:
                     metrics.drain()
                     writer.status("validating")
-                    self._end_epoch(step, state, validate, metrics, writer)
+                    state = self._end_epoch(step, state, validate, metrics, writer)
                     self._save("last", step, state, batches, writer)
                 elif self.stop.signal_name or self._checkpoint_due(step):
                     metrics.drain()
                     self._save("last", step, state, batches, writer)
                 if self.stop.signal_name:
                     self._leave(step)
+            if not parts.is_trained:
+                self._end_epoch(0, state, validate, metrics, writer)
             batches.close()
             self.checkpoints.wait()
             self._tick()
@@ -99,14 +113,16 @@ class _Run:
         self.directory.write_result(result)
         return result
 
-    def _restore_or_init(self, batches: TrainingInput) -> tuple[TrainState, int]:
+    def _restore(self, batches: TrainingInput) -> tuple[TrainState | None, int]:
         restored = self.checkpoints.restore("last", self.parts.abstract_state())
         if restored is None:
-            return self.parts.init_state(), 0
+            return None, 0
         state, meta = restored
         self._check_meta(meta)
         batches.seek(meta["input_position"])
         self.selection = Selection(**meta["selection"])
+        self.plateau = Plateau(**meta["plateau"])
+        self.origins = meta["started_from"]
         self.seconds = meta["train_seconds"]
         return state, int(state.step)
 
@@ -136,24 +152,31 @@ class _Run:
         validate: Callable[..., Any],
         metrics: _LateMetrics,
         writer: Writer,
-    ) -> None:
+    ) -> TrainState:
+        """Validates; returns the state of the next epoch."""
         epoch = step // self.parts.steps_per_epoch
-        split, view = "validation", self.config.evaluation.selection_view
+        split, view = self.parts.protocol.selection, self.config.evaluation.selection_view
         scores = validate(state.evaluated)[view][split]
         writer.write_epoch(
             step,
             epoch,
             {
                 **metrics.epoch_means(),
-                "validation_accuracy": scores["accuracy"],
-                "validation_loss": scores["loss"],
-                "validation_macro_f1": scores["macro_f1"],
+                **{
+                    f"{self.parts.protocol.measured}_{name}": scores[name]
+                    for name in ("accuracy", "loss", "macro_f1")
+                },
             },
         )
         if self.selection.update(epoch=epoch, step=step, accuracy=scores["accuracy"]):
             # On disk before the "last" checkpoint that counts on it.
             self.checkpoints.save("best", step, state, self.parts.meta())
             self.checkpoints.wait()
+        rule = self.parts.plateau
+        if self.plateau.update(rule, scores[rule.metric]):
+            writer.note(f"Learning rate times {self.plateau.scale:g} from epoch {epoch + 1} on.")
+            state = self.parts.scaled(state, self.plateau.scale)
+        return state
 
     def _save(
         self,
@@ -169,6 +192,8 @@ class _Run:
             **self.parts.meta(),
             "input_position": batches.position,
             "selection": self.selection.to_dict(),
+            "plateau": self.plateau.to_dict(),
+            "started_from": self.origins,
             "train_seconds": self.seconds,
         }
         self.checkpoints.save(kind, step, state, meta)
@@ -209,11 +234,14 @@ class _Run:
                 "start again in an empty workdir."
             )
         state, _ = restored
-        evaluate = self.parts.evaluation("test", tuple(self.config.evaluation.test_views))
+        evaluate = self.parts.evaluation(
+            self.parts.protocol.test, tuple(self.config.evaluation.test_views)
+        )
         scores = evaluate(state.evaluated)
         return report.result(
             self.config,
             self.parts,
+            origins=self.origins,
             selection=self.selection,
             scores=scores,
             num_steps=step,
@@ -252,7 +280,12 @@ class _LateMetrics:
             self._write(*self._pending.popleft())
 
     def epoch_means(self) -> dict[str, float]:
-        """Mean loss and accuracy over the steps of the epoch that has ended; starts the next."""
+        """Mean loss and accuracy over the steps of the epoch that has ended; starts the next.
+
+        Nothing where there were no steps, as in late fusion.
+        """
+        if not self._epoch:
+            return {}
         losses, accuracies = zip(*self._epoch, strict=True)
         self._epoch = []
         return {"loss": sum(losses) / len(losses), "accuracy": sum(accuracies) / len(accuracies)}

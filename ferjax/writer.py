@@ -81,7 +81,8 @@ class Writer:
     def write_epoch(self, step: int, epoch: int, values: Mapping[str, Any]) -> None:
         """Records one epoch, 1-based, whose last step is `step`.
 
-        The progress line shows `values["loss"]` and `values["validation_accuracy"]` (a fraction).
+        The progress line shows `values["loss"]` and `values["validation_accuracy"]` (a fraction)
+        or `values["optimistic_accuracy"]`.
         """
         if self._log is None:
             return

@@ -25,6 +25,7 @@ import jax
 import pytest
 from jaxtyping import install_import_hook
 from ml_collections import ConfigDict
+from xdist.scheduler import LoadScopeScheduling
 
 # Holds for the whole session: each module of ferjax imported from here on checks the shapes and
 # types of its annotated functions when they are called.
@@ -107,8 +108,26 @@ def finished(
     return workdir, config, train.train(config, str(workdir))
 
 
+# Files whose tests share nothing that is dear to make: any worker takes any of their tests.
+INDEPENDENT = ("test_pairs", "test_golden_papers", "test_configs")
+
+
+class FilesAndSingleTests(LoadScopeScheduling):
+    """Keeps a file with one worker, so that its costly fixtures are made once; spreads the rest."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file, _, _ = nodeid.partition("::")
+        return nodeid if Path(file).stem in INDEPENDENT else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FilesAndSingleTests:
+    """Gives out the tests; `--dist loadgroup`, made for this, does nothing under pytest 9.2."""
+    return FilesAndSingleTests(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Starts the longest tests first, so that no worker is left with one at the end."""
-    longest = ("test_resume", "test_golden_training", "test_train", "test_golden_models")
+    """Starts the longest files first, so that no worker is left with one at the end."""
+    longest = ("test_resume", "test_golden_training", "test_train", "test_fusion_runs")
     rank = {name: position for position, name in enumerate(longest)}
+    rank |= dict.fromkeys(INDEPENDENT, len(longest) + 1)  # last: they fill what is left
     items.sort(key=lambda item: rank.get(item.path.stem, len(longest)))

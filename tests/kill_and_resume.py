@@ -86,13 +86,18 @@ def phase_of(workdir):
 
 
 def kill_once(workdir, data_dir, options, target, rng):
-    """Starts the run and kills it some moments into `target`; returns the phase it was in."""
+    """Starts the run and kills it some moments into `target`; returns the phase it was in.
+
+    Training is hit right after a checkpoint, so that there is something to resume.
+    """
     Path(f"{workdir}.phase").unlink(missing_ok=True)
     process = start(workdir, data_dir, options)
-    patience = {"compile": 2.0, "train": 0.3, "save": 0.02, "evaluate": 0.3}[target]
+    patience = {"compile": 2.0, "train": 0.02, "save": 0.02, "evaluate": 0.3}[target]
+    saved = newest_checkpoint(workdir)
     skip = rng.randrange(3) if target in ("save", "evaluate") else 0
     while process.poll() is None:
-        if phase_of(workdir) == target:
+        waiting = target == "train" and newest_checkpoint(workdir) == saved
+        if phase_of(workdir) == target and not waiting:
             if not skip:
                 time.sleep(rng.uniform(0, patience))
                 break
@@ -149,13 +154,19 @@ def compare(expected, found):
 
 
 def campaign(folder, *, kills, options, seed, report=print):
-    """Returns the phases that were hit; raises AssertionError if the runs differ."""
+    """Returns the phases that were hit; raises AssertionError if the runs differ.
+
+    Kills go on until one left a checkpoint from the middle of the run: one that starts afresh, or
+    has only its test before it, resumes nothing.
+    """
     rng = random.Random(seed)
     data_dir, whole, killed = (str(Path(folder) / name) for name in ("data", "whole", "killed"))
     finish(whole, data_dir, options)
     hits = collections.Counter()
     attempt = 0
-    while sum(hits.values()) < kills:
+    steps_of_run = json.loads(Path(whole, "result.json").read_text())["num_steps"]
+    resumed = set()
+    while sum(hits.values()) < kills or not resumed & set(range(1, steps_of_run)):
         missing = [phase for phase in PHASES if not hits[phase]]
         target = missing[attempt % len(missing)] if missing else rng.choice(PHASES)
         attempt += 1
@@ -169,10 +180,21 @@ def campaign(folder, *, kills, options, seed, report=print):
         if Path(killed, "metrics.jsonl").exists():
             steps = Path(killed, "metrics.jsonl").read_text().count('"kind": "train"')
         hits[hit] += 1
-        report(f"kill {sum(hits.values())}: aimed at {target}, hit {hit}, {steps} steps logged")
+        saved = newest_checkpoint(killed)
+        resumed.add(saved)
+        report(
+            f"kill {sum(hits.values())}: aimed at {target}, hit {hit}, {steps} steps logged, "
+            f"{saved} of {steps_of_run} saved"
+        )
     finish(killed, data_dir, options)
     compare(outcome(whole, data_dir), outcome(killed, data_dir))
     return dict(hits)
+
+
+def newest_checkpoint(workdir):
+    """Step of the newest whole checkpoint, 0 if there is none."""
+    names = [path.name for path in Path(workdir, "checkpoints", "last").glob("*")]
+    return max((int(name) for name in names if name.isdigit()), default=0)
 
 
 def main():

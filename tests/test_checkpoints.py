@@ -56,6 +56,16 @@ def test_the_newest_comes_back_and_two_are_kept(saved):
     assert messages == []
 
 
+def test_another_format_is_refused_as_such(saved):
+    store, messages, folder = saved
+    for step in ("2", "3"):
+        (folder / step / "meta" / "metadata").write_text('{"format": 1}')
+    for read in (lambda: store.meta("last"), lambda: store.restore("last", like())):
+        with pytest.raises(UserError, match=r"step 3 in .* has format 1, .* reads format 2\. Use"):
+            read()
+    assert messages == []
+
+
 def test_none_where_there_is_none(saved):
     assert saved[0].restore("best", like()) is None
     assert saved[0].meta("best") is None

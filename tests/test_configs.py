@@ -7,6 +7,7 @@ from flax import nnx
 
 from ferjax import experiment, models, sharding
 from ferjax.errors import UserError
+from ferjax.models.norm import BatchNorm
 
 # Parameters of ResNet-18 with the 3x3 stem and one channel: 3 channels cost 1,152 more.
 ROWS = {
@@ -27,6 +28,62 @@ def test_every_row_builds_with_the_papers_sizes(argument):
     assert models.parameter_count(model) == ROWS[argument]
     assert (config.train.batch_size, config.train.num_epochs) == (128, 200)
     assert config.optimizer.weight_decay == 5e-4 and config.optimizer.learning_rate == 0.01
+
+
+TRUNK = {
+    "resnet18": 11_176_512,
+    "resnet34": 21_284_672,
+    "vgg11": 9_220_480,
+    "vgg13": 9_404_992,
+}
+WHOLE = {
+    "resnet18": 11_180_103,
+    "resnet34": 21_288_263,
+    "vgg11": 128_795_015,
+    "vgg13": 128_979_527,
+}
+PAIRS = {
+    "late": ["resnet18+resnet34", "vgg11+vgg13", "vgg13+resnet34", "vgg11+resnet34"],
+    "early": ["resnet18+resnet34", "vgg13+resnet34", "vgg11+resnet34"],
+    "joint": ["resnet18+resnet34", "vgg13+resnet34", "vgg11+resnet34"],
+    "attention": ["resnet18+resnet34", "vgg13+resnet34"],
+}
+FUSION = {"late": 0, "early": 7_175, "joint": 7_175, "attention": 2_103_303}
+
+
+def fusion_rows():
+    for name, count in WHOLE.items():
+        yield f"fusion=none,trunks={name}", count
+    for fusion, pairs in PAIRS.items():
+        sizes = WHOLE if fusion == "late" else TRUNK
+        for pair in pairs:
+            count = sum(sizes[name] for name in pair.split("+")) + FUSION[fusion]
+            yield f"fusion={fusion},trunks={pair}", count
+    yield "local_attention=false", 33_252_231
+
+
+OTHER_ROWS = [
+    ("vgg19_attention", "", 123_018_409),
+    ("vgg19_attention", "attention=none", 122_817_607),
+    ("se_cnn", "attention=none", 3_507_399),
+    ("se_cnn", "", 3_518_627),
+    ("se_cnn", "attention=none,batch_norm=false", 3_505_607),
+    ("se_cnn", "batch_norm=false", 3_516_835),
+    *(("attention_fusion", argument, count) for argument, count in fusion_rows()),
+]
+
+
+@pytest.mark.parametrize(("name", "argument", "count"), OTHER_ROWS)
+def test_every_row_of_the_other_papers_builds(name, argument, count):
+    config = tiny.module(name).get_config(argument)
+    fields = {**dict(config.model), "num_classes": 7}
+    size, channels = config.model.image_size, config.model.channels
+    model = nnx.eval_shape(lambda: models.create(**fields, rngs=nnx.Rngs(0)))
+    assert models.parameter_count(model) == count
+    images = jax.ShapeDtypeStruct((2, size, size, channels), "float32")
+    logits, _ = nnx.eval_shape(lambda model, images: model(images), model.eval() or model, images)
+    assert (logits.shape, logits.dtype) == ((2, 7), "float32")
+    assert experiment.build(config).protocol.label == "honest"
 
 
 COUNTS = [
@@ -99,6 +156,11 @@ def test_paper_literal_changes_the_weight_decay_and_nothing_else():
         ({"model__stem": "smal"}, "stem is 'smal'; expected one of imagenet, small, half. Did you"),
         ({"model__name": "resnet19"}, "model is 'resnet19'; expected one of resnet10, resnet18"),
         ({"model__dtype": "float16"}, "dtype is 'float16'; expected one of float32, bfloat16"),
+        (
+            {"train__early_stopping_patience": -1},
+            "early_stopping_patience is -1; it must be at",
+        ),
+        ({"optimizer__plateau": {"style": "kears"}}, "plateau.style is 'kears'.*'keras'"),
         ({"seed": -1}, "seed is -1; it must be at least 0"),
         ({"model__width": 0}, "width is 0; it must be at least 1"),
         ({"loss__name": "iland"}, "loss.name is 'iland'; expected one of softmax, center, island"),
@@ -117,6 +179,33 @@ def test_a_field_with_a_value_that_does_not_exist_is_named(tmp_path, overrides, 
         parts = experiment.build(tiny.config(tmp_path, **overrides))
         parts.abstract_state()
         _ = parts.augmentation
+
+
+def test_computing_twice_is_refused_where_it_saves_nothing():
+    with pytest.raises(UserError, match=r"model\.remat is True, but vgg19 has no ResNet in it"):
+        models.create("vgg19", num_classes=7, remat=True, rngs=nnx.Rngs(0))
+
+
+@pytest.mark.parametrize(
+    ("name", "argument"),
+    [
+        ("cbam_island", ""),
+        ("se_cnn", ""),
+        ("vgg19_attention", "batch_norm=true"),
+        ("attention_fusion", "local_gate=true"),
+    ],
+)
+def test_batch_stats_reach_every_batch_norm(name, argument):
+    config = tiny.module(name).get_config(argument)
+    fields = {**dict(config.model), "num_classes": 7, "num_devices": 8}
+    for batch_stats, groups in (("global", 1), ("per_device", 8)):
+        model = nnx.eval_shape(
+            lambda fields={**fields, "batch_stats": batch_stats}: models.create(
+                **fields, rngs=nnx.Rngs(0)
+            )
+        )
+        norms = [node for _, node in nnx.iter_modules(model) if isinstance(node, BatchNorm)]
+        assert norms and {norm.groups for norm in norms} == {groups}
 
 
 def test_a_data_set_that_is_not_prepared_says_how_to_obtain_and_prepare_it(tmp_path):

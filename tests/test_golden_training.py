@@ -7,6 +7,7 @@ and the spatial gates' batch norms start at random values, so that no initial ze
 
 import dataclasses
 import functools
+import json
 import os
 
 import jax
@@ -77,6 +78,14 @@ def test_losses_centers_and_moves_follow_pytorch():
     assert_moves(case, state.weights.params, golden)
 
 
+def test_losses_of_a_whole_resnet18_follow_pytorch():
+    case = cases.TRAINING_SOFTMAX
+    golden, (images, labels) = cases.load(case.key), case.random_batches()
+    check_inputs(case, golden, images, labels)
+    measured, _ = train(case, images, labels)
+    np.testing.assert_allclose(measured, golden["losses"], rtol=RELATIVE)
+
+
 def assert_moves(case, params, golden):
     """Every parameter has moved as far as PyTorch's has, in the same direction, to a hundredth.
 
@@ -98,12 +107,23 @@ def assert_moves(case, params, golden):
         assert error < 0.01, f"{name} moved otherwise: off by {error:.1e} of its way"
 
 
-def test_losses_on_fer2013_follow_pytorch():
+def fer2013_losses(source):
+    """The losses on real FER2013, whose folder zip is `source`."""
+    case = cases.TRAINING_FER2013
+    images, labels = case.fer2013_batches(source)
+    check_inputs(case, cases.load(case.key), images, labels)
+    return train(case, images, labels)[0].tolist()
+
+
+def test_losses_on_fer2013_follow_pytorch(run_python):
     source = os.environ.get("FERJAX_TEST_FER2013")
     if not source:
         pytest.skip("FERJAX_TEST_FER2013 does not name FER2013's folder zip")
-    case = cases.TRAINING_FER2013
-    golden, (images, labels) = cases.load(case.key), case.fer2013_batches(source)
-    check_inputs(case, golden, images, labels)
-    measured, _ = train(case, images, labels)
+    # In a process of its own, with machine code that is optimised: here the steps are the cost.
+    code = (
+        "import sys; sys.path.insert(0, 'tests'); import test_golden_training as t; "
+        f"print(t.fer2013_losses({source!r}))"
+    )
+    measured = json.loads(run_python(code, optimize=True).stdout.splitlines()[-1])
+    golden = cases.load(cases.TRAINING_FER2013.key)
     np.testing.assert_allclose(measured, golden["losses"], rtol=RELATIVE)

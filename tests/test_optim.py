@@ -63,6 +63,31 @@ def test_adam_adds_the_decay_to_the_gradient():
     np.testing.assert_allclose(params["conv"]["kernel"], value, rtol=1e-5)
 
 
+def test_radam_is_pytorchs():
+    """Liu et al. 2020, algorithm 2, with PyTorch's threshold: rectified once rho_t > 5."""
+    steps = gradients(9)
+    params = run(optim.optimizer("radam", learning_rate=0.01, weight_decay=0.1), steps)
+    value = np.asarray(PARAMS["conv"]["kernel"], np.float64)
+    first, second = np.zeros_like(value), np.zeros_like(value)
+    longest, rectified = 2 / (1 - 0.999) - 1, 0
+    for count, step in enumerate(steps, start=1):
+        gradient = np.asarray(step["conv"]["kernel"], np.float64) + 0.1 * value
+        first = 0.9 * first + 0.1 * gradient
+        second = 0.999 * second + 0.001 * gradient**2
+        mean = first / (1 - 0.9**count)
+        rho = longest - 2 * count * 0.999**count / (1 - 0.999**count)
+        if rho > 5:
+            rectified += 1
+            ratio = (rho - 4) * (rho - 2) * longest / ((longest - 4) * (longest - 2) * rho)
+            deviation = np.sqrt(second / (1 - 0.999**count))
+            value = value - 0.01 * np.sqrt(ratio) * mean / (deviation + 1e-8)
+        else:
+            value = value - 0.01 * mean
+    assert 0 < rectified < 9
+    # optax finds rho in float32, where 1 - 0.999^t keeps five digits in the first steps.
+    np.testing.assert_allclose(params["conv"]["kernel"], value, rtol=5e-5)
+
+
 def test_clipping_bounds_the_gradient_before_decay():
     big = [{"conv": {"kernel": jnp.full((2, 3), 30.0)}, "bn": {"scale": jnp.full((3,), 40.0)}}]
     norm = np.sqrt(6 * 30.0**2 + 3 * 40.0**2)

@@ -23,6 +23,7 @@ def test_config_survives_the_file(tmp_path):
 
 def test_another_config_is_refused_with_the_differences(tmp_path):
     claim(tmp_path / "run", tiny.config(tmp_path))
+    (tmp_path / "run" / "checkpoints" / "best" / "5").mkdir(parents=True)
     other = tiny.config(tmp_path, "attention=none,loss=softmax", optimizer__learning_rate=0.5)
     with pytest.raises(UserError) as error:
         claim(tmp_path / "run", other)
@@ -30,9 +31,29 @@ def test_another_config_is_refused_with_the_differences(tmp_path):
     assert "optimizer.learning_rate is 0.02 there and 0.5 here" in str(error.value)
 
 
+def test_a_run_without_a_checkpoint_takes_another_config(tmp_path):
+    claim(tmp_path / "run", tiny.config(tmp_path))
+    (tmp_path / "run" / "checkpoints" / "best").mkdir(parents=True)
+    other = tiny.config(tmp_path, optimizer__learning_rate=0.5)
+    claim(tmp_path / "run", other)
+    assert RunDirectory(tmp_path / "run").config().to_json() == other.to_json()
+
+
 def test_moving_the_data_is_no_other_config(tmp_path):
     claim(tmp_path / "run", tiny.config(tmp_path))
+    (tmp_path / "run" / "checkpoints" / "best" / "5").mkdir(parents=True)
     claim(tmp_path / "run", tiny.config(tmp_path / "elsewhere", dataset__placement="host"))
+
+
+def test_moving_the_data_of_a_fusion_moves_those_of_its_trunks(tmp_path):
+    config = tiny.module("attention_fusion").get_config("dataset=synthetic")
+    claim(tmp_path / "run", config)
+    (tmp_path / "run" / "checkpoints" / "best" / "5").mkdir(parents=True)
+    config.dataset.data_dir, config.seed = str(tmp_path), 3
+    for stage in config.stages.values():
+        assert (stage.dataset.data_dir, stage.seed) == (str(tmp_path), 3)
+    config.seed = 0
+    claim(tmp_path / "run", config)
 
 
 def test_checkpoints_without_a_config_are_refused(tmp_path):

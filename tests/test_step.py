@@ -22,7 +22,7 @@ def arrays(batch=BATCH):
     return jnp.asarray(images), jnp.asarray(rng.integers(0, 7, batch), jnp.int32)
 
 
-def parts(attention="cbam", groups=None, **fields):
+def parts(attention="cbam", groups=None, remat=False, **fields):
     # Two blocks, of which one halves the map: what holds for them holds for eight.
     model = ResNet(
         (1, 1, 0, 0),
@@ -33,7 +33,7 @@ def parts(attention="cbam", groups=None, **fields):
         width=WIDTH,
         se_bias=True,
         groups=groups or 1,
-        remat=False,
+        remat=remat,
         dtype=jnp.dtype("float32"),
     )
     initialize(model, jax.random.key(0))
@@ -111,6 +111,11 @@ def test_eight_devices_equal_one(eight_devices, name, groups):
         )
 
 
+def test_computing_activations_twice_changes_nothing():
+    kept, again = (run(*parts(remat=remat))[0] for remat in (False, True))
+    assert_close(kept.weights, again.weights, 1e-6)
+
+
 def test_groups_change_the_statistics():
     loss = [float(run(*parts(attention=None, groups=groups))[1]["loss"]) for groups in (None, 8)]
     assert abs(loss[0] - loss[1]) > 1e-3
@@ -138,6 +143,16 @@ def test_parts_of_a_batch_average_to_the_loss_of_the_whole(reduction):
         objective.loss(logits[i::2], features[i::2], labels[i::2], centers, parts=2) for i in (0, 1)
     ]
     assert_close(whole, jax.tree.map(lambda a, b: (a + b) / 2, *pieces), 1e-5)
+
+
+def test_a_tenth_of_the_learning_rate_moves_a_tenth_as_far():
+    recipe, state = parts(attention=None)
+    tenth = dataclasses.replace(state, scale=jnp.float32(0.1))
+    far, near = (run(recipe, start)[0] for start in (state, tenth))
+    for name, start in leaves(state.weights.params).items():
+        ways = [leaves(after.weights.params)[name] - start for after in (far, near)]
+        np.testing.assert_allclose(ways[1], 0.1 * ways[0], rtol=1e-3, atol=1e-6, err_msg=name)
+    assert float(near.scale) == np.float32(0.1)
 
 
 def test_average_of_the_weights_follows_its_recurrence():

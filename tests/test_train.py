@@ -37,6 +37,14 @@ def test_epoch_rows_are_the_means_of_their_steps(finished):
             assert row["loss"] == pytest.approx(np.mean([step["loss"] for step in inside]))
 
 
+def test_the_learning_rate_is_reduced_on_the_plateau(finished):
+    workdir, config, _ = finished
+    schedule = experiment.build(config).recipe.schedule
+    steps = [row for row in rows(workdir) if row["kind"] == "train"]
+    factors = [row["learning_rate"] / float(schedule(row["step"] - 1)) for row in steps[1:]]
+    np.testing.assert_allclose(factors, [1.0] * 9 + [0.5] * 5, rtol=1e-5)
+
+
 def test_loss_terms_add_up_to_the_loss(finished):
     for row in rows(finished[0]):
         if row["kind"] == "train":

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
+from ferjax.data.preprocess import LUMA
 from ferjax.errors import UserError
 
 
@@ -21,26 +22,30 @@ class Augmentation:
 
     Attributes:
       shift: largest shift in pixels in each direction, with edge padding (a random crop).
+      subpixel: shifts by fractions of a pixel, bilinearly, instead of whole pixels.
       flip: probability of the mirror image.
       rotation: largest angle in degrees, bilinear with edge padding.
       rotation_probability: probability that an image is rotated at all.
+      desaturation: probability that a colour image becomes grey (ITU-R 601 luma).
       erasing: probability that a rectangle is erased (Zhong et al. 2020, algorithm 1).
       erasing_area: smallest and largest share of the image that is erased.
       erasing_aspect: largest ratio of height to width of the rectangle; the smallest is 1 over it.
       fill: grey level in 0..255 of what is erased.
     """
 
-    shift: int = 0
+    shift: float | int = 0
+    subpixel: bool = False
     flip: float = 0.0
     rotation: float = 0.0
     rotation_probability: float = 1.0
+    desaturation: float = 0.0
     erasing: float = 0.0
     erasing_area: tuple[float, float] = (0.02, 0.25)
     erasing_aspect: float = 3.0
     fill: float = 127.0
 
     def __post_init__(self) -> None:
-        for field in ("flip", "rotation_probability", "erasing"):
+        for field in ("flip", "rotation_probability", "desaturation", "erasing"):
             value = getattr(self, field)
             if not 0.0 <= value <= 1.0:
                 raise UserError(f"augment.{field} is {value}; a probability lies in [0, 1].")
@@ -49,6 +54,10 @@ class Augmentation:
             if value < 0 or (limit is not None and value > limit):
                 upper = "" if limit is None else f" and at most {limit}"
                 raise UserError(f"augment.{field} is {value}; it must be at least 0{upper}.")
+        if not self.subpixel and self.shift != int(self.shift):
+            raise UserError(
+                f"augment.shift is {self.shift}; without augment.subpixel it is a whole number."
+            )
         low, high = self.erasing_area
         if not 0.0 < low <= high < 1.0:
             raise UserError(
@@ -64,6 +73,8 @@ class Augmentation:
         """Augments images with grey levels in 0..255, one key each (see `example_keys`)."""
         if self.shift or self.flip or self.rotation:
             images = jax.vmap(self._move)(images, keys)
+        if self.desaturation and images.shape[3] == 3:
+            images = jax.vmap(self._desaturate)(images, keys)
         if self.erasing:
             images = jax.vmap(self._erase)(images, keys)
         return images
@@ -72,13 +83,25 @@ class Augmentation:
         """Flip, then shift, then rotation, as one resampling of the image."""
         # One draw for all: a generator for each would cost more than the resampling.
         down, right, mirror, turn, angle = jax.random.uniform(jax.random.fold_in(key, 0), (5,))
-        places = 2 * self.shift + 1
-        shift = jnp.floor(jnp.stack([down, right]) * places).astype(jnp.int32) - self.shift
         flip = mirror < self.flip
-        if not self.rotation:
-            return shift_and_flip(image, shift, flip)
+        draws = jnp.stack([down, right])
+        if self.subpixel:
+            shift = (2.0 * draws - 1.0) * self.shift
+        else:
+            reach = int(self.shift)
+            shift = jnp.floor(draws * (2 * reach + 1)).astype(jnp.int32) - reach
+            if not self.rotation:
+                return shift_and_flip(image, shift, flip)
         degrees = jnp.where(turn < self.rotation_probability, (2.0 * angle - 1.0), 0.0)
         return resample(image, shift, flip, jnp.deg2rad(degrees * self.rotation))
+
+    def _desaturate(
+        self, image: Float[Array, "H W C"], key: Key[Array, ""]
+    ) -> Float[Array, "H W C"]:
+        weights = jnp.asarray(LUMA, image.dtype)
+        grey = jnp.sum(image * weights[None, None, :], axis=2, keepdims=True)
+        chosen = jax.random.bernoulli(jax.random.fold_in(key, 3), self.desaturation)
+        return jnp.where(chosen, grey, image)
 
     def _erase(self, image: Float[Array, "H W C"], key: Key[Array, ""]) -> Float[Array, "H W C"]:
         height, width, _ = image.shape
@@ -142,7 +165,7 @@ def _select(image: Array, rows: Array, columns: Array) -> Array:
 
 def resample(
     image: Float[Array, "H W C"],
-    shift: Int[Array, "2"],
+    shift: Int[Array, "2"] | Float[Array, "2"],
     flip: Bool[Array, ""],
     angle: Float[Array, ""],
 ) -> Float[Array, "H W C"]:

@@ -1,5 +1,6 @@
 """Labelled images in memory, as readers make them and training takes them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,3 +39,14 @@ class Examples:
     def counts(self, num_classes: int) -> tuple[int, ...]:
         """How many examples each of the `num_classes` classes has, in the order of the labels."""
         return tuple(np.bincount(self.labels, minlength=num_classes).tolist())
+
+
+def concatenate(parts: Sequence[Examples]) -> Examples:
+    """The examples of several splits, one split after the other."""
+    if len(parts) == 1:
+        return parts[0]
+    return Examples(
+        np.concatenate([part.images for part in parts]),
+        np.concatenate([part.labels for part in parts]),
+        tuple(f"{index}/{key}" for index, part in enumerate(parts) for key in part.keys),
+    )

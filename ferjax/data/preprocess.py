@@ -6,6 +6,7 @@ Shapes: B batch, h w c stored image, S side of the model's input, C its channels
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -13,10 +14,22 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt8
 
-from ferjax.errors import UserError
+from ferjax.errors import UserError, nearest
 
 # ITU-R 601-2 luma, the weights that Pillow's "L" conversion uses
 LUMA = (0.299, 0.587, 0.114)
+ORDERS = ("rgb", "bgr")
+
+# What published weights expect: (mean, std, order), in units of grey levels / 255.
+NORMALIZATIONS = {
+    "unit": ((0.0,) * 3, (1.0,) * 3, "rgb"),  # x / 255
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), "rgb"),  # torchvision's
+    "caffe": (
+        (103.939 / 255, 116.779 / 255, 123.68 / 255),
+        (1 / 255,) * 3,
+        "bgr",
+    ),  # of the VGG authors
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,12 +41,15 @@ class Preprocessing:
       image_size: side S of the model's input in pixels.
       mean: mean of each of the C channels, in units of grey levels / 255.
       std: standard deviation of each channel, likewise.
+      order: "rgb" or "bgr": the order of three channels that the model expects, and that of mean
+        and std. Weights that were first published for Caffe expect "bgr".
     """
 
     native_shape: tuple[int, int, int]
     image_size: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    order: str = "rgb"
 
     def __post_init__(self) -> None:
         if len(self.mean) != len(self.std) or len(self.mean) not in (1, 3):
@@ -43,6 +59,8 @@ class Preprocessing:
             )
         if min(self.std) <= 0:
             raise UserError(f"Preprocessing has standard deviations {self.std}; expected > 0.")
+        if self.order not in ORDERS:
+            raise UserError(f"Preprocessing has order {self.order!r}; expected rgb or bgr.")
 
     @property
     def channels(self) -> int:
@@ -56,7 +74,7 @@ class Preprocessing:
 
         Grey images are replicated to three channels where the model wants three, colour images
         turned grey by ITU-R 601 luma where it wants one; then bilinear resizing (with
-        anti-aliasing when shrinking); then (x / 255 - mean) / std.
+        anti-aliasing when shrinking); then the order of the channels, and (x / 255 - mean) / std.
         """
         batch, height, width, channels = images.shape
         images = images.astype(jnp.float32)
@@ -68,6 +86,8 @@ class Preprocessing:
         size = self.image_size
         if (height, width) != (size, size):
             images = jax.image.resize(images, (batch, size, size, self.channels), "bilinear")
+        if self.order == "bgr":
+            images = images[..., ::-1]
         mean = jnp.asarray(self.mean, jnp.float32) * 255.0
         scale = 1.0 / (jnp.asarray(self.std, jnp.float32) * 255.0)
         return (images - mean[None, None, None, :]) * scale[None, None, None, :]
@@ -95,7 +115,49 @@ class Preprocessing:
             image_size=fields["image_size"],
             mean=tuple(fields["mean"]),
             std=tuple(fields["std"]),
+            order=fields["order"],
         )
+
+
+def create(
+    normalization: str,
+    *,
+    native_shape: tuple[int, int, int],
+    image_size: int,
+    channels: int,
+    training_images: Callable[[], UInt8[np.ndarray, "N h w c"]],
+) -> Preprocessing:
+    """The preprocessing that a config names.
+
+    Args:
+      normalization: "dataset" for mean and deviation of the training images, or one of
+        `NORMALIZATIONS`.
+      native_shape: (h, w, c) of the stored images.
+      image_size: side of the model's input.
+      channels: of the model's input.
+      training_images: called for "dataset" alone.
+
+    Raises:
+      UserError: a name that does not exist, or published weights' statistics for one channel.
+    """
+    if normalization == "dataset":
+        mean, std = channel_statistics(training_images(), channels)
+        return Preprocessing(native_shape, image_size, mean, std)
+    if normalization not in NORMALIZATIONS:
+        names = ("dataset", *NORMALIZATIONS)
+        raise UserError(
+            f"preprocess.normalization is {normalization!r}; expected one of {', '.join(names)}."
+            + nearest(normalization, names)
+        )
+    mean, std, order = NORMALIZATIONS[normalization]
+    if channels == 1:
+        if normalization != "unit":
+            raise UserError(
+                f"preprocess.normalization is {normalization!r}, which is of three channels, and "
+                "model.channels is 1; set model.channels to 3: grey images are replicated."
+            )
+        mean, std = mean[:1], std[:1]
+    return Preprocessing(native_shape, image_size, mean, std, order)
 
 
 def channel_statistics(

@@ -14,6 +14,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Key
 
+from ferjax.models.frozen import Frozen
+
 # standard deviation of a standard normal variable cut at two of its standard deviations
 TRUNCATED_STDDEV = 0.87962566103423978
 
@@ -25,7 +27,7 @@ def random_parameter(shape: tuple[int, ...], stddev: float) -> nnx.Param:
 
 def initialize(model: nnx.Module, key: Key[Array, ""]) -> None:
     """Fills every `random_parameter`, in place, from normal distributions cut at two deviations."""
-    flat = nnx.to_flat_state(nnx.state(model, nnx.Param))
+    flat = nnx.to_flat_state(nnx.state(model, (nnx.Param, Frozen)))
     declared = [(path, variable) for path, variable in flat if "stddev" in variable.get_metadata()]
     layout = tuple((variable.shape, variable.stddev) for _, variable in declared)
     values = _draw(key, layout)

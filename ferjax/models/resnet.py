@@ -9,7 +9,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Key
 
 from ferjax.models import convolution
 from ferjax.models.attention import CBAM, SqueezeExcitation
@@ -76,7 +76,7 @@ class ResNet(nnx.Module):
 
     Args:
       stage_sizes: number of blocks in each of the four stages.
-      num_classes: K.
+      num_classes: K; None builds the trunk alone.
       channels: image channels C.
       stem: "imagenet" (7x7/2 and 3x3/2 max-pool), "small" (3x3/1) or "half" (3x3/2).
       attention: None, "se" or "cbam".
@@ -91,7 +91,7 @@ class ResNet(nnx.Module):
         self,
         stage_sizes: tuple[int, ...],
         *,
-        num_classes: int,
+        num_classes: int | None,
         channels: int,
         stem: str,
         attention: str | None,
@@ -122,7 +122,9 @@ class ResNet(nnx.Module):
                 in_features = features
             stages.append(nnx.List(blocks))
         self.layer1, self.layer2, self.layer3, self.layer4 = stages
-        self.fc = Dense(in_features, num_classes)
+        self.num_features = in_features
+        if num_classes is not None:
+            self.fc = Dense(in_features, num_classes)
         self.dtype = dtype
         self.remat = remat
 
@@ -136,9 +138,18 @@ class ResNet(nnx.Module):
                 x = nnx.remat(BasicBlock.__call__)(block, x) if self.remat else block(x)
         return x
 
-    def __call__(
-        self, images: Float[Array, "B H W C"]
+    def head(
+        self, maps: Float[Array, "B h w D"], keys: Key[Array, " B"] | None = None
     ) -> tuple[Float[Array, "B K"], Float[Array, "B D"]]:
-        """Returns (logits [B, K], features [B, D]), both float32; features are the pooled map."""
-        features = jnp.mean(self.feature_map(images), axis=(1, 2), dtype=jnp.float32)
+        """Logits and features, float32, from the last map."""
+        features = jnp.mean(maps, axis=(1, 2), dtype=jnp.float32)
         return self.fc(features), features
+
+    def __call__(
+        self, images: Float[Array, "B H W C"], keys: Key[Array, " B"] | None = None
+    ) -> tuple[Float[Array, "B K"], Float[Array, "B D"]]:
+        """Returns (logits [B, K], features [B, D]), both float32; features are the pooled map.
+
+        Nothing in a ResNet is random, so that it needs no `keys`.
+        """
+        return self.head(self.feature_map(images), keys)

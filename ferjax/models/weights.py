@@ -1,17 +1,38 @@
-"""Weights under torchvision's names, copied into a model by name and never by order."""
+"""Weights by name: torchvision's state dicts and other runs' weights, never matched by order."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
+from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
 from ferjax.errors import UserError
+from ferjax.models.frozen import Frozen
+from ferjax.models.weight_files import read as read
 
 _LEAVES = {"kernel": "weight", "scale": "weight", "mean": "running_mean", "var": "running_var"}
 _IGNORED = "num_batches_tracked"
+_SHOWN = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class Loaded:
+    """What a model took from elsewhere.
+
+    Attributes:
+      names: the weights that were copied.
+      fresh: those of the model that kept their initial values.
+      unused: those of the source that were left out.
+    """
+
+    names: tuple[str, ...]
+    fresh: tuple[str, ...]
+    unused: tuple[str, ...]
 
 
 def load_torchvision(model: nnx.Module, state_dict: Mapping[str, np.ndarray]) -> None:
@@ -26,28 +47,130 @@ def load_torchvision(model: nnx.Module, state_dict: Mapping[str, np.ndarray]) ->
       UserError: a name or a shape that differs; the first differences are listed and the model is
         left as it was.
     """
-    flat = nnx.to_flat_state(nnx.state(model, (nnx.Param, nnx.BatchStat)))
-    given = {name: array for name, array in state_dict.items() if not name.endswith(_IGNORED)}
-    problems, updates = [], []
-    for path, variable in flat:
+    load(model, from_torch(state_dict), source="These weights")
+
+
+def from_torch(state_dict: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The same names with arrays in ferjax's layout: convolutions HWIO, dense [I, O]."""
+    return {
+        name: _from_torch_layout(np.asarray(array))
+        for name, array in state_dict.items()
+        if not name.endswith(_IGNORED)
+    }
+
+
+def named(model: nnx.Module) -> dict[str, np.ndarray]:
+    """Every weight of a model under its torchvision name, in ferjax's layout."""
+    return {torchvision_name(path): np.asarray(v[...]) for path, v in _variables(model)}
+
+
+def shapes(model: nnx.Module) -> dict[str, Any]:
+    """Shape and type of every weight under its torchvision name; the model may be abstract."""
+    return {
+        torchvision_name(path): jax.ShapeDtypeStruct(v.shape, v.dtype)
+        for path, v in _variables(model)
+    }
+
+
+def load(
+    model: nnx.Module,
+    arrays: Mapping[str, np.ndarray],
+    *,
+    source: str,
+    leave: tuple[str, ...] = (),
+    inside: str = "",
+) -> Loaded:
+    """Copies weights by name into `model`, in place; all of them must match.
+
+    Args:
+      model: takes the weights.
+      arrays: name -> array in ferjax's layout.
+      source: what the weights are, for messages.
+      leave: modules to leave as they are, in the model and in the source, as ("fc",).
+      inside: the part of the model that takes the weights, as "trunk1".
+
+    Raises:
+      UserError: a name or a shape that differs; the first differences are listed and the model is
+        left as it was.
+    """
+    loaded = check(model, arrays, source=source, leave=leave, inside=inside)
+    prefix = _prefix(inside)
+    taken = set(loaded.names)
+    updates = []
+    for path, variable in _variables(model):
         name = torchvision_name(path)
-        array = given.pop(name, None)
+        if name in taken:
+            array = jnp.asarray(arrays[name.removeprefix(prefix)], variable.dtype)
+            updates.append((path, variable.replace(array)))
+    nnx.update(model, nnx.from_flat_state(updates))
+    return loaded
+
+
+def check(
+    model: nnx.Module,
+    arrays: Mapping[str, Any],
+    *,
+    source: str,
+    leave: tuple[str, ...] = (),
+    inside: str = "",
+) -> Loaded:
+    """What `load` would do, or its refusal; the model may be abstract.
+
+    Args:
+      model: would take the weights.
+      arrays: name -> anything with a shape, in ferjax's layout.
+      source: what the weights are, for messages.
+      leave: modules to leave as they are, in the model and in the source, as ("fc",).
+      inside: the part of the model that takes the weights, as "trunk1".
+
+    Raises:
+      UserError: a name or a shape that differs; the first differences are listed.
+    """
+    prefix = _prefix(inside)
+    wanted = {
+        name.removeprefix(prefix): tuple(variable.shape)
+        for name, variable in shapes(model).items()
+        if name.startswith(prefix)
+    }
+
+    def is_left(name: str) -> bool:
+        return any(name.startswith(f"{module}.") for module in leave)
+
+    problems, names = [], []
+    for name, shape in wanted.items():
+        if is_left(name):
+            continue
+        array = arrays.get(name)
         if array is None:
             problems.append(f"{name} is missing")
-            continue
-        array = _from_torch_layout(np.asarray(array))
-        if array.shape != variable.shape:
-            problems.append(f"{name} has shape {array.shape}, the model {variable.shape} (HWIO)")
-            continue
-        updates.append((path, variable.replace(jnp.asarray(array, variable.dtype))))
-    problems.extend(f"{name} has no place in the model" for name in given)
+        elif tuple(array.shape) != shape:
+            problems.append(f"{name} has shape {tuple(array.shape)}, the model {shape} (HWIO)")
+        else:
+            names.append(prefix + name)
+    problems += [
+        f"{name} has no place in the model"
+        for name in arrays
+        if name not in wanted and not is_left(name)
+    ]
     if problems:
-        shown = "; ".join(problems[:5])
+        shown = "; ".join(problems[:_SHOWN])
         raise UserError(
-            f"These weights do not fit the model ({len(problems)} differences): {shown}. "
+            f"{source} do not fit the model ({len(problems)} differences): {shown}. "
             "Build the model with the architecture, channels and classes of the weights."
         )
-    nnx.update(model, nnx.from_flat_state(updates))
+    return Loaded(
+        tuple(names),
+        tuple(prefix + name for name in wanted if is_left(name)),
+        tuple(name for name in arrays if is_left(name)),
+    )
+
+
+def head(arrays: Mapping[str, object]) -> str:
+    """The module that makes the logits of a model with these names: its last dense layer."""
+    for module in ("classifier.6", "fc2", "fc"):
+        if f"{module}.weight" in arrays:
+            return module
+    raise ValueError("a model without a classifier has no head")
 
 
 def torchvision_name(path: tuple) -> str:
@@ -56,7 +179,15 @@ def torchvision_name(path: tuple) -> str:
     return ".".join([*parents, _LEAVES.get(leaf, leaf)])
 
 
+def _prefix(inside: str) -> str:
+    return f"{inside}." if inside else ""
+
+
+def _variables(model: nnx.Module) -> list[tuple[tuple, nnx.Variable]]:
+    return list(nnx.to_flat_state(nnx.state(model, (nnx.Param, nnx.BatchStat, Frozen))))
+
+
 def _from_torch_layout(array: np.ndarray) -> np.ndarray:
     if array.ndim == 4:
         return array.transpose(2, 3, 1, 0)
-    return array.T if array.ndim == 2 else array
+    return array.T  # dense [O, I] and one-dimensional convolutions [O, I, p]

@@ -95,9 +95,44 @@ def test_flip_frequency_is_its_probability():
     assert abs(flipped - 0.25) < 0.06
 
 
+def test_subpixel_shifts_interpolate_between_the_whole_ones():
+    ramp = jnp.broadcast_to(10.0 * jnp.arange(SIZE, dtype=jnp.float32)[:, None], (SIZE, SIZE))
+    batch = jnp.broadcast_to(ramp[None, :, :, None], (200, SIZE, SIZE, 1))
+    out = np.asarray(Augmentation(shift=1.5, subpixel=True)(batch, keys(200)))
+    # In the middle a ramp of 10 a row moves by 10 times the shift; its edges are repeated.
+    moved = (out[:, 5, 5, 0] - 50.0) / 10.0
+    assert np.abs(moved).max() <= 1.5 + 1e-4
+    assert np.abs(moved).max() > 1.4 and np.abs(moved.mean()) < 0.25
+    assert np.abs(moved - np.round(moved)).max() > 0.4
+    largest = 10.0 * (SIZE - 1)  # but for float32's rounding
+    assert out.min() >= -1e-6 * largest and out.max() <= largest * (1 + 1e-6)
+
+
+def test_desaturation_makes_all_channels_luma_in_its_share_of_the_images():
+    batch = images(300, channels=3)
+    out = np.asarray(Augmentation(desaturation=0.25)(batch, keys(300)))
+    grey = np.asarray(batch) @ np.array([0.299, 0.587, 0.114])
+    turned = np.array(
+        [
+            np.allclose(after, before[..., None], atol=1e-3)
+            for after, before in zip(out, grey, strict=True)
+        ]
+    )
+    kept = np.array(
+        [np.array_equal(after, before) for after, before in zip(out, batch, strict=True)]
+    )
+    assert (turned ^ kept).all()
+    assert abs(turned.mean() - 0.25) < 0.08
+
+
+def test_desaturation_leaves_grey_images_alone():
+    batch = images(4)
+    np.testing.assert_array_equal(Augmentation(desaturation=1.0)(batch, keys(4)), batch)
+
+
 def test_an_example_draws_the_same_alone_in_a_batch_and_in_any_order():
-    augmentation = Augmentation(shift=2, flip=0.5, rotation=20.0, erasing=0.5)
-    batch, order = images(6), np.array([3, 0, 5])
+    augmentation = Augmentation(shift=2, flip=0.5, rotation=20.0, desaturation=0.5, erasing=0.5)
+    batch, order = images(6, channels=3), np.array([3, 0, 5])
     whole = augmentation(batch, keys(6))
     some = augmentation(batch[order], example_keys(0, jnp.int32(0), jnp.asarray(order)))
     np.testing.assert_allclose(some, np.asarray(whole)[order], atol=1e-4)
@@ -116,6 +151,8 @@ def test_seed_and_epoch_change_what_is_drawn(change):
         ({"flip": 1.5}, r"augment.flip is 1.5; a probability lies in \[0, 1\]"),
         ({"shift": -1}, "augment.shift is -1; it must be at least 0"),
         ({"rotation": 200.0}, "augment.rotation is 200.0; it must be at least 0 and at most 180"),
+        ({"shift": 1.5}, "augment.shift is 1.5; without augment.subpixel it is a whole number"),
+        ({"desaturation": -0.1}, r"augment.desaturation is -0.1; a probability lies in"),
         ({"erasing_area": (0.5, 0.1)}, "augment.erasing_area is"),
         ({"erasing_aspect": 0.5}, "augment.erasing_aspect is 0.5; expected >= 1"),
     ],

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from ferjax.data import preprocess
 from ferjax.data.preprocess import Preprocessing, channel_statistics
 from ferjax.errors import UserError
 
@@ -64,3 +65,55 @@ def test_foreign_fields_are_refused():
 def test_zero_deviation_is_refused():
     with pytest.raises(UserError, match=r"expected > 0"):
         Preprocessing((8, 8, 1), 8, (0.5,), (0.0,))
+
+
+def created(normalization, channels):
+    return preprocess.create(
+        normalization,
+        native_shape=(8, 8, 3),
+        image_size=8,
+        channels=channels,
+        training_images=lambda: pixels(50, 8, 8, 3),
+    )
+
+
+def test_imagenet_normalization_is_torchvisions():
+    images = pixels(2, 8, 8, 3)
+    out = created("imagenet", 3)(jnp.asarray(images, jnp.float32))
+    expected = (images / 255.0 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
+    np.testing.assert_allclose(out, expected, atol=1e-5)
+
+
+def test_caffe_normalization_is_bgr_minus_its_mean_in_grey_levels():
+    images = pixels(2, 8, 8, 3)
+    out = created("caffe", 3)(jnp.asarray(images, jnp.float32))
+    expected = images[..., ::-1].astype(np.float64) - [103.939, 116.779, 123.68]
+    np.testing.assert_allclose(out, expected, atol=1e-3)
+
+
+def test_unit_normalization_is_division_by_255():
+    images = pixels(2, 8, 8, 3)
+    out = created("unit", 3)(jnp.asarray(images, jnp.float32))
+    np.testing.assert_allclose(out, images / 255.0, atol=1e-6)
+    assert created("unit", 1).mean == (0.0,)
+
+
+def test_the_order_of_channels_travels_through_json():
+    made = created("caffe", 3)
+    assert Preprocessing.from_dict(json.loads(json.dumps(made.to_dict()))) == made
+
+
+@pytest.mark.parametrize(
+    ("normalization", "channels", "message"),
+    [
+        ("imagnet", 3, r"preprocess\.normalization is 'imagnet'.*Did you mean 'imagenet'"),
+        (
+            "imagenet",
+            1,
+            r"is of three channels, and model\.channels is 1; set model\.channels to 3",
+        ),
+    ],
+)
+def test_normalizations_that_do_not_fit_are_refused(normalization, channels, message):
+    with pytest.raises(UserError, match=message):
+        created(normalization, channels)

@@ -148,12 +148,16 @@ TRAINING_ISLAND = Training(
     learning_rate=0.003,
     weight_decay=0.05,
 )
-TRAINING_FER2013 = Training(
-    "training_fer2013",
-    Network(attention="cbam", stem="half", width=64, seed=3),
-    steps=20,
+TRAINING_SOFTMAX = Training(
+    "training_softmax",
+    Network(attention="cbam", stem="half", seed=2),
+    steps=8,
     batch=32,
-    learning_rate=0.0005,
+    learning_rate=0.003,
+    weight_decay=0.05,
+)
+TRAINING_FER2013 = Training(
+    "training_fer2013", Network(attention="cbam", stem="half", width=64, seed=3), steps=20, batch=64
 )
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from . import cases, numpy_losses, weights
+from . import cases, cases_papers, make_papers, numpy_losses, weights
 from .torch_models import ResNet
 
 # Of float32 from float64: of a loss in a training run, of a tensor of gradients in one step.
@@ -182,9 +182,11 @@ def main():
     for case in cases.FORWARD:
         if arguments.only in case.key:
             save(case.key, forward(case))
-    if arguments.only in cases.TRAINING_ISLAND.key:
-        case = cases.TRAINING_ISLAND
-        save(case.key, training(case, *case.random_batches()))
+    if arguments.only in cases_papers.FILE:
+        save(cases_papers.FILE, make_papers.papers())
+    for case in (cases.TRAINING_SOFTMAX, cases.TRAINING_ISLAND):
+        if arguments.only in case.key:
+            save(case.key, training(case, *case.random_batches()))
     if arguments.fer2013 and arguments.only in cases.TRAINING_FER2013.key:
         case = cases.TRAINING_FER2013
         save(case.key, training(case, *case.fer2013_batches(arguments.fer2013)))

@@ -16,10 +16,11 @@ LAYERS = {"resnet10": [1, 1, 1, 1], "resnet18": [2, 2, 2, 2], "resnet34": [3, 4,
 class SqueezeExcitation(nn.Module):
     """x * sigmoid(W2 relu(W1 gap(x) + b1) + b2) per channel."""
 
-    def __init__(self, planes):
+    def __init__(self, planes, *, bias=True):
         super().__init__()
-        self.fc1 = nn.Linear(planes, planes // REDUCTION)
-        self.fc2 = nn.Linear(planes // REDUCTION, planes)
+        hidden = max(planes // REDUCTION, 1)
+        self.fc1 = nn.Linear(planes, hidden, bias=bias)
+        self.fc2 = nn.Linear(hidden, planes, bias=bias)
 
     def forward(self, x):
         gate = torch.sigmoid(self.fc2(F.relu(self.fc1(x.mean(dim=(2, 3))))))
@@ -123,11 +124,14 @@ class ResNet(nn.Module):
             setattr(self, f"layer{stage + 1}", nn.Sequential(*blocks))
         self.fc = nn.Linear(inplanes, num_classes)
 
-    def forward(self, x):
+    def feature_map(self, x):
         x = F.relu(self.bn1(self.conv1(x)))
         if self.maxpool is not None:
             x = self.maxpool(x)
         for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
             x = layer(x)
-        features = x.mean(dim=(2, 3))
+        return x
+
+    def forward(self, x):
+        features = self.feature_map(x).mean(dim=(2, 3))
         return self.fc(features), features

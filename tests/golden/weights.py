@@ -30,29 +30,29 @@ def resnet_shapes(
     """
     side = 7 if stem == "imagenet" else 3
     shapes: dict[str, Shape] = {"conv1.weight": (width, channels, side, side)}
-    shapes |= _batch_norm("bn1", width)
+    shapes |= batch_norm("bn1", width)
     inputs = width
     for stage, blocks in enumerate(BLOCKS[name]):
         outputs = width * 2**stage
         for index in range(blocks):
             block = f"layer{stage + 1}.{index}"
             shapes[f"{block}.conv1.weight"] = (outputs, inputs, 3, 3)
-            shapes |= _batch_norm(f"{block}.bn1", outputs)
+            shapes |= batch_norm(f"{block}.bn1", outputs)
             shapes[f"{block}.conv2.weight"] = (outputs, outputs, 3, 3)
-            shapes |= _batch_norm(f"{block}.bn2", outputs)
+            shapes |= batch_norm(f"{block}.bn2", outputs)
             shapes |= dict(_attention(block, attention, outputs))
             if inputs != outputs:
                 shapes[f"{block}.downsample.0.weight"] = (outputs, inputs, 1, 1)
-                shapes |= _batch_norm(f"{block}.downsample.1", outputs)
+                shapes |= batch_norm(f"{block}.downsample.1", outputs)
             inputs = outputs
-    return shapes | _dense("fc", inputs, num_classes)
+    return shapes | dense("fc", inputs, num_classes)
 
 
-def _batch_norm(name: str, width: int) -> dict[str, Shape]:
+def batch_norm(name: str, width: int) -> dict[str, Shape]:
     return {f"{name}.{k}": (width,) for k in ("weight", "bias", "running_mean", "running_var")}
 
 
-def _dense(name: str, inputs: int, outputs: int) -> dict[str, Shape]:
+def dense(name: str, inputs: int, outputs: int) -> dict[str, Shape]:
     return {f"{name}.weight": (outputs, inputs), f"{name}.bias": (outputs,)}
 
 
@@ -61,11 +61,11 @@ def _attention(block: str, attention: str, width: int) -> Iterator[tuple[str, Sh
     if attention == "none":
         return
     gate = f"{block}.se" if attention == "se" else f"{block}.cbam.channel"
-    yield from _dense(f"{gate}.fc1", width, hidden).items()
-    yield from _dense(f"{gate}.fc2", hidden, width).items()
+    yield from dense(f"{gate}.fc1", width, hidden).items()
+    yield from dense(f"{gate}.fc2", hidden, width).items()
     if attention == "cbam":
         yield f"{block}.cbam.spatial.conv.weight", (1, 2, 7, 7)
-        yield from _batch_norm(f"{block}.cbam.spatial.bn", 1).items()
+        yield from batch_norm(f"{block}.cbam.spatial.bn", 1).items()
 
 
 def random_state_dict(shapes: Mapping[str, Shape], seed: int) -> dict[str, np.ndarray]:

@@ -1,0 +1,90 @@
+r"""Tam and Tinh 2021: VGG-19 with spatial attention.
+
+"A visual attention based VGG19 network for facial expression recognition". Its number for FER2013:
+
+    row                  argument         paper's test accuracy, %
+    VGG19 + attention    (the default)    73.35
+
+    python -m ferjax.main --workdir=DIR \
+        --config=configs/vgg19_attention.py:init_from=vgg19-dcbb9e9d.pth
+    python -m ferjax.main --config=configs/vgg19_attention.py:attention=none --workdir=DIR
+    python -m ferjax.main --config=configs/vgg19_attention.py:dataset=synthetic --workdir=DIR
+
+The model, with the equation of its attention map, is ferjax/models/vgg_attention.py. The paper
+fine-tunes ImageNet weights (third_party/ says where they come from) at 224x224x3; it leaves open
+whether A has a bias and where dropout sits. Training: SGD with Nesterov momentum 0.9, learning rate
+1e-3 from ImageNet weights and 1e-2 from scratch, reduced on a plateau to 0.75 of it.
+
+Arguments, joined by commas after the colon:
+
+    dataset=fer2013|synthetic            synthetic needs no download
+    attention=concat|multiply|none       the paper appends the map A as one more channel (concat)
+    batch_norm=true|false                VGG-19 with batch norm; false unless synthetic
+    image_size=NUMBER                    a multiple of 32; 224 unless synthetic
+    dtype=float32|bfloat16               bfloat16 unless synthetic
+    protocol=honest|paper                (honest) paper selects on the test split: optimistic
+    init_from=PATH                       a run directory or a file of weights to start from
+    seed=NUMBER
+"""
+
+from ml_collections import ConfigDict
+
+from ferjax.arguments import Argument, parse
+from ferjax.defaults import defaults, papers_own_protocol, synthetic
+
+ARGUMENTS = {
+    "dataset": Argument("fer2013", ("fer2013", "synthetic")),
+    "attention": Argument("concat", ("concat", "multiply", "none")),
+    "batch_norm": Argument(None, type=bool),
+    "image_size": Argument(None, type=int),
+    "dtype": Argument(None, ("float32", "bfloat16"), type=str),
+    "protocol": Argument("honest", ("honest", "paper")),
+    "init_from": Argument(""),
+    "seed": Argument(0),
+}
+
+
+def get_config(arg: str | None = None) -> ConfigDict:
+    """Builds the config of one row; `arg` is what follows the colon."""
+    args = parse(arg, ARGUMENTS)
+    config = defaults()
+    config.paper = "tam2021"
+    config.seed = args["seed"]
+    config.init_from = args["init_from"]
+    config.dataset.name = args["dataset"]
+    if args["protocol"] == "paper":
+        papers_own_protocol(config, selection="test")
+
+    config.model.name = "vgg19_attention"
+    config.model.attention = args["attention"]
+    config.model.attention_bias = False
+    config.model.batch_norm = False
+    config.model.dropout = 0.5
+    config.model.width = 64
+    config.model.channels = 3
+    config.model.image_size = 224
+    config.model.dtype = "bfloat16"
+
+    config.preprocess.normalization = "imagenet"
+    config.optimizer.learning_rate = 1e-3 if args["init_from"] else 1e-2
+    config.optimizer.schedule = "constant"
+    config.optimizer.nesterov = True
+    config.optimizer.weight_decay = 1e-4
+    config.optimizer.plateau.factor = 0.75
+    config.optimizer.plateau.patience = 5
+    config.train.batch_size = 64
+    config.train.num_epochs = 300
+    config.evaluation.batch_size = 256
+
+    if args["dataset"] == "synthetic":
+        synthetic(config)
+        # Minutes on two CPU cores: a quarter of the width, batch norm, small images.
+        config.model.width = 16
+        config.model.batch_norm = True
+        config.model.image_size = 64
+        config.model.dtype = "float32"
+        config.train.num_epochs = 8
+    for field in ("batch_norm", "image_size", "dtype"):
+        if args[field] is not None:
+            config.model[field] = args[field]
+    return config

@@ -1,0 +1,105 @@
+"""Every field of a config with its meaning and its usual value; a file in configs/ changes some.
+
+`model` holds the options of the model beside what is here; `models.options(NAME)` lists them.
+"""
+
+from ml_collections import ConfigDict
+
+
+def defaults() -> ConfigDict:
+    """A config without a paper and a model's options; every call makes a new one."""
+    config = ConfigDict()
+    config.paper = ""
+    config.seed = 0
+    config.init_from = ""  # a run directory or a file of weights; "": fresh
+    config.trunks_from = ()  # of a fusion: two run directories or files; (): those of its stages
+    config.stages = ConfigDict()  # of a fusion: name of a trunk -> config of its own run
+
+    config.protocol = ConfigDict()
+    config.protocol.name = "honest"  # or "paper": optimistic
+    config.protocol.selection = "validation"  # or "test", "validation+test"
+    config.protocol.test = "test"  # or "validation+test"
+
+    config.dataset = ConfigDict()
+    config.dataset.name = "fer2013"
+    config.dataset.data_dir = ""  # FERJAX_DATA_DIR or the user's cache folder
+    config.dataset.placement = "device"  # or "host"
+    config.dataset.options = ConfigDict()  # of the data set itself
+
+    config.model = ConfigDict()
+    config.model.name = "resnet18"
+    config.model.channels = 1
+    config.model.image_size = 48
+    config.model.dtype = "bfloat16"  # or "float32"
+    config.model.batch_stats = "global"  # or "per_device"
+    config.model.remat = False  # ResNets: compute activations twice instead of keeping them
+
+    config.preprocess = ConfigDict()
+    config.preprocess.normalization = "dataset"  # or "unit", "imagenet", "caffe"
+
+    config.loss = ConfigDict()
+    config.loss.name = "softmax"  # or "center", "island"
+    config.loss.weight = 0.5  # lambda
+    config.loss.pairwise_weight = 0.5  # lambda_1
+    config.loss.center_reduction = "mean"  # or "sum"
+    config.loss.center_update = "rule"  # or "gradient"
+    config.loss.center_learning_rate = 0.5  # alpha
+    config.loss.label_smoothing = 0.0
+
+    config.augment = ConfigDict()
+    config.augment.shift = 4.0  # pixels of the stored image
+    config.augment.subpixel = False  # shifts by fractions of a pixel
+    config.augment.flip = 0.5  # probability
+    config.augment.rotation = 0.0  # degrees
+    config.augment.rotation_probability = 1.0
+    config.augment.desaturation = 0.0  # probability
+    config.augment.erasing = 0.0  # probability
+    config.augment.erasing_area = (0.02, 0.25)  # share of the image
+    config.augment.erasing_aspect = 3.0
+
+    config.optimizer = ConfigDict()
+    config.optimizer.name = "sgd"  # or "adam", "radam"
+    config.optimizer.learning_rate = 0.01
+    config.optimizer.schedule = "cosine"  # or "constant"
+    config.optimizer.warmup_epochs = 0.0
+    config.optimizer.momentum = 0.9
+    config.optimizer.nesterov = False
+    config.optimizer.weight_decay = 5e-4
+    config.optimizer.clip_norm = 0.0  # 0: no clipping
+    config.optimizer.accumulation_steps = 1
+    config.optimizer.ema_decay = 0.0  # 0: no average
+    config.optimizer.plateau = ConfigDict()  # reducing the learning rate
+    config.optimizer.plateau.factor = 0.0  # 0: off
+    config.optimizer.plateau.patience = 10  # epochs
+    config.optimizer.plateau.style = "pytorch"  # or "keras": what patience means
+    config.optimizer.plateau.metric = "accuracy"  # or "macro_f1", "loss", of validation
+    config.optimizer.plateau.threshold = 1e-4
+    config.optimizer.plateau.cooldown = 0  # epochs
+    config.optimizer.plateau.minimum = 0.0  # of the factor on the schedule's learning rate
+
+    config.train = ConfigDict()
+    config.train.batch_size = 128
+    config.train.num_epochs = 200
+    config.train.early_stopping_patience = 0  # epochs without a better validation accuracy; 0: off
+    config.train.checkpoint_every_steps = 0  # 0: after every epoch only
+
+    config.evaluation = ConfigDict()
+    config.evaluation.batch_size = 512
+    config.evaluation.selection_view = "single"
+    config.evaluation.test_views = ("single", "flip")
+    return config
+
+
+def synthetic(config: ConfigDict) -> None:
+    """Sets the data set to the synthetic faces, in the image size of the papers' small images."""
+    config.dataset.name = "synthetic"
+    config.dataset.options.image_size = 48
+    config.dataset.options.channels = 1
+    config.dataset.options.seed = 0
+
+
+def papers_own_protocol(config: ConfigDict, *, selection: str, test: str = "test") -> None:
+    """Selects and reports as a paper did; the numbers are labelled optimistic."""
+    config.protocol.name = "paper"
+    config.protocol.selection = selection
+    config.protocol.test = test

@@ -1,0 +1,145 @@
+"""A small CNN with squeeze-and-excitation (Luo, luo2023).
+
+Three blocks of [conv3x3, BN, ReLU, conv3x3, BN, ReLU, (SE), max-pool 2] of 64, 128 and 256 filters,
+flattened (9,216 at 48x48x1), then dense 256, ReLU, dense K. Batch norm is on and SE once per block
+unless asked otherwise; SE's equation is at `attention.SqueezeExcitation`. Shapes: B batch, H W C
+image, K classes, D features.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float, Key
+
+from ferjax.models import convolution
+from ferjax.models.attention import SqueezeExcitation
+from ferjax.models.layers import Conv, Dense
+from ferjax.models.norm import BatchNorm
+
+SE_POSITIONS = ("block", "conv")
+# of the paper's framework, Keras
+EPSILON, MOMENTUM = 1e-3, 0.99
+
+
+class Block(nnx.Module):
+    """Two 3x3 convolutions, gated by SE after the second or after each, and a 2x2 max-pool.
+
+    Args:
+      in_features: input channels I.
+      features: output channels O.
+      gates: whether an SE gate follows the first and the second convolution.
+      se_bias: biases in the gates.
+      batch_norm: batch norm between convolution and ReLU.
+      groups: groups of the batch with normalisation statistics of their own.
+      dtype: compute type.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        features: int,
+        *,
+        gates: tuple[bool, bool],
+        se_bias: bool,
+        batch_norm: bool,
+        groups: int,
+        dtype: jnp.dtype,
+    ):
+        def conv(width: int) -> Conv:
+            return Conv(width, features, 3, padding=1, use_bias=True, dtype=dtype)
+
+        def norm() -> BatchNorm | None:
+            if not batch_norm:
+                return None
+            return BatchNorm(features, momentum=MOMENTUM, epsilon=EPSILON, groups=groups)
+
+        def gate(wanted: bool) -> SqueezeExcitation | None:
+            return SqueezeExcitation(features, use_bias=se_bias) if wanted else None
+
+        self.conv1, self.bn1, self.se1 = conv(in_features), norm(), gate(gates[0])
+        self.conv2, self.bn2, self.se2 = conv(features), norm(), gate(gates[1])
+
+    def convolve(self, x: Float[Array, "B H W I"]) -> Float[Array, "B H W O"]:
+        """Everything before the pooling."""
+        layers = ((self.conv1, self.bn1, self.se1), (self.conv2, self.bn2, self.se2))
+        for conv, norm, gate in layers:
+            x = conv(x)
+            if norm is not None:
+                x = norm(x)
+            x = jax.nn.relu(x)
+            if gate is not None:
+                x = gate(x)
+        return x
+
+    def __call__(self, x: Float[Array, "B H W I"]) -> Float[Array, "B h w O"]:
+        """Halves the map; an odd last row or column is left out."""
+        return convolution.max_pool(self.convolve(x), window=2, stride=2, padding=0)
+
+
+class SECNN(nnx.Module):
+    """The CNN of luo2023; D is four times the width.
+
+    Args:
+      num_classes: K.
+      channels: image channels C.
+      image_size: side of the images; the first dense layer has weights for each position.
+      attention: None or "se".
+      se_position: "block" gates once per block, before its pooling, "conv" after every convolution.
+      se_bias: biases in the gates.
+      batch_norm: batch norm between convolution and ReLU.
+      width: channels of the first block; the others have twice and four times as many.
+      groups: groups of the batch with normalisation statistics of their own.
+      dtype: compute type; parameters, statistics, features and logits stay float32.
+    """
+
+    def __init__(
+        self,
+        *,
+        num_classes: int,
+        channels: int,
+        image_size: int,
+        attention: str | None,
+        se_position: str,
+        se_bias: bool,
+        batch_norm: bool,
+        width: int,
+        groups: int,
+        dtype: jnp.dtype,
+    ):
+        gates = (attention == "se" and se_position == "conv", attention == "se")
+        blocks, in_features = [], channels
+        for features in (width, 2 * width, 4 * width):
+            blocks.append(
+                Block(
+                    in_features,
+                    features,
+                    gates=gates,
+                    se_bias=se_bias,
+                    batch_norm=batch_norm,
+                    groups=groups,
+                    dtype=dtype,
+                )
+            )
+            in_features = features
+        self.blocks = nnx.List(blocks)
+        self.fc1 = Dense((image_size // 8) ** 2 * in_features, 4 * width, dtype=dtype)
+        self.fc2 = Dense(4 * width, num_classes)
+        self.dtype = dtype
+
+    def feature_map(self, images: Float[Array, "B H W C"]) -> Float[Array, "B h w D"]:
+        """Returns the map after the last pooling, in the compute type."""
+        x = images.astype(self.dtype)
+        for block in self.blocks:
+            x = block(x)
+        return x
+
+    def __call__(
+        self, images: Float[Array, "B H W C"], keys: Key[Array, " B"] | None = None
+    ) -> tuple[Float[Array, "B K"], Float[Array, "B D"]]:
+        """Returns (logits [B, K], features [B, D]), both float32; nothing in it needs `keys`."""
+        x = self.feature_map(images)
+        x = jax.nn.relu(self.fc1(x.reshape(x.shape[0], -1)))
+        features = x.astype(jnp.float32)
+        return self.fc2(features), features

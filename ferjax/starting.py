@@ -1,0 +1,215 @@
+"""What a run starts from: fresh weights, other weights by name, or trunks trained alone."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from flax import nnx
+
+from ferjax import classifier, step
+from ferjax.data.preprocess import Preprocessing
+from ferjax.errors import UserError
+from ferjax.experiment import Experiment
+from ferjax.models import weights
+from ferjax.models.vgg_attention import VGGAttention
+from ferjax.rundir import RunDirectory
+
+LATE = "late_fusion"
+
+
+class Source(NamedTuple):
+    """Weights to start from.
+
+    Attributes:
+      title: what and where they are.
+      arrays: under torchvision's names, in ferjax's layout.
+      run: what their run says of itself, None for a file.
+      identity: what tells these weights from others, as JSON.
+    """
+
+    title: str
+    arrays: dict[str, np.ndarray]
+    run: RunFacts | None
+    identity: dict[str, Any]
+
+
+class RunFacts(NamedTuple):
+    """What a finished run says of its weights.
+
+    Attributes:
+      labels: the class names behind the classifier.
+      preprocessing: from pixels to what the weights were trained on.
+      protocol: "honest" or "optimistic".
+      fingerprint: of the data set.
+    """
+
+    labels: tuple[str, ...]
+    preprocessing: Preprocessing
+    protocol: str
+    fingerprint: str
+
+
+def initial_state(
+    parts: Experiment, trunks: Sequence[str], *, report: Callable[[str], None]
+) -> tuple[step.TrainState, list[dict[str, Any]]]:
+    """The state before the first step, and what it was made from.
+
+    Args:
+      parts: of the run.
+      trunks: where the weights of a fusion's trunks are (see `stages.trunk_sources`), or nothing.
+      report: called with a sentence for each source of weights.
+
+    Returns:
+      The state, and one JSON object for each source: `weights`, `loaded` and what identifies it,
+      which is `sha256` of a file, and `fingerprint`, `protocol`, `seed` and `epoch` of a run.
+
+    Raises:
+      UserError: a source that does not exist or does not fit, with the first differences.
+    """
+    config = parts.config
+    if not config.init_from and not trunks:
+        return parts.init_state(), []
+    model = parts.model(config.seed)
+    origins = []
+    for index, path in enumerate(trunks, start=1):
+        source = read(path)
+        _check_trunk(parts, source)
+        loaded = weights.load(
+            model,
+            source.arrays,
+            source=source.title,
+            leave=trunk_heads(parts),
+            inside=f"trunk{index}",
+        )
+        text = f"trunk{index}: {source.title}: {len(loaded.names)} arrays."
+        origins.append({**source.identity, "loaded": text})
+    if config.init_from:
+        source = read(config.init_from)
+        origins.append({**source.identity, "loaded": _start_from(model, parts, source)})
+    for origin in origins:
+        report(origin["loaded"])
+    return parts.state_of(model), origins
+
+
+def trunk_heads(parts: Experiment) -> tuple[str, ...]:
+    """The modules of a trunk's own run that a fusion has no use for: but late fusion has."""
+    return () if parts.config.model.name == LATE else ("fc", "classifier")
+
+
+def read(path: str) -> Source:
+    """Weights of a finished run (its best epoch) or of a file (see `models.weight_files`).
+
+    Raises:
+      UserError: no such weights, or a run that is not finished, whose best epoch may still change.
+    """
+    if not Path(path).is_dir():
+        arrays = weights.from_torch(weights.read(path))
+        with open(path, "rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return Source(f"The weights in {path}", arrays, None, {"weights": path, "sha256": digest})
+    result = RunDirectory(path).result()
+    if result is None:
+        raise UserError(
+            f"The run in {path} is not finished, and its best epoch may still change; run it to "
+            "its end first."
+        )
+    parts, evaluated, meta = classifier.restore(path)
+    facts = RunFacts(
+        tuple(meta["labels"]),
+        Preprocessing.from_dict(meta["preprocessing"]),
+        result["protocol"],
+        meta["fingerprint"],
+    )
+    model = step.merge_model(parts.graphdef, evaluated)
+    identity = {
+        "weights": path,
+        "fingerprint": facts.fingerprint,
+        "protocol": facts.protocol,
+        "seed": result["seed"],
+        "epoch": result["selection"]["epoch"],
+    }
+    return Source(f"The weights of {path}", weights.named(model), facts, identity)
+
+
+def check_start(parts: Experiment, model: nnx.Module, source: Source) -> None:
+    """Raises a UserError unless a run can start from a source; the model may be abstract."""
+    _check_honest(parts, source)
+    leave, _ = _left_out(parts, model, source)
+    weights.check(model, source.arrays, source=source.title, leave=leave)
+
+
+def _start_from(model: nnx.Module, parts: Experiment, source: Source) -> str:
+    """Loads what fits and says what it was."""
+    _check_honest(parts, source)
+    leave, why = _left_out(parts, model, source)
+    loaded = weights.load(model, source.arrays, source=source.title, leave=leave)
+    text = f"{source.title}: {len(loaded.names)} arrays"
+    if leave:
+        text += f"; {', '.join(loaded.fresh)} start afresh: {why}"
+    if source.run is None:
+        text += (
+            "; a file does not say what images it expects: this run's are normalised by "
+            f"preprocess.normalization={parts.config.preprocess.normalization}"
+        )
+    elif source.run.preprocessing != parts.preprocessing:
+        text += (
+            f"; they saw images prepared by {source.run.preprocessing}, now by "
+            f"{parts.preprocessing}"
+        )
+    return text + "."
+
+
+def _left_out(parts: Experiment, model: nnx.Module, source: Source) -> tuple[tuple[str, ...], str]:
+    """The modules that start afresh, and why."""
+    if isinstance(model, VGGAttention) and "fc1.weight" not in source.arrays:
+        return ("classifier", "spatial", "fc1", "fc2"), "a VGG-19 has no such layers"
+    if source.run is not None and source.run.labels == parts.labels:
+        return (), ""
+    why = "its classes are others" if source.run else "a file does not name its classes"
+    if parts.config.model.name == LATE:
+        raise UserError(f"{source.title} do not fit late fusion, which trains nothing: {why}.")
+    return (weights.head(weights.shapes(model)),), why
+
+
+def _check_trunk(parts: Experiment, source: Source) -> None:
+    """A trunk must see what it was trained on, and have seen nothing that is tested here."""
+    _check_honest(parts, source)
+    run = source.run
+    late = parts.config.model.name == LATE
+    if run is None:
+        if late:
+            raise UserError(
+                f"{source.title} do not name their classes, and late fusion averages probabilities "
+                "class by class; give two finished runs."
+            )
+        return
+    if run.preprocessing != parts.preprocessing:
+        raise UserError(
+            f"{source.title} were trained with {run.preprocessing}, and this run prepares images "
+            f"by {parts.preprocessing}; give both the same data set, model.image_size, "
+            "model.channels and preprocess.normalization."
+        )
+    if run.fingerprint != parts.source.fingerprint:
+        raise UserError(
+            f"{source.title} were trained on data with fingerprint {run.fingerprint[:12]}, and "
+            f"this run's data have {parts.source.fingerprint[:12]}: what is tested here may have "
+            "been trained on there. Use the same prepared data for both."
+        )
+    if late and run.labels != parts.labels:
+        raise UserError(
+            f"{source.title} know the classes {', '.join(run.labels)}, this run "
+            f"{', '.join(parts.labels)}; late fusion averages their probabilities class by class."
+        )
+
+
+def _check_honest(parts: Experiment, source: Source) -> None:
+    """What was selected on the test split makes everything that starts from it optimistic."""
+    if source.run and source.run.protocol != "honest" and parts.protocol.label == "honest":
+        raise UserError(
+            f"{source.title} were selected by an optimistic protocol, so that this run cannot be "
+            "an honest one; start from an honest run, or give protocol=paper here too."
+        )
