@@ -85,7 +85,9 @@ def test_host_placement_gives_the_same_numbers(finished, data_dir, tmp_path):
     config = tiny.config(data_dir, dataset__placement="host", train__num_epochs=EPOCHS)
     result = train.train(config, str(tmp_path / "run"))
     for one, other in zip(rows(finished[0]), rows(tmp_path / "run"), strict=True):
-        assert one == other
+        # Two programs, which the compiler may fuse, and so round, each in its own way.
+        assert one.pop("kind") == other.pop("kind")
+        assert one == pytest.approx(other, rel=1e-6)
     assert result["test"] == finished[2]["test"]
 
 
