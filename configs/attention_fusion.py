@@ -26,7 +26,7 @@ ferjax/models/fusion.py.
 
 Arguments, joined by commas after the colon:
 
-    dataset=fer2013|synthetic        synthetic needs no download
+    dataset=NAME and what belongs to it: see ferjax/config_datasets.py
     fusion=attention|early|joint|late|none
     trunks=NAME+NAME                 of resnet18, resnet34, vgg11, vgg13, vgg16, vgg19; one for
                                      fusion=none; resnet18+resnet34
@@ -51,7 +51,6 @@ Arguments, joined by commas after the colon:
     stem=imagenet|small|half         of ResNet trunks, instead of the budget's
     dtype=float32|bfloat16           instead of the budget's
     epochs=NUMBER                    of every stage, instead of the budget's
-    protocol=honest|paper            paper selects on the test split: optimistic
     seed=NUMBER
 """
 
@@ -59,8 +58,9 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from ferjax import config_datasets
 from ferjax.arguments import Argument, check_count, parse, refuse
-from ferjax.defaults import defaults, papers_own_protocol, synthetic
+from ferjax.defaults import defaults
 
 TRUNKS = ("resnet18", "resnet34", "vgg11", "vgg13", "vgg16", "vgg19")
 ATTENTION = {"fusion": ("attention",)}
@@ -76,7 +76,7 @@ WIDTHS = {"paper": 64, "cpu": 32, "synthetic": 16}
 LEARNING_RATES = {"paper": 1e-4, "cpu": 1e-3, "synthetic": 1e-3}
 FROM_SCRATCH = 1e-3
 ARGUMENTS = {
-    "dataset": Argument("fer2013", ("fer2013", "synthetic")),
+    **config_datasets.ARGUMENTS,
     "fusion": Argument("attention", ("attention", "early", "joint", "late", "none")),
     "trunks": Argument((), TRUNKS, type=str),  # resnet18+resnet34, or the first of them
     "trunks_from": Argument((), type=str, only=TWO),
@@ -88,12 +88,11 @@ ARGUMENTS = {
     "local_attention": Argument(True, only=ATTENTION),
     "local_gate": Argument(True, only={**ATTENTION, "local_attention": (True,)}),
     "frozen": Argument(True, only=ATTENTION),
-    "budget": Argument("paper", ("paper", "cpu"), only={"dataset": ("fer2013",)}),
+    "budget": Argument("paper", ("paper", "cpu"), only={"dataset": config_datasets.REAL}),
     "image_size": Argument(None, type=int),
     "stem": Argument(None, ("imagenet", "small", "half"), type=str),
     "dtype": Argument(None, ("float32", "bfloat16"), type=str),
     "epochs": Argument(None, type=int),
-    "protocol": Argument("honest", ("honest", "paper")),
     "seed": Argument(0),
 }
 
@@ -134,10 +133,13 @@ def get_config(arg: str | None = None) -> ConfigDict:
     if not config.trunks_from and not config.init_from:
         for index, name in enumerate(trunks):
             config.stages[name] = _trunk(args, name, _init(args, index))
-            # One seed and one place of the data, of which a run may be given another.
+            # One seed, one place and one part of the data, of which a run may be given another.
             config.stages[name].seed = config.get_ref("seed")
-            for field in ("data_dir", "placement"):
+            for field in ("data_dir", "placement", "limit_mib", "num_threads"):
                 config.stages[name].dataset[field] = config.dataset.get_ref(field)
+            for option in config.dataset.options:
+                reference = config.dataset.options.get_ref(option)
+                config.stages[name].dataset.options[option] = reference
     return config
 
 
@@ -164,9 +166,7 @@ def _common(args: dict[str, Any]) -> ConfigDict:
     config = defaults()
     config.paper = "tran2023"
     config.seed = args["seed"]
-    config.dataset.name = args["dataset"]
-    if args["protocol"] == "paper":
-        papers_own_protocol(config, selection="test")
+    config_datasets.apply(config, args)
     config.model.width = WIDTHS[args["budget"]]
     config.model.channels = 3
     config.model.image_size = args["image_size"]
@@ -188,6 +188,4 @@ def _common(args: dict[str, Any]) -> ConfigDict:
     config.train.batch_size = 48
     config.train.num_epochs = args["epochs"]
     config.evaluation.batch_size = 192
-    if args["dataset"] == "synthetic":
-        synthetic(config)
     return config

@@ -18,29 +18,29 @@ with patience 16. The text prints 69.07 and 68.04 where the table has 69.04 and 
 
 Arguments, joined by commas after the colon:
 
-    dataset=fer2013|synthetic   synthetic needs no download
+    dataset=NAME and what belongs to it: see ferjax/config_datasets.py
     attention=none|se           (se)
     se_position=block|conv      a gate once per block (block), or after every convolution
     batch_norm=true|false       batch norm between convolution and ReLU (true)
     dtype=float32|bfloat16      compute type; bfloat16, for a GPU or a TPU, unless synthetic
     protocol=honest|paper       (honest) paper selects and reports on PublicTest and PrivateTest
-                                together, which is optimistic
+                                together, for FER2013; on test for others: optimistic
     init_from=PATH              a run directory or a file of weights to start from
     seed=NUMBER
 """
 
 from ml_collections import ConfigDict
 
+from ferjax import config_datasets
 from ferjax.arguments import Argument, parse
-from ferjax.defaults import defaults, papers_own_protocol, synthetic
+from ferjax.defaults import defaults
 
 ARGUMENTS = {
-    "dataset": Argument("fer2013", ("fer2013", "synthetic")),
+    **config_datasets.ARGUMENTS,
     "attention": Argument("se", ("none", "se")),
     "se_position": Argument("block", ("block", "conv"), only={"attention": ("se",)}),
     "batch_norm": Argument(True),
     "dtype": Argument(None, ("float32", "bfloat16"), type=str),
-    "protocol": Argument("honest", ("honest", "paper")),
     "init_from": Argument(""),
     "seed": Argument(0),
 }
@@ -53,9 +53,8 @@ def get_config(arg: str | None = None) -> ConfigDict:
     config.paper = "luo2023"
     config.seed = args["seed"]
     config.init_from = args["init_from"]
-    config.dataset.name = args["dataset"]
-    if args["protocol"] == "paper":
-        papers_own_protocol(config, selection="validation+test", test="validation+test")
+    both = "validation+test" if args["dataset"] in ("fer2013", "synthetic") else "test"
+    config_datasets.apply(config, args, selection=both, test=both)
 
     config.model.name = "se_cnn"
     config.model.attention = args["attention"]
@@ -66,7 +65,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
     config.model.dtype = "bfloat16"
 
     config.preprocess.normalization = "unit"
-    config.augment.shift = 4.8
+    config.augment.shift = 0.1
     config.augment.subpixel = True
     config.augment.flip = 0.0
 
@@ -82,7 +81,6 @@ def get_config(arg: str | None = None) -> ConfigDict:
     config.train.early_stopping_patience = 16
 
     if args["dataset"] == "synthetic":
-        synthetic(config)
         # Minutes on two CPU cores: half the width.
         config.model.width = 32
         config.model.dtype = "float32"

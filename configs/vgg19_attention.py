@@ -17,28 +17,27 @@ whether A has a bias and where dropout sits. Training: SGD with Nesterov momentu
 
 Arguments, joined by commas after the colon:
 
-    dataset=fer2013|synthetic            synthetic needs no download
+    dataset=NAME and what belongs to it: see ferjax/config_datasets.py
     attention=concat|multiply|none       the paper appends the map A as one more channel (concat)
     batch_norm=true|false                VGG-19 with batch norm; false unless synthetic
     image_size=NUMBER                    a multiple of 32; 224 unless synthetic
     dtype=float32|bfloat16               bfloat16 unless synthetic
-    protocol=honest|paper                (honest) paper selects on the test split: optimistic
     init_from=PATH                       a run directory or a file of weights to start from
     seed=NUMBER
 """
 
 from ml_collections import ConfigDict
 
+from ferjax import config_datasets
 from ferjax.arguments import Argument, parse
-from ferjax.defaults import defaults, papers_own_protocol, synthetic
+from ferjax.defaults import defaults
 
 ARGUMENTS = {
-    "dataset": Argument("fer2013", ("fer2013", "synthetic")),
+    **config_datasets.ARGUMENTS,
     "attention": Argument("concat", ("concat", "multiply", "none")),
     "batch_norm": Argument(None, type=bool),
     "image_size": Argument(None, type=int),
     "dtype": Argument(None, ("float32", "bfloat16"), type=str),
-    "protocol": Argument("honest", ("honest", "paper")),
     "init_from": Argument(""),
     "seed": Argument(0),
 }
@@ -51,9 +50,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
     config.paper = "tam2021"
     config.seed = args["seed"]
     config.init_from = args["init_from"]
-    config.dataset.name = args["dataset"]
-    if args["protocol"] == "paper":
-        papers_own_protocol(config, selection="test")
+    config_datasets.apply(config, args)
 
     config.model.name = "vgg19_attention"
     config.model.attention = args["attention"]
@@ -77,7 +74,6 @@ def get_config(arg: str | None = None) -> ConfigDict:
     config.evaluation.batch_size = 256
 
     if args["dataset"] == "synthetic":
-        synthetic(config)
         # Minutes on two CPU cores: a quarter of the width, batch norm, small images.
         config.model.width = 16
         config.model.batch_norm = True

@@ -1,7 +1,9 @@
-"""Measure the throughput of a config on this machine.
+r"""Measure the throughput of a config on this machine.
 
-Example:
+Examples:
     python -m ferjax.benchmark --config=configs/cbam_island.py:budget=cpu --json=out.json
+    python -m ferjax.benchmark --config=configs/cbam_island.py:dataset=raf_db \
+        --placements=device,host,stream
 
 Measures, after a warm-up, the training step on a batch that is already there, the forward pass, the
 input path alone (order, gathering, augmentation, preprocessing), and the real loop of both; the
@@ -22,6 +24,12 @@ config_flags.DEFINE_config_file(
 )
 flags.DEFINE_integer("steps", 10, "steps per repetition", lower_bound=1, flag_values=FLAGS)
 flags.DEFINE_integer("repetitions", 3, "the median is reported", lower_bound=1, flag_values=FLAGS)
+flags.DEFINE_list(
+    "placements",
+    [],
+    "where the pixels are: device, host, stream, to be compared; by default the config's",
+    flag_values=FLAGS,
+)
 flags.DEFINE_string("json", None, "file to write the figures to", flag_values=FLAGS)
 flags.mark_flag_as_required("config", flag_values=FLAGS)
 
@@ -29,15 +37,18 @@ flags.mark_flag_as_required("config", flag_values=FLAGS)
 def main(argv: list[str]) -> None:
     """Measures, prints a table, and writes --json if asked."""
     command.refuse_arguments(argv)
-    from pathlib import Path
-
-    from ferjax import tables, throughput
+    from ferjax import places, tables, throughput
     from ferjax.rundir import write_json
 
-    figures = throughput.measure(FLAGS.config, steps=FLAGS.steps, repetitions=FLAGS.repetitions)
+    figures = throughput.measure(
+        FLAGS.config,
+        steps=FLAGS.steps,
+        repetitions=FLAGS.repetitions,
+        placements=FLAGS.placements,
+    )
     tables.print_tables(tables.figure_table(throughput.rows(figures), "Throughput"))
     if FLAGS.json:
-        write_json(Path(FLAGS.json), figures)
+        write_json(places.of(FLAGS.json), figures)
 
 
 if __name__ == "__main__":

@@ -7,17 +7,21 @@ input, early stopping, model, label names, preprocessing, fingerprint of the dat
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import json
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
 from etils import epath
 
-from ferjax.errors import UserError
+from ferjax import places
+from ferjax.errors import SaveFailed, UserError
 
-FORMAT = 2
+FORMAT = 3
 KEEP_LAST = 2
 _STATE, _META = "state", "meta"
 
@@ -34,21 +38,34 @@ class Checkpoints:
     """
 
     def __init__(self, workdir: epath.PathLike, *, report: Callable[[str], None] = print):
-        root = epath.Path(workdir).absolute() / "checkpoints"
+        root = places.absolute(workdir) / "checkpoints"
         self._report = report
-        self._managers = {
-            "last": _manager(root / "last", KEEP_LAST),
-            "best": _manager(root / "best", 1),
-        }
+        try:
+            self._managers = {
+                "last": _manager(root / "last", KEEP_LAST),
+                "best": _manager(root / "best", 1),
+            }
+        except OSError as error:
+            raise save_failed("Checkpoints", root, error) from None
+        self._saving: dict[str, int] = {}
 
     def save(self, kind: str, step: int, state: Any, meta: dict[str, Any]) -> None:
         """Saves `state` (a pytree of arrays) and `meta` (JSON) as `kind`, "last" or "best".
 
         A checkpoint of the same or a later step, left by a run that was cut off after it, is
         replaced: training repeats those steps.
+
+        Raises:
+          SaveFailed: it, or the one before it, cannot be written; a save that fails later raises at
+            the next call of `save` or `wait`.
         """
+        self.wait()
+        with self._reporting(kind, step):
+            self._save(kind, step, state, meta)
+
+    def _save(self, kind: str, step: int, state: Any, meta: dict[str, Any]) -> None:
         manager = self._managers[kind]
-        manager.wait_until_finished()
+        self._saving[kind] = step
         for stale in [old for old in manager.all_steps() if old >= step]:
             manager.delete(stale)
         manager.save(
@@ -99,9 +116,11 @@ class Checkpoints:
                 )
                 continue
             if failures:
+                _collect_unfinished_reads()
                 self._report(f"Using the {kind} checkpoint of step {step} instead.")
             return restored[_STATE], restored[_META]
         if failures:
+            _collect_unfinished_reads()
             raise UserError(
                 f"No {kind} checkpoint in {manager.directory} can be read: {'; '.join(failures)}. "
                 "Restore the folder from a copy, or start again in an empty workdir."
@@ -139,9 +158,29 @@ class Checkpoints:
         return epath.Path(self._managers[kind].directory) / str(step)
 
     def wait(self) -> None:
-        """Returns when every save is on disk."""
-        for manager in self._managers.values():
-            manager.wait_until_finished()
+        """Returns when every save is on disk.
+
+        Raises:
+          SaveFailed: one is not, and will not be.
+        """
+        for kind, manager in self._managers.items():
+            with self._reporting(kind, self._saving.get(kind)):
+                manager.wait_until_finished()
+
+    @contextlib.contextmanager
+    def _reporting(self, kind: str, step: int | None) -> Iterator[None]:
+        """Turns what orbax raises into a SaveFailed, after removing what the save left behind."""
+        manager = self._managers[kind]
+        try:
+            yield
+        except (OSError, ValueError, RuntimeError) as error:
+            for leftover in manager.directory.glob("*orbax-checkpoint-tmp*"):
+                leftover.rmtree(missing_ok=True)
+            manager.reload()
+            last = manager.latest_step()
+            whole = "There is none before it." if last is None else f"That of step {last} is whole."
+            what = f"The {kind} checkpoint of step {step}"
+            raise save_failed(what, manager.directory, error, whole) from None
 
     def close(self) -> None:
         """Waits for the saves and ends orbax's threads."""
@@ -156,13 +195,44 @@ def abstract(tree: Any, sharding: jax.sharding.Sharding) -> Any:
     )
 
 
+def save_failed(what: str, folder: Any, error: Exception, kept: str = "") -> SaveFailed:
+    """The error that says that `what` could not be saved in `folder`; `kept` is left of it."""
+    return SaveFailed(
+        f"{what} cannot be saved in {folder} ({_first_line(error)}).{kept and ' ' + kept} Make "
+        "room there, or let it be written; the same command resumes the run."
+    )
+
+
+class _Manager(ocp.CheckpointManager):
+    """Orbax's manager, without its own question whether to stop.
+
+    It would ask with steps of its own, some from another thread, and so spoil the answer to
+    `distributed.stop_agreed`.
+    """
+
+    def reached_preemption(self, step: int) -> bool:
+        return False
+
+
 def _manager(directory: epath.Path, keep: int) -> ocp.CheckpointManager:
-    return ocp.CheckpointManager(
+    return _Manager(
         directory,
         options=ocp.CheckpointManagerOptions(
             max_to_keep=keep, create=True, enable_async_checkpointing=True
         ),
     )
+
+
+def _collect_unfinished_reads() -> None:
+    """Frees the reads that a failed restore left waiting.
+
+    Python would print a traceback for each of them whenever its collector came by.
+    """
+    hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
+    try:
+        gc.collect()
+    finally:
+        sys.unraisablehook = hook
 
 
 def _first_line(error: Exception) -> str:

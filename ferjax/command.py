@@ -47,6 +47,26 @@ def run(
     sys.exit(_exit_code(main, flag_values, argv))
 
 
+def explain(error: BaseException) -> int:
+    """Says on stderr why a command ends, and returns its exit code."""
+    if isinstance(error, UserError):
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_USER_ERROR
+    if isinstance(error, Interrupted):
+        print(f"interrupted: {error}", file=sys.stderr)
+        return EXIT_RESUMABLE
+    if isinstance(error, KeyboardInterrupt):
+        print("interrupted from the keyboard", file=sys.stderr)
+        return EXIT_KEYBOARD
+    traceback.print_exception(error)
+    print(
+        "This is a defect of ferjax, not of what you asked for: please report it with the lines "
+        "above.",
+        file=sys.stderr,
+    )
+    return EXIT_DEFECT
+
+
 def refuse_arguments(argv: Sequence[str]) -> None:
     """Raises a UserError for a command that takes flags only and was given something else."""
     if len(argv) > 1:
@@ -64,23 +84,8 @@ def _exit_code(
         return 0
     try:
         return main(_parse(flag_values, argv)) or 0
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return EXIT_USER_ERROR
-    except Interrupted as error:
-        print(f"interrupted: {error}", file=sys.stderr)
-        return EXIT_RESUMABLE
-    except KeyboardInterrupt:
-        print("interrupted from the keyboard", file=sys.stderr)
-        return EXIT_KEYBOARD
-    except Exception:
-        traceback.print_exc()
-        print(
-            "This is a defect of ferjax, not of what you asked for: please report it with the "
-            "lines above.",
-            file=sys.stderr,
-        )
-        return EXIT_DEFECT
+    except (Exception, KeyboardInterrupt) as error:
+        return explain(error)
 
 
 def _parse(flag_values: flags.FlagValues, argv: list[str]) -> list[str]:

@@ -11,6 +11,7 @@ def defaults() -> ConfigDict:
     config = ConfigDict()
     config.paper = ""
     config.seed = 0
+    config.compilation_cache = ""  # folder where compiled programs are kept; "": none
     config.init_from = ""  # a run directory or a file of weights; "": fresh
     config.trunks_from = ()  # of a fusion: two run directories or files; (): those of its stages
     config.stages = ConfigDict()  # of a fusion: name of a trunk -> config of its own run
@@ -23,7 +24,11 @@ def defaults() -> ConfigDict:
     config.dataset = ConfigDict()
     config.dataset.name = "fer2013"
     config.dataset.data_dir = ""  # FERJAX_DATA_DIR or the user's cache folder
-    config.dataset.placement = "device"  # or "host"
+    # Where the pixels are: "device", "host" (its memory), "stream" (decoded from their files
+    # again and again), or "auto": the device where a split fits into the limit, else stream
+    config.dataset.placement = "auto"
+    config.dataset.limit_mib = 1024  # of the decoded pixels of a split, on each device
+    config.dataset.num_threads = 0  # that read and decode for "stream"; 0: one per core
     config.dataset.options = ConfigDict()  # of the data set itself
 
     config.model = ConfigDict()
@@ -45,9 +50,10 @@ def defaults() -> ConfigDict:
     config.loss.center_update = "rule"  # or "gradient"
     config.loss.center_learning_rate = 0.5  # alpha
     config.loss.label_smoothing = 0.0
+    config.loss.class_weights = "none"  # or "balanced", or a number for each class: "1+2.5+..."
 
     config.augment = ConfigDict()
-    config.augment.shift = 4.0  # pixels of the stored image
+    config.augment.shift = 4 / 48  # of the side; whole pixels of the stored image
     config.augment.subpixel = False  # shifts by fractions of a pixel
     config.augment.flip = 0.5  # probability
     config.augment.rotation = 0.0  # degrees
@@ -80,26 +86,15 @@ def defaults() -> ConfigDict:
     config.train = ConfigDict()
     config.train.batch_size = 128
     config.train.num_epochs = 200
+    config.train.sampling = "uniform"  # or "balanced": every class as often in each epoch
     config.train.early_stopping_patience = 0  # epochs without a better validation accuracy; 0: off
     config.train.checkpoint_every_steps = 0  # 0: after every epoch only
+    config.train.on_failed_save = "stop"  # or "continue": without the checkpoint
+    config.train.watchdog_minutes = 60.0  # without a step, until the run ends itself; 0: off
+    config.train.parameter_placement = "replicated"  # or "sharded": over the devices
 
     config.evaluation = ConfigDict()
     config.evaluation.batch_size = 512
     config.evaluation.selection_view = "single"
     config.evaluation.test_views = ("single", "flip")
     return config
-
-
-def synthetic(config: ConfigDict) -> None:
-    """Sets the data set to the synthetic faces, in the image size of the papers' small images."""
-    config.dataset.name = "synthetic"
-    config.dataset.options.image_size = 48
-    config.dataset.options.channels = 1
-    config.dataset.options.seed = 0
-
-
-def papers_own_protocol(config: ConfigDict, *, selection: str, test: str = "test") -> None:
-    """Selects and reports as a paper did; the numbers are labelled optimistic."""
-    config.protocol.name = "paper"
-    config.protocol.selection = selection
-    config.protocol.test = test

@@ -11,6 +11,10 @@ class UserError(Exception):
     """
 
 
+class SaveFailed(UserError):
+    """What a resume needs could not be written; the earlier checkpoints are whole."""
+
+
 class Interrupted(Exception):
     """The work was stopped and can be resumed; the message says how. Commands exit with code 75."""
 

@@ -26,10 +26,10 @@ def evaluate(
       names: the views, in the order of the result.
 
     Returns:
-      metrics[view][group].
+      metrics[view][group], without groups that have no example.
 
     Raises:
-      ValueError: no batches, or a group without examples.
+      ValueError: no batches.
     """
     total: States | None = None
     for batch in batches:
@@ -39,7 +39,10 @@ def evaluate(
         raise ValueError("there is nothing to evaluate: the split has no examples")
     total = jax.device_get(total)
     return {
-        view: {group: state.compute() for group, state in total[view].items()} for view in names
+        view: {
+            group: state.compute() for group, state in total[view].items() if state.confusion.any()
+        }
+        for view in names
     }
 
 

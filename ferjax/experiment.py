@@ -9,56 +9,50 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 import numpy as np
 from flax import nnx
+from jax.sharding import Mesh
 from jaxtyping import Bool
 from ml_collections import ConfigDict, FrozenConfigDict
 
-from ferjax import losses, models, optim, programs, sharding, step
-from ferjax.data import pipeline, preprocess, views
-from ferjax.data.augment import Augmentation
-from ferjax.data.clean import clean_test_mask
-from ferjax.data.examples import Examples, concatenate
-from ferjax.data.preprocess import Preprocessing
-from ferjax.data.source import Source, open_dataset
+from ferjax import models, optim, programs, sharding, step
+from ferjax.data import pipeline, schemes
 from ferjax.errors import UserError
 from ferjax.evaluation import States, evaluate
+from ferjax.experiment_data import ExperimentData
 from ferjax.metrics import Metrics
+from ferjax.objective import Objective, balanced_weights, given_weights
 from ferjax.plateau import PlateauRule
-from ferjax.protocol import Protocol
-
-OTHER_SPLITS = {"test": ("train", "validation"), "validation+test": ("train",)}
 
 
-def build(config: ConfigDict, *, meta: Mapping[str, Any] | None = None) -> Experiment:
+def build(
+    config: ConfigDict, *, meta: Mapping[str, Any] | None = None, mesh: Mesh | None = None
+) -> Experiment:
     """The parts of one experiment.
 
     Args:
       config: as a file in configs/ makes it.
       meta: what a checkpoint says of its model, labels and preprocessing; with it the parts are
         those of the checkpoint and need no data set.
+      mesh: of the devices that the programs are for, which need not be there to be compiled for;
+        by default of all that are.
 
     Raises:
       UserError: a field whose value does not exist or does not fit the others.
     """
-    return Experiment(config, meta)
+    return Experiment(config, meta, mesh)
 
 
-class Experiment:
+class Experiment(ExperimentData):
     """The parts that a config describes; see `build`."""
 
-    def __init__(self, config: ConfigDict, meta: Mapping[str, Any] | None = None):
-        self.config = FrozenConfigDict(config)
-        self._meta = meta
-        self.mesh = sharding.make_mesh()
+    def __init__(self, config: ConfigDict, meta: Mapping[str, Any] | None, mesh: Mesh | None):
+        super().__init__(config, meta, mesh)
         config = self.config
-        pipeline.check_placement(config.dataset.placement)
-        for name in (config.evaluation.selection_view, *config.evaluation.test_views):
-            views.check(name)
         if meta is None:
             sharding.check_batch_size(
                 "train.batch_size",
@@ -73,7 +67,6 @@ class Experiment:
                 f"train.early_stopping_patience is {config.train.early_stopping_patience}; it must "
                 "be at least 0, which switches it off."
             )
-        self.protocol = Protocol(**config.protocol.to_dict())
         # When the learning rate is reduced.
         self.plateau = PlateauRule(**config.optimizer.plateau.to_dict())
         if config.seed < 0:
@@ -81,10 +74,8 @@ class Experiment:
 
     def check(self) -> None:
         """Raises a UserError for a field that otherwise only its first use would refuse."""
-        _ = self.recipe, self.augmentation
-        fields = self.config
-        num_examples = self.source.num_examples["train"]
-        pipeline.training_order(num_examples, fields.train.batch_size, seed=fields.seed)
+        super().check()
+        _ = self.recipe
 
     def elsewhere(
         self, *, data_dir: str | None = None, evaluation_batch_size: int | None = None
@@ -100,68 +91,9 @@ class Experiment:
                     f"batches, which was {config.evaluation.batch_size}; leave --batch_size out."
                 )
             config.evaluation.batch_size = evaluation_batch_size
-        return build(config, meta=self._meta)
-
-    # ---- data ----
-
-    @functools.cached_property
-    def source(self) -> Source:
-        """The prepared data set, opened; its pixels are not read yet."""
-        fields = self.config.dataset
-        return open_dataset(fields.name, fields.data_dir or None, **fields.options.to_dict())
-
-    @functools.cached_property
-    def labels(self) -> tuple[str, ...]:
-        """Class names, in the order of the logits."""
-        if self._meta is not None:
-            return tuple(self._meta["labels"])
-        return self.source.labels.names
-
-    @functools.cache  # noqa: B019 - an experiment lives as long as its process
-    def examples(self, split: str) -> Examples:
-        """A whole split in memory; "validation+test" is both, in that order."""
-        return concatenate([self.source.load(part) for part in split.split("+")])
-
-    @functools.cached_property
-    def preprocessing(self) -> Preprocessing:
-        """From pixels to the model's input, normalised by the training split."""
-        if self._meta is not None:
-            return Preprocessing.from_dict(self._meta["preprocessing"])
-        fields = self.config.model
-        return preprocess.create(
-            self.config.preprocess.normalization,
-            native_shape=self.source.image_shape,
-            image_size=fields.image_size,
-            channels=fields.channels,
-            training_images=lambda: self.examples("train").images,
-        )
-
-    @functools.cached_property
-    def augmentation(self) -> Augmentation:
-        """What is done to training images; erased rectangles get the mean grey level."""
-        fields = dict(self.config.augment)
-        fill = 255.0 * sum(self.preprocessing.mean) / self.preprocessing.channels
-        return Augmentation(**fields, fill=fill)
-
-    def training_input(self) -> pipeline.TrainingInput:
-        """Training batches on their way to the devices."""
-        config = self.config
-        return pipeline.TrainingInput(
-            self.examples("train"),
-            batch_size=config.train.batch_size,
-            seed=config.seed,
-            placement=config.dataset.placement,
-            mesh=self.mesh,
-        )
+        return build(config, meta=self._meta, mesh=self.mesh)
 
     # ---- sizes ----
-
-    @functools.cached_property
-    def steps_per_epoch(self) -> int:
-        """Whole batches in the training split."""
-        if self._meta is not None:
-            return self._meta["steps_per_epoch"]
-        return self.source.num_examples["train"] // self.config.train.batch_size
 
     @property
     def num_steps(self) -> int:
@@ -213,7 +145,7 @@ class Experiment:
             weight_decay=config.optimizer.weight_decay,
             clip_norm=config.optimizer.clip_norm,
         )
-        objective = losses.Objective(
+        objective = Objective(
             name=config.loss.name,
             weight=config.loss.weight,
             pairwise_weight=config.loss.pairwise_weight,
@@ -221,6 +153,7 @@ class Experiment:
             center_update=config.loss.center_update,
             alpha=config.loss.center_learning_rate,
             label_smoothing=config.loss.label_smoothing,
+            class_weights=self._class_weights(),
         )
         return step.Recipe(
             graphdef=self.graphdef,
@@ -230,6 +163,17 @@ class Experiment:
             accumulation_steps=config.optimizer.accumulation_steps,
             ema_decay=config.optimizer.ema_decay,
         )
+
+    def _class_weights(self) -> tuple[float, ...]:
+        text = self.config.loss.class_weights
+        if text == "none" or self._meta is not None:  # what uses a checkpoint has no loss
+            return ()
+        if text == "balanced":
+            examples = self.examples("train")
+            if examples.targets is None:
+                return balanced_weights(examples.counts(len(self.labels)))
+            return balanced_weights(examples.targets.sum(axis=0, dtype=np.float64).tolist())
+        return given_weights(text, self.labels)
 
     def scaled(self, state: step.TrainState, scale: float) -> step.TrainState:
         """The state with another factor on the learning rate."""
@@ -242,21 +186,27 @@ class Experiment:
         return models.parameter_count(nnx.eval_shape(self.model))
 
     def init_state(self) -> step.TrainState:
-        """The state before the first step, on every device."""
-        init = jax.jit(self._fresh_state, out_shardings=sharding.replicated(self.mesh))
-        return init()
+        """The state before the first step, on the devices."""
+        return jax.jit(self._fresh_state, out_shardings=self.state_shardings)()
 
     def abstract_state(self) -> step.TrainState:
         """Shapes, types and shardings of the state, to restore a checkpoint into."""
-        sharded = sharding.replicated(self.mesh)
         return jax.tree.map(
-            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharded),
+            lambda leaf, placed: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=placed),
             jax.eval_shape(self._fresh_state),
+            self.state_shardings,
         )
+
+    @functools.cached_property
+    def state_shardings(self) -> step.TrainState:
+        """Where each array of the state lies; what uses a checkpoint holds it whole."""
+        used = self._meta is not None
+        placement = "replicated" if used else self.config.train.parameter_placement
+        return sharding.over_devices(jax.eval_shape(self._fresh_state), self.mesh, placement)
 
     def state_of(self, model: nnx.Module) -> step.TrainState:
         """The state before the first step of a model whose weights come from elsewhere."""
-        return sharding.replicate(self._state_of(model), self.mesh)
+        return sharding.place(self._state_of(model), self.state_shardings)
 
     def _fresh_state(self) -> step.TrainState:
         return self._state_of(self.model(self.config.seed))
@@ -286,6 +236,8 @@ class Experiment:
             preprocessing=self.preprocessing,
             seed=self.config.seed,
             mesh=self.mesh,
+            state_shardings=self.state_shardings,
+            draws_labels=schemes.draws_labels(self.config.dataset.options.to_dict()),
         )
 
     @functools.cached_property
@@ -316,36 +268,24 @@ class Experiment:
 
     # ---- whole passes ----
 
-    def groups(self, split: str) -> dict[str, Bool[np.ndarray, " N"]]:
-        """All examples of a split, and for the test split also those training cannot have seen."""
-        images = self.examples(split).images
-        groups = {split: np.ones(len(images), bool)}
-        if split in OTHER_SPLITS:
-            others = (self.examples(other).images for other in OTHER_SPLITS[split])
-            groups[f"{split}_clean"] = clean_test_mask(images, *others)
-        return groups
+    def evaluation(
+        self,
+        split: str,
+        names: tuple[str, ...],
+        more_groups: Mapping[str, Bool[np.ndarray, " N"]] | None = None,
+    ) -> Callable[[step.Weights], Any]:
+        """`weights -> metrics[view][group]` over a split, whose pixels are placed only once.
 
-    def evaluation_batches(
-        self, split: str, groups: Mapping[str, Bool[np.ndarray, " N"]], *, on_host: bool
-    ) -> Iterator[pipeline.Batch]:
-        """One exact pass over a split."""
-        return pipeline.evaluation_batches(
-            self.examples(split),
-            batch_size=self.config.evaluation.batch_size,
-            on_host=on_host,
-            mesh=self.mesh,
-            groups=groups,
-        )
-
-    def evaluation(self, split: str, names: tuple[str, ...]) -> Callable[[step.Weights], Any]:
-        """`weights -> metrics[view][group]` over a split, whose pixels are placed only once."""
-        on_host = self.config.dataset.placement == "host"
-        groups = self.groups(split)
-        table = None if on_host else pipeline.make_table(self.examples(split), self.mesh)
+        The groups are those of `groups`, and `more_groups` of the examples of the split; those that
+        have no example are left out.
+        """
+        groups = {**(more_groups or {}), **self.groups(split)}
+        on_device = self.placement(split) == "device"
+        table = pipeline.make_table(self.examples(split), self.mesh) if on_device else None
         count = self.eval_step(names)
 
         def run(weights: step.Weights) -> dict[str, dict[str, Metrics]]:
-            batches = self.evaluation_batches(split, groups, on_host=on_host)
+            batches = self.evaluation_batches(split, groups)
             return evaluate(functools.partial(count, weights, table), batches, names)
 
         return run

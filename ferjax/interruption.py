@@ -1,4 +1,7 @@
-"""Ctrl-C and SIGTERM as a request that the loop answers between two steps."""
+"""Ctrl-C and SIGTERM as a request that the loop answers between two steps.
+
+SIGTERM is what a scheduler sends before it takes a machine away.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +9,29 @@ import signal
 from types import FrameType, TracebackType
 from typing import Any
 
+from ferjax import distributed
+
 
 class StopRequest:
     """While active, the first SIGINT or SIGTERM sets `signal_name`; a second one acts as usual.
 
-    Use it as a context manager, in the main thread.
+    On several processes a SIGTERM to any of them makes all stop after the same step, and SIGINT
+    acts as usual. Use it as a context manager, in the main thread.
     """
 
     def __init__(self) -> None:
         self.signal_name: str | None = None
         self._previous: dict[int, Any] = {}
 
+    def agreed(self) -> bool:
+        """Whether to stop here; to be asked after every step, by all processes."""
+        if distributed.stop_agreed():
+            self.signal_name = "SIGTERM"
+        return self.signal_name is not None
+
     def __enter__(self) -> StopRequest:
+        if distributed.hears_sigterm():
+            return self
         for number in (signal.SIGINT, signal.SIGTERM):
             self._previous[number] = signal.signal(number, self._handle)
         return self

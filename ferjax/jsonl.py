@@ -9,6 +9,8 @@ Steps rise strictly within each kind. A number that is NaN or infinite is null, 
 such number, and its name is in the row's list "nonfinite".
 """
 
+import contextlib
+import io
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -17,7 +19,9 @@ from typing import Any
 
 import numpy as np
 
+from ferjax import places
 from ferjax.errors import UserError
+from ferjax.places import Growing, Place
 
 Row = dict[str, Any]
 
@@ -26,7 +30,7 @@ class JsonlLog:
     """An append-only file of rows that survives SIGKILL and resumes at a step.
 
     Args:
-        path: the file; its folder must exist.
+        path: the file, local or remote; a local folder must exist.
         resume_step: step of the checkpoint that the run continues from; 0 starts afresh. Rows of
             later steps, and a last line cut short, are dropped from the file at once.
 
@@ -35,15 +39,20 @@ class JsonlLog:
     """
 
     def __init__(self, path: str | os.PathLike[str], resume_step: int = 0):
-        self.path = Path(path)
-        self._last_step = _drop_later_rows(self.path, resume_step)
-        # Line buffered: a killed process loses nothing it wrote, and `tail -f` follows the run.
-        self._file = open(self.path, "a", buffering=1, encoding="utf-8")  # noqa: SIM115
+        self.path = places.of(path)
+        self._growing = Growing(self.path.parent)
+        self._local = self._growing.local / self.path.name
+        self._last_step = _drop_later_rows(self.path, resume_step, self._local)
+        self._growing.publish()
+        # Not buffered: a killed process loses nothing it wrote, and `tail -f` follows the run.
+        self._file = open(self._local, "ab", buffering=0)  # noqa: SIM115
+        self._unwritten = b""
 
     def write(self, row: Mapping[str, Any]) -> None:
         """Appends one row, which has "kind" and "step".
 
         Values may be Python or array scalars, strings, None, or lists, arrays and dicts of them.
+        What a full disk does not take is kept, and written as soon as it does; `flush` tells.
 
         Raises:
             ValueError: the step is not later than the last one of its kind.
@@ -52,27 +61,45 @@ class JsonlLog:
         last = self._last_step.get(kind)
         if last is not None and step <= last:
             raise ValueError(f"{self.path}: {kind} row of step {step} after step {last}")
-        self._file.write(_encode(row) + "\n")
+        self._unwritten += (_encode(row) + "\n").encode()
+        with contextlib.suppress(OSError):
+            self._write_out()
         self._last_step[kind] = step
 
     def rows(self, kind: str, after_step: int = 0) -> list[Row]:
         """The rows of one kind whose step is later than `after_step`, oldest first."""
         return [
             row
-            for _, row in read_rows(self.path)
+            for _, row in read_rows(self._local)
             if row["kind"] == kind and row["step"] > after_step
         ]
 
     def flush(self) -> None:
-        """Returns when everything written is on the disk."""
-        self._file.flush()
+        """Returns when everything written is on the disk, or in the object store.
+
+        Raises:
+            OSError: it cannot be written now; a later call tries again.
+        """
+        self._write_out()
         os.fsync(self._file.fileno())
+        self._growing.publish()
 
     def close(self) -> None:
-        """Flushes and closes the file; a second call does nothing."""
+        """Flushes and closes the file; a second call does nothing.
+
+        Raises:
+            OSError: as `flush`; the file is closed all the same.
+        """
         if not self._file.closed:
-            self.flush()
-            self._file.close()
+            try:
+                self.flush()
+            finally:
+                self._file.close()
+                self._growing.close()
+
+    def _write_out(self) -> None:
+        while self._unwritten:
+            self._unwritten = self._unwritten[self._file.write(self._unwritten) :]
 
 
 def read_rows(path: str | os.PathLike[str]) -> Iterator[tuple[int, Row]]:
@@ -81,7 +108,8 @@ def read_rows(path: str | os.PathLike[str]) -> Iterator[tuple[int, Row]]:
     Raises:
         UserError: a complete line that is not a row; the message names file and line.
     """
-    with open(path, encoding="utf-8", errors="replace") as file:
+    raw = places.open_bytes(places.of(path))
+    with io.TextIOWrapper(raw, encoding="utf-8", errors="replace") as file:
         for number, line in enumerate(file, start=1):
             if not line.endswith("\n"):
                 return
@@ -97,22 +125,17 @@ def read_rows(path: str | os.PathLike[str]) -> Iterator[tuple[int, Row]]:
             yield number, row
 
 
-def _drop_later_rows(path: Path, resume_step: int) -> dict[str, int]:
-    """Rewrites the file without rows after `resume_step`; returns the last step of each kind."""
+def _drop_later_rows(path: Place, resume_step: int, local: Path) -> dict[str, int]:
+    """Writes `local` with the rows up to `resume_step`; returns the last step of each kind."""
     last: dict[str, int] = {}
     kept = []
-    if resume_step and path.exists():
+    if resume_step and places.exists(path):
         for _, row in read_rows(path):
             if row["step"] <= resume_step:
                 kept.append(_encode(row))
                 last[row["kind"]] = row["step"]
-    # A new file and a rename: a kill in between leaves the old file or the new one, whole.
-    temporary = path.with_name(path.name + ".new")
-    with open(temporary, "w", encoding="utf-8") as file:
-        file.writelines(line + "\n" for line in kept)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    # A kill in between leaves the old file or the new one, whole.
+    places.write(local, "".join(line + "\n" for line in kept).encode())
     return last
 
 

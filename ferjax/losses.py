@@ -9,18 +9,12 @@ Shapes: B batch, K classes, D features. Everything is float32.
 
 from __future__ import annotations
 
-import dataclasses
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Shaped
 
-from ferjax.errors import UserError, nearest
-
 EPSILON = 1e-12
 REDUCTIONS = ("mean", "sum")
-NAMES = ("softmax", "center", "island")
-CENTER_UPDATES = ("rule", "gradient")
 
 
 def cross_entropy(
@@ -43,9 +37,7 @@ def cross_entropy(
     Returns:
       The mean over the examples that count; 0 when none does.
     """
-    targets = _distribution(labels, logits.shape[-1])
-    if label_smoothing:
-        targets = (1.0 - label_smoothing) * targets + label_smoothing / logits.shape[-1]
+    targets = smoothed_targets(labels, logits.shape[-1], label_smoothing)
     log_probabilities = jax.nn.log_softmax(logits.astype(jnp.float32))
     importance = jnp.ones(logits.shape[0], jnp.float32)
     if weights is not None:
@@ -172,94 +164,15 @@ def update_centers_by_gradient(
     return centers - alpha * gradient
 
 
-@dataclasses.dataclass(frozen=True)
-class Objective:
-    """What a training step minimises: L_S, L_S + lambda L_C, or L_S + lambda L_island.
-
-    Attributes:
-      name: "softmax", "center" or "island".
-      weight: lambda.
-      pairwise_weight: lambda_1 of the island loss.
-      reduction: of the center loss, "mean" or "sum".
-      center_update: "rule" (`update_centers`) or "gradient" (`update_centers_by_gradient`).
-      alpha: learning rate of the centres.
-      label_smoothing: of the cross-entropy.
-    """
-
-    name: str = "softmax"
-    weight: float = 0.5
-    pairwise_weight: float = 0.5
-    reduction: str = "mean"
-    center_update: str = "rule"
-    alpha: float = 0.5
-    label_smoothing: float = 0.0
-
-    def __post_init__(self) -> None:
-        for field, value, choices in (
-            ("loss.name", self.name, NAMES),
-            ("loss.center_reduction", self.reduction, REDUCTIONS),
-            ("loss.center_update", self.center_update, CENTER_UPDATES),
-        ):
-            if value not in choices:
-                raise UserError(
-                    f"{field} is {value!r}; expected one of {', '.join(choices)}."
-                    + nearest(value, choices)
-                )
-
-    @property
-    def has_centers(self) -> bool:
-        """Whether the state carries class centres."""
-        return self.name != "softmax"
-
-    def loss(
-        self,
-        logits: Float[Array, "B K"],
-        features: Float[Array, "B D"],
-        labels: Int[Array, " B"],
-        centers: Float[Array, "K D"] | None,
-        *,
-        parts: int = 1,
-    ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
-        """Returns the total and its terms by name (unweighted).
-
-        With `parts` > 1 the arrays are one of that many equal parts of a batch, and the means over
-        the parts of what is returned are the values of the whole batch, for either reduction.
-        """
-        softmax = cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
-        if centers is None:
-            return softmax, {"softmax_loss": softmax}
-        centers = jax.lax.stop_gradient(centers)
-        center = center_loss(features, labels, centers, reduction=self.reduction)
-        if self.reduction == "sum":
-            center = center * parts
-        terms = {"softmax_loss": softmax, "center_loss": center}
-        auxiliary = center
-        if self.name == "island":
-            terms["pairwise_cosine"] = pairwise_cosine(centers)
-            auxiliary = center + self.pairwise_weight * terms["pairwise_cosine"]
-        return softmax + self.weight * auxiliary, terms
-
-    def update(
-        self,
-        centers: Float[Array, "K D"],
-        features: Float[Array, "B D"],
-        labels: Int[Array, " B"],
-    ) -> Float[Array, "K D"]:
-        """Moves the centres by the chosen rule, after a batch."""
-        pairwise_weight = self.pairwise_weight if self.name == "island" else 0.0
-        if self.center_update == "gradient":
-            return update_centers_by_gradient(
-                centers, features, labels, self.alpha, pairwise_weight, reduction=self.reduction
-            )
-        return update_centers(centers, features, labels, self.alpha, pairwise_weight)
-
-
-def _distribution(
-    labels: Int[Array, " B"] | Float[Array, "B K"], num_classes: int
+def smoothed_targets(
+    labels: Int[Array, " B"] | Float[Array, "B K"], num_classes: int, share: float
 ) -> Float[Array, "B K"]:
+    """Labels as distributions, `share` of each spread evenly over all classes."""
     if labels.ndim == 2:
-        return labels.astype(jnp.float32)
-    return jax.nn.one_hot(labels, num_classes, dtype=jnp.float32)
+        targets = labels.astype(jnp.float32)
+    else:
+        targets = jax.nn.one_hot(labels, num_classes, dtype=jnp.float32)
+    return (1.0 - share) * targets + share / num_classes if share else targets
 
 
 def _unit(centers: Float[Array, "K D"]) -> tuple[Float[Array, "K D"], Float[Array, "K 1"]]:

@@ -28,15 +28,49 @@ flags.DEFINE_integer(
     lower_bound=1,
     flag_values=FLAGS,
 )
+flags.DEFINE_string(
+    "profile_steps",
+    None,
+    "FIRST:LAST, steps to trace for TensorBoard and XProf",
+    flag_values=FLAGS,
+)
+flags.DEFINE_string(
+    "distributed",
+    "off",
+    "how the processes of a run on several hosts find each other: off (one process), auto (Cloud "
+    "TPU, SLURM or Kubernetes), tpu, slurm, kubernetes, or flags (the next three)",
+    flag_values=FLAGS,
+)
+flags.DEFINE_string("coordinator", None, "HOST:PORT of process 0", flag_values=FLAGS)
+flags.DEFINE_integer("num_processes", None, "how many processes there are", flag_values=FLAGS)
+flags.DEFINE_integer("process_id", None, "number of this process, from 0", flag_values=FLAGS)
 flags.mark_flags_as_required(["config", "workdir"], flag_values=FLAGS)
 
 
 def main(argv: list[str]) -> None:
     """Runs one seed in --workdir, or several in folders below it."""
     command.refuse_arguments(argv)
-    from ferjax import runs  # after the flags, so that --help and errors answer at once
+    # After the flags, so that --help and errors answer at once.
+    import jax
 
-    runs.run(FLAGS.config, FLAGS.workdir, num_seeds=FLAGS.seeds)
+    from ferjax import distributed, runs
+
+    if FLAGS.config.compilation_cache:
+        # Before the first program: JAX decides then whether it keeps any.
+        jax.config.update("jax_compilation_cache_dir", FLAGS.config.compilation_cache)
+    where = distributed.place(
+        FLAGS.distributed,
+        coordinator=FLAGS.coordinator,
+        num_processes=FLAGS.num_processes,
+        process_id=FLAGS.process_id,
+    )
+    with distributed.joined(where):
+        runs.run(
+            FLAGS.config,
+            FLAGS.workdir,
+            num_seeds=FLAGS.seeds,
+            profile_steps=FLAGS.profile_steps,
+        )
 
 
 if __name__ == "__main__":

@@ -17,17 +17,22 @@ from jaxtyping import Array, Bool, Float, Int
 from scipy import special
 
 
-class Metrics(TypedDict):
-    """What a state says, in plain Python values. Every rate is a fraction in [0, 1]."""
+class Rates(TypedDict):
+    """What a confusion matrix says; every rate is a fraction in [0, 1]."""
 
     num_examples: int
     accuracy: float
-    loss: float
     macro_f1: float
     per_class_recall: list[float]
     per_class_precision: list[float]
     per_class_f1: list[float]
     confusion: list[list[int]]
+
+
+class Metrics(Rates):
+    """What a state says, in plain Python values."""
+
+    loss: float
 
 
 class ConfusionState(NamedTuple):
@@ -100,19 +105,23 @@ class ConfusionState(NamedTuple):
         total = int(confusion.sum())
         if total == 0:
             raise ValueError("metrics of an empty state: no example was counted")
-        hits = np.diag(confusion)
-        true, predicted = confusion.sum(axis=1), confusion.sum(axis=0)
-        f1 = _ratio(2 * hits, true + predicted)
-        return Metrics(
-            num_examples=total,
-            accuracy=int(hits.sum()) / total,
-            loss=float(self.loss_sum) / total,
-            macro_f1=float(f1.mean()),
-            per_class_recall=_ratio(hits, true).tolist(),
-            per_class_precision=_ratio(hits, predicted).tolist(),
-            per_class_f1=f1.tolist(),
-            confusion=confusion.tolist(),
-        )
+        return Metrics(**rates(confusion), loss=float(self.loss_sum) / total)
+
+
+def rates(confusion: Int[np.ndarray, "K K"]) -> Rates:
+    """The rates of a confusion matrix that counts at least one example."""
+    total, hits = int(confusion.sum()), np.diag(confusion)
+    true, predicted = confusion.sum(axis=1), confusion.sum(axis=0)
+    f1 = _ratio(2 * hits, true + predicted)
+    return Rates(
+        num_examples=total,
+        accuracy=int(hits.sum()) / total,
+        macro_f1=float(f1.mean()),
+        per_class_recall=_ratio(hits, true).tolist(),
+        per_class_precision=_ratio(hits, predicted).tolist(),
+        per_class_f1=f1.tolist(),
+        confusion=confusion.tolist(),
+    )
 
 
 class SeedSummary(TypedDict):

@@ -29,10 +29,8 @@ def main(argv: list[str]) -> None:
             "There is nothing to classify: name image files or folders, as in "
             "python -m ferjax.predict --workdir=DIR face.png"
         )
-    from pathlib import Path
-
     import ferjax
-    from ferjax import tables
+    from ferjax import places, tables
     from ferjax.data import image_files
     from ferjax.rundir import write_json
 
@@ -49,7 +47,7 @@ def main(argv: list[str]) -> None:
             }
             for file, row in rows.items()
         ]
-        write_json(Path(FLAGS.json), {"workdir": str(FLAGS.workdir), "images": images})
+        write_json(places.of(FLAGS.json), {"workdir": str(FLAGS.workdir), "images": images})
 
 
 if __name__ == "__main__":

@@ -6,9 +6,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 from flax import nnx
+from jaxtyping import Array, Float, Int, Key
 
 from ferjax import sharding, step
 from ferjax.data import pipeline, views
@@ -16,8 +19,8 @@ from ferjax.data.augment import Augmentation, example_keys
 from ferjax.data.preprocess import Preprocessing
 from ferjax.evaluation import States
 
-# What the model draws is apart from what the augmentation draws (see `augment`).
-MODEL = 2
+# What the model and the labels draw is apart from what the augmentation draws (see `augment`).
+MODEL, LABEL = 2, 4
 
 
 def training(
@@ -27,17 +30,27 @@ def training(
     preprocessing: Preprocessing,
     seed: int,
     mesh: jax.sharding.Mesh,
+    state_shardings: Any,
+    draws_labels: bool = False,
 ) -> jax.stages.Wrapped:
-    """`(state, table, batch) -> (state, metrics)`; the state is donated."""
+    """`(state, table, batch) -> (state, metrics)`; the state is donated and stays where it was.
+
+    Where examples come with distributions over the classes, these are the targets of the
+    cross-entropy; with `draws_labels` a class is drawn from them at each visit, and is the label.
+    """
 
     def run(
         state: step.TrainState, table: pipeline.Table | None, batch: pipeline.Batch
     ) -> tuple[step.TrainState, step.Metrics]:
-        images, labels, keys = _augmented(table, batch, augmentation, seed)
-        model_keys = jax.vmap(lambda key: jax.random.fold_in(key, MODEL))(keys)
-        return step.train_step(recipe, state, preprocessing(images), labels, model_keys)
+        images, labels, targets, keys = _augmented(table, batch, augmentation, seed)
+        model_keys = _apart(keys, MODEL)
+        if draws_labels and targets is not None:
+            labels = drawn_labels(_apart(keys, LABEL), targets)
+            targets = None
+        return step.train_step(recipe, state, preprocessing(images), labels, model_keys, targets)
 
-    return jax.jit(run, donate_argnums=0, out_shardings=sharding.replicated(mesh))
+    placed = (state_shardings, sharding.replicated(mesh))
+    return jax.jit(run, donate_argnums=0, out_shardings=placed)
 
 
 def training_images(
@@ -50,7 +63,7 @@ def training_images(
     """`(table, batch) -> images [B, S, S, C]`: what `training` does before the model."""
 
     def run(table: pipeline.Table | None, batch: pipeline.Batch) -> jax.Array:
-        images, _, _ = _augmented(table, batch, augmentation, seed)
+        images, _, _, _ = _augmented(table, batch, augmentation, seed)
         return preprocessing(images)
 
     return jax.jit(run, out_shardings=sharding.by_batch(mesh))
@@ -82,7 +95,7 @@ def evaluation(
     def show(
         table: pipeline.Table | None, batch: pipeline.Batch, part: views.Part
     ) -> tuple[jax.Array, jax.Array]:
-        images, labels = pipeline.gather(table, batch)
+        images, labels, _ = pipeline.gather(table, batch)
         return views.show(images, part), labels
 
     def count(
@@ -109,10 +122,20 @@ def evaluation(
     return run
 
 
+def drawn_labels(keys: Key[Array, " B"], targets: Float[Array, "B K"]) -> Int[Array, " B"]:
+    """A class for each example, drawn from its distribution (Barsoum et al. 2016, section 3.2)."""
+    return jax.vmap(jax.random.categorical)(keys, jnp.log(targets)).astype(jnp.int32)
+
+
+@jax.named_scope("input")
 def _augmented(
     table: pipeline.Table | None, batch: pipeline.Batch, augmentation: Augmentation, seed: int
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Augmented images in grey levels, labels, and the examples' keys."""
-    images, labels = pipeline.gather(table, batch)
-    keys = example_keys(seed, batch.epoch, batch.indices)
-    return augmentation(images, keys), labels, keys
+) -> tuple[jax.Array, jax.Array, jax.Array | None, jax.Array]:
+    """Augmented images in grey levels, labels, targets, and the examples' keys."""
+    images, labels, targets = pipeline.gather(table, batch)
+    keys = example_keys(seed, batch.epoch, batch.indices, batch.visits)
+    return augmentation(images, keys), labels, targets, keys
+
+
+def _apart(keys: jax.Array, stream: int) -> jax.Array:
+    return jax.vmap(lambda key: jax.random.fold_in(key, stream))(keys)

@@ -19,11 +19,13 @@ class Protocol:
         did, and its numbers are labelled optimistic wherever they appear.
       selection: the split whose accuracy selects the epoch and steers the learning rate.
       test: the split that is reported.
+      leak: what else makes the number optimistic; "" where nothing does.
     """
 
     name: str = "honest"
     selection: str = "validation"
     test: str = "test"
+    leak: str = ""
 
     def __post_init__(self) -> None:
         for field, choices in (("name", tuple(LABELS)), ("selection", SPLITS), ("test", SPLITS)):
@@ -38,6 +40,10 @@ class Protocol:
                 f"protocol.name is 'honest', which selects on validation and tests on test, but "
                 f"protocol.selection is {self.selection!r} and protocol.test {self.test!r}; set "
                 "protocol.name to 'paper'."
+            )
+        if self.name == "honest" and self.leak:
+            raise UserError(
+                f"protocol.name is 'honest', but {self.leak}; set protocol.name to 'paper'."
             )
 
     @property
@@ -55,4 +61,5 @@ class Protocol:
         """Nothing for an honest number, else what makes it optimistic."""
         if self.name == "honest":
             return ""
-        return f"OPTIMISTIC: selected on {self.selection}, reported on {self.test}"
+        also = f"; {self.leak}" if self.leak else ""
+        return f"OPTIMISTIC: selected on {self.selection}, reported on {self.test}{also}"

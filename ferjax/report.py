@@ -4,6 +4,7 @@ result.json, format 1 (fractions, not percent):
 
     format          1
     paper, seed, dataset, fingerprint, labels
+    options         of the data set, as which fold is tested
     protocol        "honest": selected on validation, tested once; or "optimistic"
     started_from    one object for each source of weights: where it was, what identifies it (sha256
                     of a file; fingerprint, protocol, seed, epoch of a run), what was loaded
@@ -23,7 +24,6 @@ import datetime
 import json
 from collections.abc import Mapping
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -32,7 +32,7 @@ from ml_collections import ConfigDict
 from ferjax import tables
 from ferjax.errors import UserError
 from ferjax.experiment import Experiment
-from ferjax.metrics import mean_sd_ci
+from ferjax.places import Place
 from ferjax.selection import Selection
 
 FORMAT = 1
@@ -57,6 +57,7 @@ def result(
         "paper": config.paper,
         "seed": config.seed,
         "dataset": config.dataset.name,
+        "options": config.dataset.options.to_dict(),
         "fingerprint": parts.source.fingerprint,
         "labels": list(parts.labels),
         "protocol": parts.protocol.label,
@@ -85,7 +86,7 @@ def result(
     }
 
 
-def print_result(fields: dict[str, Any], workdir: Path) -> None:
+def print_result(fields: dict[str, Any], workdir: Place) -> None:
     """Prints the tables of a result, what the run made, and what to do next."""
     scores, labels = fields["test"], fields["labels"]
     view = next(iter(scores))
@@ -117,36 +118,7 @@ def print_result(fields: dict[str, Any], workdir: Path) -> None:
     )
 
 
-def summarise(results: list[dict[str, Any]]) -> dict[str, Any]:
-    """Mean, standard deviation and 95 % interval of each test score over runs of several seeds."""
-    first = results[0]
-    scores = {
-        view: {
-            group: {
-                name: mean_sd_ci([run["test"][view][group][name] for run in results])
-                for name in ("accuracy", "macro_f1", "loss")
-            }
-            for group in groups
-        }
-        for view, groups in first["test"].items()
-    }
-    shared = {key: first[key] for key in ("format", "paper", "dataset", "fingerprint", "protocol")}
-    return {**shared, "seeds": [run["seed"] for run in results], "test": scores}
-
-
-def print_summary(summary: dict[str, Any]) -> None:
-    """Prints mean +- sd of the accuracies over seeds."""
-    rows = {
-        f"{view}, {group}": values["accuracy"]
-        for view, groups in summary["test"].items()
-        for group, values in groups.items()
-    }
-    seeds = ", ".join(map(str, summary["seeds"]))
-    optimistic = "" if summary["protocol"] == "honest" else ", OPTIMISTIC"
-    tables.print_tables(tables.seed_table(rows, f"Test accuracy over seeds {seeds}{optimistic}"))
-
-
-def check_same_data(parts: Experiment, meta: Mapping[str, Any], workdir: str | Path) -> None:
+def check_same_data(parts: Experiment, meta: Mapping[str, Any], workdir: str | Place) -> None:
     """Refuses data that is not what a checkpoint was trained on, by its fingerprint."""
     found, expected = parts.source.fingerprint, meta["fingerprint"]
     if found != expected:
@@ -154,6 +126,12 @@ def check_same_data(parts: Experiment, meta: Mapping[str, Any], workdir: str | P
             f"The run in {workdir} was trained on {meta['dataset']} with fingerprint "
             f"{expected[:12]}, but the prepared data set has {found[:12]}. Name the --data_dir "
             "of the data it was trained on, or prepare that again."
+        )
+    names = parts.source.labels.names
+    if names != tuple(meta["labels"]):
+        raise UserError(
+            f"The run in {workdir} knows the classes {', '.join(meta['labels'])}, and the prepared "
+            f"data set has {', '.join(names)}. Prepare the data it was trained on again."
         )
 
 

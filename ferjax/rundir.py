@@ -7,26 +7,42 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict
 
+from ferjax import places
 from ferjax.errors import UserError
+from ferjax.lease import Lease
+from ferjax.places import Place
 
-# Fields that change where the bytes lie but no number of the run.
-LOCATION_FIELDS = ("dataset.data_dir", "dataset.placement")
+# Fields that change where the bytes lie, or what is done when something fails, but no number of
+# the run beyond its rounding: a run may be resumed with others.
+LOCATION_FIELDS = (
+    "compilation_cache",
+    "train.on_failed_save",
+    "train.parameter_placement",
+    "train.watchdog_minutes",
+    "dataset.data_dir",
+    "dataset.placement",
+    "dataset.limit_mib",
+    "dataset.num_threads",
+)
+
+
+_MARK = ".processes"
 
 
 class RunDirectory:
     """One run on disk: it belongs to a config from its first checkpoint on.
 
     Args:
-      workdir: the folder.
+      workdir: the folder, local or remote (gs://).
     """
 
     def __init__(self, workdir: str | os.PathLike[str]):
-        self.path = Path(workdir)
+        self.path = places.of(workdir)
+        self._lease: Lease | None = None
 
     @contextlib.contextmanager
     def claim(self, config: ConfigDict) -> Iterator[None]:
@@ -40,7 +56,7 @@ class RunDirectory:
             a folder, or is in use by another process.
         """
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
+            places.make_folder(self.path)
         except OSError as error:
             raise UserError(
                 f"The workdir {self.path} cannot be made ({error.strerror}); name a folder that "
@@ -49,6 +65,22 @@ class RunDirectory:
         with self._locked():
             self._adopt(config)
             yield
+
+    def check_held(self) -> None:
+        """Raises a UserError if another process has taken a remote folder; see `lease`."""
+        if self._lease is not None:
+            self._lease.check()
+
+    def mark(self, token: str) -> None:
+        """Leaves a mark that the other processes of the run look for."""
+        write_json(self.path / _MARK, {"token": token})
+
+    def found_mark(self) -> str | None:
+        """The mark that this process sees."""
+        try:
+            return json.loads(places.read_bytes(self.path / _MARK))["token"]
+        except (OSError, ValueError):
+            return None
 
     @property
     def has_checkpoint(self) -> bool:
@@ -63,12 +95,14 @@ class RunDirectory:
         """
         file = self.path / "config.json"
         try:
-            return json.loads(file.read_text())
+            return json.loads(places.read_bytes(file))
         except FileNotFoundError:
             raise UserError(
                 f"{self.path} is not a run directory: it has no config.json. Give the --workdir "
                 "of a run of ferjax.main."
             ) from None
+        except OSError as error:
+            raise UserError(f"{file} cannot be read ({error}).") from None
         except ValueError as error:
             raise UserError(f"{file} is damaged ({error}); restore it from a copy.") from None
 
@@ -79,17 +113,25 @@ class RunDirectory:
     def result(self) -> dict[str, Any] | None:
         """What result.json says, or None before the run has ended."""
         file = self.path / "result.json"
-        return json.loads(file.read_text()) if file.exists() else None
+        try:
+            return json.loads(places.read_bytes(file))
+        except FileNotFoundError:
+            return None
 
     def write_result(self, result: Mapping[str, Any]) -> None:
         """Writes result.json, whole or not at all."""
         write_json(self.path / "result.json", result)
 
     def _adopt(self, config: ConfigDict) -> None:
+        if "over" in (self.result() or {}):
+            raise UserError(
+                f"{self.path} is a folder of several runs, with a folder for each below it; name "
+                "another workdir for one run."
+            )
         fields = json.loads(config.to_json())
         config_file = self.path / "config.json"
-        if not config_file.exists():
-            if (self.path / "checkpoints").exists():
+        if not places.exists(config_file):
+            if places.exists(self.path / "checkpoints"):
                 raise UserError(
                     f"{self.path} holds checkpoints but no config.json, so what they belong to is "
                     "unknown; name another workdir."
@@ -109,7 +151,18 @@ class RunDirectory:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        with open(self.path / ".lock", "w") as file:
+        if places.is_remote(self.path):
+            with Lease(self.path / ".lock", self.path) as self._lease:
+                yield
+            return
+        try:
+            lock = open(self.path / ".lock", "w")  # noqa: SIM115
+        except OSError as error:
+            raise UserError(
+                f"The workdir {self.path} cannot be written ({error.strerror}); name a folder that "
+                "can be."
+            ) from None
+        with lock as file:
             # The lock goes with the process, however it ends: a killed run leaves none behind.
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -121,15 +174,20 @@ class RunDirectory:
             yield
 
 
-def write_json(path: Path, fields: Mapping[str, Any]) -> None:
-    """Writes a JSON file, durably, and whole or not at all."""
-    temporary = path.with_name(path.name + ".new")
-    with open(temporary, "w", encoding="utf-8") as file:
-        json.dump(fields, file, indent=2, allow_nan=False)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+def write_json(path: Place, fields: Mapping[str, Any]) -> None:
+    """Writes a JSON file, durably, and whole or not at all.
+
+    Raises:
+      UserError: it cannot be written.
+    """
+    content = (json.dumps(fields, indent=2, allow_nan=False) + "\n").encode()
+    try:
+        places.write(path, content)
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be written ({error.strerror}): make room there, or let it be written, "
+            "and run the same command again."
+        ) from None
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> Iterator[str]:

@@ -1,24 +1,37 @@
 """The mesh of all devices and how arrays are placed on it.
 
-There is one axis, "data": batches are split over it, everything else is replicated.
+There is one axis, "data": batches are split over it. Everything else is replicated, or, where
+parameters and what the optimizer keeps of them are to take less memory, split by `over_devices`.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from ferjax.errors import UserError
+from ferjax.errors import UserError, nearest
 
 DATA_AXIS = "data"
 
 
-def make_mesh() -> Mesh:
-    """A one-axis mesh over every device of every process."""
-    return jax.make_mesh((jax.device_count(),), (DATA_AXIS,), axis_types=(AxisType.Auto,))
+PLACEMENTS = ("replicated", "sharded")
+# Arrays with fewer elements stay whole: gathering them would cost more than they take.
+_MIN_SHARDED = 1 << 14
+
+
+def make_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
+    """A one-axis mesh over some devices, by default over every device of every process.
+
+    The processes come in their order, so that each reads contiguous rows of a global batch.
+    """
+    chosen = jax.devices() if devices is None else devices
+    ordered = sorted(chosen, key=lambda device: (device.process_index, device.id))
+    return Mesh(np.array(ordered), (DATA_AXIS,), axis_types=(AxisType.Auto,))
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
@@ -31,14 +44,50 @@ def by_batch(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec(DATA_AXIS))
 
 
+def over_devices(tree: Any, mesh: Mesh, placement: str) -> Any:
+    """The sharding of each array of a training state, by its shape alone.
+
+    Args:
+      tree: arrays or their shapes.
+      mesh: the mesh of `make_mesh`.
+      placement: "replicated", or "sharded": arrays of 16,384 elements and more are split along
+        their longest axis that divides evenly over the devices, the last of equal ones. The
+        compiler gathers parameters where they are used and scatters the sums of their gradients.
+
+    Raises:
+      UserError: another placement.
+    """
+    if placement not in PLACEMENTS:
+        raise UserError(
+            f"train.parameter_placement is {placement!r}; expected one of {', '.join(PLACEMENTS)}."
+            + nearest(placement, PLACEMENTS)
+        )
+
+    def of(leaf: Any) -> NamedSharding:
+        fitting = [axis for axis, size in enumerate(leaf.shape) if size % mesh.size == 0]
+        if placement == "replicated" or math.prod(leaf.shape) < _MIN_SHARDED or not fitting:
+            return replicated(mesh)
+        longest = max(fitting, key=lambda axis: (leaf.shape[axis], axis))
+        return NamedSharding(mesh, PartitionSpec(*(None,) * longest, DATA_AXIS))
+
+    return jax.tree.map(of, tree)
+
+
+def place(tree: Any, shardings: Any) -> Any:
+    """Places host values, the same on every process, each by its sharding."""
+    if jax.process_count() == 1:
+        return jax.device_put(tree, shardings)
+
+    def put(leaf: Any, sharding: NamedSharding) -> jax.Array:
+        array = np.asarray(leaf)
+        return jax.make_array_from_callback(array.shape, sharding, lambda index: array[index])
+
+    return jax.tree.map(put, tree, shardings)
+
+
 def replicate(tree: Any, mesh: Mesh) -> Any:
     """Places the same host values whole on every device."""
-    sharding = replicated(mesh)
-    if jax.process_count() == 1:
-        return jax.device_put(tree, sharding)
-    return jax.tree.map(
-        lambda leaf: jax.make_array_from_process_local_data(sharding, np.asarray(leaf)), tree
-    )
+    return place(tree, jax.tree.map(lambda _: replicated(mesh), tree))
 
 
 def shard_batch(tree: Any, mesh: Mesh) -> Any:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import functools
-from pathlib import Path
 
 from flax import nnx
 from ml_collections import ConfigDict
 
-from ferjax import experiment, starting
+from ferjax import experiment, places, starting
 from ferjax.errors import UserError
 from ferjax.experiment import Experiment
 from ferjax.models import weights
+from ferjax.places import Place
 from ferjax.rundir import RunDirectory
 
 TRUNKS = "trunks"  # folder of a run's own trunks
@@ -61,7 +61,7 @@ def own_runs(config: ConfigDict, directory: RunDirectory) -> dict[str, ConfigDic
     return dict(config.stages.items())
 
 
-def trunk_sources(parts: Experiment, workdir: Path) -> tuple[str, ...]:
+def trunk_sources(parts: Experiment, workdir: Place) -> tuple[str, ...]:
     """Where the trunks of a fusion come from: the config's `trunks_from`, else its own runs."""
     config = parts.config
     if config.trunks_from:
@@ -97,7 +97,7 @@ def _check_fields(config: ConfigDict, name: str, stage: ConfigDict) -> None:
 
 
 def _check_trunk(
-    fusion: Experiment, model: nnx.Module, index: int, stage: ConfigDict, workdir: Path
+    fusion: Experiment, model: nnx.Module, index: int, stage: ConfigDict, workdir: Place
 ) -> None:
     """A trunk's own run must be possible and must make what the (abstract) fusion takes."""
     title = f"The weights that {workdir} is to make"
@@ -122,5 +122,5 @@ def _check_trunk(
 
 
 def _check_exists(path: str) -> None:
-    if not Path(path).exists():
+    if not places.exists(places.of(path)):
         raise UserError(f"There are no weights at {path}: neither a run nor a file is there.")

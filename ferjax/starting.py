@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from flax import nnx
 
-from ferjax import classifier, step
+from ferjax import classifier, places, step
+from ferjax.data import schemes
 from ferjax.data.preprocess import Preprocessing
 from ferjax.errors import UserError
 from ferjax.experiment import Experiment
@@ -45,12 +45,14 @@ class RunFacts(NamedTuple):
       preprocessing: from pixels to what the weights were trained on.
       protocol: "honest" or "optimistic".
       fingerprint: of the data set.
+      options: of the data set, which decide what trained and what tests.
     """
 
     labels: tuple[str, ...]
     preprocessing: Preprocessing
     protocol: str
     fingerprint: str
+    options: dict[str, Any]
 
 
 def initial_state(
@@ -65,7 +67,8 @@ def initial_state(
 
     Returns:
       The state, and one JSON object for each source: `weights`, `loaded` and what identifies it,
-      which is `sha256` of a file, and `fingerprint`, `protocol`, `seed` and `epoch` of a run.
+      which is `sha256` of a file, and `fingerprint`, `options`, `protocol`, `seed` and `epoch` of a
+      run.
 
     Raises:
       UserError: a source that does not exist or does not fit, with the first differences.
@@ -106,10 +109,12 @@ def read(path: str) -> Source:
     Raises:
       UserError: no such weights, or a run that is not finished, whose best epoch may still change.
     """
-    if not Path(path).is_dir():
-        arrays = weights.from_torch(weights.read(path))
-        with open(path, "rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    place = places.of(path)
+    if not places.is_folder(place):
+        with places.here(place) as found:
+            arrays = weights.from_torch(weights.read(found))
+            with open(found, "rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
         return Source(f"The weights in {path}", arrays, None, {"weights": path, "sha256": digest})
     result = RunDirectory(path).result()
     if result is None:
@@ -123,11 +128,13 @@ def read(path: str) -> Source:
         Preprocessing.from_dict(meta["preprocessing"]),
         result["protocol"],
         meta["fingerprint"],
+        result["options"],
     )
     model = step.merge_model(parts.graphdef, evaluated)
     identity = {
         "weights": path,
         "fingerprint": facts.fingerprint,
+        "options": facts.options,
         "protocol": facts.protocol,
         "seed": result["seed"],
         "epoch": result["selection"]["epoch"],
@@ -207,7 +214,22 @@ def _check_trunk(parts: Experiment, source: Source) -> None:
 
 
 def _check_honest(parts: Experiment, source: Source) -> None:
-    """What was selected on the test split makes everything that starts from it optimistic."""
+    """What saw the test split makes everything that starts from it optimistic."""
+    if source.run and source.run.fingerprint == parts.source.fingerprint:
+        theirs, ours = (
+            schemes.which_images(options)
+            for options in (source.run.options, parts.config.dataset.options.to_dict())
+        )
+        if theirs != ours:
+            said = [
+                ", ".join(f"{name}={value}" for name, value in options.items())
+                for options in (theirs, ours)
+            ]
+            raise UserError(
+                f"{source.title} were trained on the same data, split in another way ({said[0]}; "
+                f"here {said[1]}): what is tested here may have been trained on there. Start from "
+                "a run with the same dataset.options."
+            )
     if source.run and source.run.protocol != "honest" and parts.protocol.label == "honest":
         raise UserError(
             f"{source.title} were selected by an optimistic protocol, so that this run cannot be "

@@ -15,9 +15,9 @@ import optax
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int, Key
 
-from ferjax.losses import Objective
 from ferjax.metrics import ConfusionState
 from ferjax.models.frozen import Frozen
+from ferjax.objective import Objective
 
 Params = Any
 Statistics = Any
@@ -129,6 +129,7 @@ def train_step(
     images: Float[Array, "B H W C"],
     labels: Int[Array, " B"],
     keys: Key[Array, " B"] | None = None,
+    targets: Float[Array, "B K"] | None = None,
 ) -> tuple[TrainState, Metrics]:
     """One update of the weights and of the centres.
 
@@ -140,18 +141,21 @@ def train_step(
       images: preprocessed.
       labels: true classes.
       keys: one random key for each example; models with dropout need them.
+      targets: distributions over the classes, in place of the labels in the cross-entropy.
 
     Returns:
       The new state, and scalars: loss and its terms, correct (int32 count), grad_norm,
       learning_rate if it is known, and finite: 1 where loss, gradient and new parameters are.
     """
     (loss, terms, features, correct, statistics), gradients = _gradients(
-        recipe, state, images, labels, keys
+        recipe, state, images, labels, keys, targets
     )
-    updates, opt_state = recipe.optimizer.update(gradients, state.opt_state, state.weights.params)
-    # The learning rate is the last factor of every optimizer here, so that this one changes it.
-    updates = jax.tree.map(lambda update: update * state.scale, updates)
-    weights = Weights(optax.apply_updates(state.weights.params, updates), statistics)
+    params = state.weights.params
+    with jax.named_scope("update"):
+        updates, opt_state = recipe.optimizer.update(gradients, state.opt_state, params)
+        # The learning rate is the last factor of every optimizer here, so that this one changes it.
+        updates = jax.tree.map(lambda update: update * state.scale, updates)
+        weights = Weights(optax.apply_updates(params, updates), statistics)
     centers = state.centers
     if centers is not None:
         centers = recipe.objective.update(centers, features, labels)
@@ -218,25 +222,41 @@ def _gradients(
     images: Float[Array, "B H W C"],
     labels: Int[Array, " B"],
     keys: Key[Array, " B"] | None,
+    targets: Float[Array, "B K"] | None,
 ) -> tuple[tuple, Params]:
     """((loss, terms, features [B, D], correct, statistics), gradients), mean over micro-batches."""
     objective, parts = recipe.objective, recipe.accumulation_steps
+    mean_weight = objective.mean_weight(labels if targets is None else targets)
 
     def loss_of(
-        params: Params, statistics: Statistics, images: Array, labels: Array, keys: Array | None
+        params: Params,
+        statistics: Statistics,
+        images: Array,
+        labels: Array,
+        keys: Array | None,
+        targets: Array | None,
     ) -> tuple[Array, tuple]:
         model = merge_model(recipe.graphdef, Weights(params, statistics))
         model.train()
         logits, features = model(images, keys)
-        loss, terms = objective.loss(logits, features, labels, state.centers, parts=parts)
+        loss, terms = objective.loss(
+            logits,
+            features,
+            labels,
+            state.centers,
+            targets=targets,
+            mean_weight=mean_weight,
+            parts=parts,
+        )
         correct = jnp.sum(jnp.argmax(logits, axis=1) == labels, dtype=jnp.int32)
         _, new = split_model(model)
         return loss, (terms, features, correct, new.statistics)
 
     differentiate = jax.value_and_grad(loss_of, has_aux=True)
     params, statistics = state.weights.params, state.weights.statistics
+    batch = (images, labels, keys, targets)
     if parts == 1:
-        (loss, auxiliary), gradients = differentiate(params, statistics, images, labels, keys)
+        (loss, auxiliary), gradients = differentiate(params, statistics, *batch)
         return (loss, *auxiliary), gradients
 
     # Micro-batch j takes rows j, j + parts, ...: every device contributes its own rows.
@@ -244,7 +264,7 @@ def _gradients(
         return rows.reshape(rows.shape[0] // parts, parts, *rows.shape[1:]).swapaxes(0, 1)
 
     def micro_batch(
-        carry: tuple[Statistics, Params], rows: tuple[Array, Array, Array | None]
+        carry: tuple[Statistics, Params], rows: tuple[Array | None, ...]
     ) -> tuple[tuple[Statistics, Params], tuple]:
         statistics, total = carry
         (loss, auxiliary), gradients = differentiate(params, statistics, *rows)
@@ -254,7 +274,7 @@ def _gradients(
 
     start = (statistics, jax.tree.map(jnp.zeros_like, params))
     (statistics, total), (loss, terms, features, correct) = jax.lax.scan(
-        micro_batch, start, jax.tree.map(split, (images, labels, keys))
+        micro_batch, start, jax.tree.map(split, batch)
     )
     loss, terms = jax.tree.map(jnp.mean, (loss, terms))
     gradients = jax.tree.map(lambda leaf: leaf / parts, total)

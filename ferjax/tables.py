@@ -99,6 +99,14 @@ def figure_table(rows: Mapping[str, str], title: str) -> Table:
     return table
 
 
+def plain_table(title: str, columns: Sequence[str]) -> Table:
+    """An empty table; the first two columns hold names, the others figures."""
+    table = _table(title)
+    for number, name in enumerate(columns):
+        table.add_column(name, justify="left" if number < 2 else "right", overflow="fold")
+    return table
+
+
 def seed_table(summaries: Mapping[str, SeedSummary], title: str) -> Table:
     """Mean, standard deviation and 95 % interval over seeds, one row per named fraction."""
     table = _table(title)
@@ -107,8 +115,9 @@ def seed_table(summaries: Mapping[str, SeedSummary], title: str) -> Table:
         table.add_column(name, justify="right")
     for name, summary in summaries.items():
         sd, interval = "-", "-"
-        if summary["sd"] is not None and summary["ci95"] is not None:
+        if summary["sd"] is not None:
             sd = _percent(summary["sd"])
+        if summary["ci95"] is not None:
             interval = " to ".join(map(_percent, summary["ci95"]))
         table.add_row(name, str(summary["n"]), _percent(summary["mean"]), sd, interval)
     return table

@@ -2,60 +2,81 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
-from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 import jax
 from ml_collections import ConfigDict
 
-from ferjax import experiment, report, stages, starting
-from ferjax.checkpoints import Checkpoints
+from ferjax import agreement, distributed, experiment, report, stages, starting
+from ferjax.checkpoints import Checkpoints, save_failed
 from ferjax.data.pipeline import TrainingInput
-from ferjax.errors import Interrupted, UserError
+from ferjax.errors import Interrupted, SaveFailed, UserError, nearest
 from ferjax.interruption import StopRequest
+from ferjax.late_metrics import LateMetrics
 from ferjax.plateau import Plateau
+from ferjax.profiling import Profile
 from ferjax.rundir import RunDirectory
 from ferjax.selection import Selection
 from ferjax.step import TrainState
+from ferjax.watchdog import Watchdog
 from ferjax.writer import Writer
 
 
-def train(config: ConfigDict, workdir: str) -> dict[str, Any]:
+def train(config: ConfigDict, workdir: str, *, profile_steps: str | None = None) -> dict[str, Any]:
     """Trains, selects on validation and tests once; resumes what is in `workdir`.
+
+    Every process of a run calls it; the main one writes the files.
 
     Args:
       config: as a file in configs/ makes it.
-      workdir: the run directory.
+      workdir: the run directory, the same for all processes.
+      profile_steps: see `profiling.Profile`; the steps of the run itself, not of its trunks.
 
     Returns:
       What result.json says.
 
     Raises:
-      UserError: bad input, or a loss that is no longer finite.
+      UserError: bad input, a loss that is no longer finite, or a checkpoint that cannot be saved.
       Interrupted: SIGINT or SIGTERM came; everything is saved.
     """
     directory = RunDirectory(workdir)
-    with directory.claim(config):
+    with agreement.claimed(directory, config):
         result = directory.result()
         if result is None:
+            agreement.open_data(config)
             for name, stage in stages.own_runs(config, directory).items():
                 train(stage, str(directory.path / stages.TRUNKS / name))
-            with StopRequest() as stop:
-                result = _Run(config, directory, stop).execute()
+            profile = Profile(profile_steps if distributed.is_main() else None, directory.path)
+            watchdog = Watchdog(60 * config.train.watchdog_minutes)
+            with StopRequest() as stop, watchdog:
+                result = _Run(config, directory, stop, watchdog, profile).execute()
         return result
 
 
 class _Run:
     """The state of one start of a run; `execute` is the story."""
 
-    def __init__(self, config: ConfigDict, directory: RunDirectory, stop: StopRequest):
+    def __init__(
+        self,
+        config: ConfigDict,
+        directory: RunDirectory,
+        stop: StopRequest,
+        watchdog: Watchdog,
+        profile: Profile,
+    ):
         self.config = config
         self.directory = directory
         self.stop = stop
+        self.watchdog = watchdog
+        self.profile = profile
+        self.goes_on = _goes_on_without_checkpoint(config)
         self.parts = experiment.build(config)
-        self.checkpoints = Checkpoints(directory.path)
+        self.checkpoints = Checkpoints(
+            directory.path, report=print if distributed.is_main() else _say_nothing
+        )
         self.selection = Selection()
         self.plateau = Plateau()
         self.origins: list[dict[str, Any]] = []
@@ -64,15 +85,18 @@ class _Run:
     def execute(self) -> dict[str, Any]:
         parts = self.parts
         steps_per_epoch = parts.steps_per_epoch
+        self.watchdog.tick("reading the data")
         batches = parts.training_input()
+        self.watchdog.tick("restoring the last checkpoint")
         state, first_step = self._restore(batches)
+        distributed.check_equal("The step of the restored checkpoint", str(first_step))
         with Writer(
             self.directory.path,
             resume_step=first_step,
             steps_per_epoch=steps_per_epoch,
             num_epochs=self.config.train.num_epochs,
             batch_size=self.config.train.batch_size,
-            is_main=jax.process_index() == 0,
+            is_main=distributed.is_main(),
         ) as writer:
             if parts.protocol.remark:
                 writer.note(parts.protocol.remark)
@@ -84,33 +108,45 @@ class _Run:
             validate = parts.evaluation(
                 parts.protocol.selection, (self.config.evaluation.selection_view,)
             )
-            metrics = _LateMetrics(writer, self._diverged, steps_per_epoch, self.config)
+            metrics = LateMetrics(
+                writer, self._diverged, self.watchdog.tick, steps_per_epoch, self.config
+            )
             self.clock = time.monotonic()
             writer.status("compiling the training step")
             step = first_step
             while step < parts.num_steps and not self._finished(step):
-                state, values = parts.train_step(state, batches.table, next(batches))
+                self.watchdog.tick(f"sending step {step + 1}")
+                with self.profile.step(step + 1):
+                    state, values = parts.train_step(state, batches.table, next(batches))
                 step += 1
                 metrics.push(step, values)
+                self.profile.after(step, values)
+                stopping = self.stop.agreed()
                 if step % steps_per_epoch == 0:
                     metrics.drain()
                     writer.status("validating")
                     state = self._end_epoch(step, state, validate, metrics, writer)
-                    self._save("last", step, state, batches, writer)
-                elif self.stop.signal_name or self._checkpoint_due(step):
+                    self._save(step, state, batches, writer)
+                elif stopping or self._checkpoint_due(step):
                     metrics.drain()
-                    self._save("last", step, state, batches, writer)
-                if self.stop.signal_name:
+                    self._save(step, state, batches, writer)
+                if stopping:
                     self._leave(step)
             if not parts.is_trained:
                 self._end_epoch(0, state, validate, metrics, writer)
             batches.close()
-            self.checkpoints.wait()
+            self._finish_saving(writer.note)
+            self.profile.close()
             self._tick()
+            if self.stop.agreed():  # since the last step
+                self._leave(step)
             writer.status("testing the best epoch")
+            self.watchdog.tick("testing the best epoch")
             result = self._test(step)
         self.checkpoints.close()
-        self.directory.write_result(result)
+        if distributed.is_main():
+            self.directory.write_result(result)
+        distributed.wait_for_all(f"result of {self.directory.path}")
         return result
 
     def _restore(self, batches: TrainingInput) -> tuple[TrainState | None, int]:
@@ -150,11 +186,12 @@ class _Run:
         step: int,
         state: TrainState,
         validate: Callable[..., Any],
-        metrics: _LateMetrics,
+        metrics: LateMetrics,
         writer: Writer,
     ) -> TrainState:
         """Validates; returns the state of the next epoch."""
         epoch = step // self.parts.steps_per_epoch
+        self.watchdog.tick(f"validating epoch {epoch}")
         split, view = self.parts.protocol.selection, self.config.evaluation.selection_view
         scores = validate(state.evaluated)[view][split]
         writer.write_epoch(
@@ -168,25 +205,28 @@ class _Run:
                 },
             },
         )
+        before = dataclasses.replace(self.selection)
         if self.selection.update(epoch=epoch, step=step, accuracy=scores["accuracy"]):
-            # On disk before the "last" checkpoint that counts on it.
-            self.checkpoints.save("best", step, state, self.parts.meta())
-            self.checkpoints.wait()
+            self.watchdog.tick(f"saving the best epoch, {epoch}")
+            self._finish_saving(writer.note)
+            try:
+                # On disk before the "last" checkpoint that counts on it.
+                self.checkpoints.save("best", step, state, self.parts.meta())
+                self.checkpoints.wait()
+            except SaveFailed as error:
+                self._go_on_without(error, writer.note)
+                self.selection = dataclasses.replace(before, waited=before.waited + 1)
         rule = self.parts.plateau
         if self.plateau.update(rule, scores[rule.metric]):
             writer.note(f"Learning rate times {self.plateau.scale:g} from epoch {epoch + 1} on.")
             state = self.parts.scaled(state, self.plateau.scale)
         return state
 
-    def _save(
-        self,
-        kind: str,
-        step: int,
-        state: TrainState,
-        batches: TrainingInput,
-        writer: Writer,
-    ) -> None:
-        writer.flush()  # every row up to this step is on disk before the checkpoint is
+    def _save(self, step: int, state: TrainState, batches: TrainingInput, writer: Writer) -> None:
+        """Saves what a resume needs; returns before it is on disk."""
+        self.watchdog.tick(f"saving step {step}")
+        self._finish_saving(writer.note)
+        self.directory.check_held()
         self._tick()
         meta = {
             **self.parts.meta(),
@@ -196,7 +236,27 @@ class _Run:
             "started_from": self.origins,
             "train_seconds": self.seconds,
         }
-        self.checkpoints.save(kind, step, state, meta)
+        try:
+            try:
+                writer.flush()  # every row up to this step is on disk before the checkpoint is
+            except OSError as error:
+                what = f"metrics.jsonl up to step {step}"
+                raise save_failed(what, self.directory.path, error) from None
+            self.checkpoints.save("last", step, state, meta)
+        except SaveFailed as error:
+            self._go_on_without(error, writer.note)
+
+    def _finish_saving(self, note: Callable[[str], None]) -> None:
+        try:
+            self.checkpoints.wait()
+        except SaveFailed as error:
+            self._go_on_without(error, note)
+
+    def _go_on_without(self, error: SaveFailed, note: Callable[[str], None]) -> None:
+        """Reports a save that failed, and ends the run unless the config wants it to go on."""
+        if not self.goes_on:
+            raise error
+        note(f"{error} Going on without it, as train.on_failed_save says.")
 
     def _tick(self) -> None:
         """Adds the time since the last call to the cost of the run."""
@@ -205,7 +265,9 @@ class _Run:
         self.clock = now
 
     def _leave(self, step: int) -> None:
-        self.checkpoints.wait()
+        self.checkpoints.wait()  # whoever goes on without a checkpoint must not leave without it
+        self.profile.close()
+        distributed.wait_for_all("saved")
         raise Interrupted(
             f"{self.stop.signal_name} after step {step} of {self.parts.num_steps}; everything is "
             f"saved in {self.directory.path}. Run the same command again to resume."
@@ -230,10 +292,11 @@ class _Run:
         restored = self.checkpoints.restore("best", self.parts.abstract_state())
         if restored is None:
             raise UserError(
-                f"{self.directory.path}/checkpoints/best is gone; restore it from a copy, or "
-                "start again in an empty workdir."
+                f"{self.directory.path}/checkpoints/best has no checkpoint: it could not be saved, "
+                "or is gone. Restore it from a copy, or start again in an empty workdir."
             )
         state, _ = restored
+        distributed.check_equal("The step of the best checkpoint", str(int(state.step)))
         evaluate = self.parts.evaluation(
             self.parts.protocol.test, tuple(self.config.evaluation.test_views)
         )
@@ -249,52 +312,16 @@ class _Run:
         )
 
 
-class _LateMetrics:
-    """Metrics fetched one step late, so that the host never waits for the step it has just sent."""
+def _goes_on_without_checkpoint(config: ConfigDict) -> bool:
+    choice = config.train.on_failed_save
+    if choice not in ("stop", "continue"):
+        raise UserError(
+            f"train.on_failed_save is {choice!r}; expected stop or continue."
+            + nearest(choice, ("stop", "continue"))
+        )
+    # Of several processes one alone may fail, while the others wait for it to be done.
+    return choice == "continue" and jax.process_count() == 1
 
-    def __init__(
-        self,
-        writer: Writer,
-        diverged: Callable[[int], None],
-        steps_per_epoch: int,
-        config: ConfigDict,
-    ):
-        self._writer = writer
-        self._diverged = diverged
-        self._steps_per_epoch = steps_per_epoch
-        self._batch_size = config.train.batch_size
-        self._pending: deque[tuple[int, Any]] = deque()
-        rows = writer.rows("train")
-        start = len(rows) // steps_per_epoch * steps_per_epoch
-        self._epoch = [(row["loss"], row["accuracy"]) for row in rows[start:]]
 
-    def push(self, step: int, values: Any) -> None:
-        """Takes the metrics of a step that has been sent, and writes those of the one before."""
-        self._pending.append((step, values))
-        while len(self._pending) > 1:
-            self._write(*self._pending.popleft())
-
-    def drain(self) -> None:
-        """Writes all that is left, waiting for it."""
-        while self._pending:
-            self._write(*self._pending.popleft())
-
-    def epoch_means(self) -> dict[str, float]:
-        """Mean loss and accuracy over the steps of the epoch that has ended; starts the next.
-
-        Nothing where there were no steps, as in late fusion.
-        """
-        if not self._epoch:
-            return {}
-        losses, accuracies = zip(*self._epoch, strict=True)
-        self._epoch = []
-        return {"loss": sum(losses) / len(losses), "accuracy": sum(accuracies) / len(accuracies)}
-
-    def _write(self, step: int, values: Any) -> None:
-        values = jax.device_get(values)
-        finite = bool(values.pop("finite"))
-        values["accuracy"] = int(values.pop("correct")) / self._batch_size
-        self._writer.write_step(step, values)
-        if not finite:
-            self._diverged(step)
-        self._epoch.append((float(values["loss"]), values["accuracy"]))
+def _say_nothing(_: str) -> None:
+    """Where the main process reports already."""

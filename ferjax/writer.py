@@ -10,11 +10,11 @@ at each start, which tells it to purge the events after s.
 On several processes only the main one writes; every method of the others returns at once.
 """
 
+import contextlib
 import os
 import sys
 import time
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any
 
@@ -23,7 +23,10 @@ from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.proto.summary_pb2 import Summary
 
+from ferjax import places
+from ferjax.errors import UserError
 from ferjax.jsonl import JsonlLog, Row
+from ferjax.places import Growing, Place
 from ferjax.progress import Progress
 
 
@@ -31,7 +34,7 @@ class Writer:
     """Everything that a run reports while it trains; a context manager.
 
     Args:
-        workdir: the run directory, which exists.
+        workdir: the run directory, which exists if it is local.
         resume_step: step of the checkpoint the run continues from, 0 for a new run.
         steps_per_epoch: optimizer steps in an epoch.
         num_epochs: epochs of the whole run.
@@ -54,9 +57,12 @@ class Writer:
         self._log: JsonlLog | None = None
         if not is_main:
             return
-        folder = Path(workdir)
-        self._log = JsonlLog(folder / "metrics.jsonl", resume_step)
-        self._events = _Events(folder / "tensorboard", resume_step)
+        folder = places.of(workdir)
+        try:
+            self._log = JsonlLog(folder / "metrics.jsonl", resume_step)
+            self._events = _Events(folder / "tensorboard", resume_step)
+        except OSError as error:
+            raise _cannot_be_written(folder, error) from None
         self._progress = Progress(
             steps_per_epoch=steps_per_epoch,
             num_epochs=num_epochs,
@@ -100,18 +106,30 @@ class Writer:
             self._progress.status(text)
 
     def flush(self) -> None:
-        """Returns when every row and event is on the disk; call it before a checkpoint commits."""
+        """Returns when every row is on the disk; call it before a checkpoint commits.
+
+        Raises:
+            OSError: rows cannot be written now. None is lost: a later call tries again.
+        """
         if self._log is not None:
             self._log.flush()
             self._events.flush()
 
     def close(self) -> None:
-        """Flushes and ends the progress line; a second call does nothing."""
-        if self._log is not None:
-            self._progress.close()
-            self._events.close()
-            self._log.close()
-            self._log = None
+        """Flushes and ends the progress line; a second call does nothing.
+
+        Raises:
+            UserError: rows cannot be written.
+        """
+        if self._log is None:
+            return
+        log, self._log = self._log, None
+        self._progress.close()
+        self._events.close()
+        try:
+            log.close()
+        except OSError as error:
+            raise _cannot_be_written(log.path, error) from None
 
     def __enter__(self) -> "Writer":
         return self
@@ -122,7 +140,8 @@ class Writer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.close()
+        with contextlib.suppress(*(() if error is None else (UserError,))):
+            self.close()
 
     def _write(self, row: Row) -> None:
         assert self._log is not None
@@ -138,34 +157,82 @@ class Writer:
 
 
 class _Events:
-    """A TensorBoard event file of scalars.
+    """A TensorBoard event file of scalars; a remote one is put whole at each flush.
 
     Written by the calling thread, one event per step: several times cheaper than tensorboardX's
     `SummaryWriter`, which hands each scalar to another thread through a process-wide queue.
+
+    A file that a full disk cut off is left behind, and a new one begins with what was not flushed.
     """
 
-    def __init__(self, folder: Path, resume_step: int):
-        folder.mkdir(exist_ok=True)
-        # The suffix keeps two starts within one second from sharing a file.
-        self._file = EventsWriter(str(folder / "events"), f".{resume_step}.{os.getpid()}")
+    def __init__(self, folder: Place, resume_step: int):
+        self._growing = Growing(folder)
+        self._resume_step = resume_step
+        self._unflushed: list[Event] = []
+        self._num_files = 0
+        self._file: EventsWriter | None = None
         if resume_step:
             start = SessionLog(status=SessionLog.START)
-            self._file.write_event(
-                Event(wall_time=time.time(), step=resume_step + 1, session_log=start)
-            )
+            self._write(Event(wall_time=time.time(), step=resume_step + 1, session_log=start))
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """Writes the values of one step."""
         summary = Summary(
             value=[Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()]
         )
-        self._file.write_event(Event(wall_time=time.time(), step=step, summary=summary))
+        self._write(Event(wall_time=time.time(), step=step, summary=summary))
 
     def flush(self) -> None:
-        self._file.flush()
+        """Puts what was written on the disk, if that is possible; a later call tries again."""
+        with self._retrying():
+            if self._file is None:
+                self._open()
+            assert self._file is not None
+            self._file.flush()
+            self._growing.publish()
+            self._unflushed.clear()
 
     def close(self) -> None:
-        self._file.close()
+        """Flushes and closes the file."""
+        self.flush()
+        with self._retrying():
+            if self._file is not None:
+                self._file.close()
+            self._growing.close()
+
+    def _write(self, event: Event) -> None:
+        self._unflushed.append(event)
+        if self._file is not None:
+            with self._retrying():
+                self._file.write_event(event)
+        elif not self._num_files:
+            with self._retrying():
+                self._open()
+
+    def _open(self) -> None:
+        # The suffix keeps two starts within one second from sharing a file.
+        suffix = f".{self._resume_step}.{os.getpid()}.{self._num_files}"
+        self._num_files += 1
+        self._file = EventsWriter(str(self._growing.local / "events"), suffix)
+        for event in self._unflushed:
+            self._file.write_event(event)
+
+    @contextlib.contextmanager
+    def _retrying(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError:
+            cut_off, self._file = self._file, None
+            if cut_off is not None:
+                with contextlib.suppress(OSError):
+                    cut_off.close()
+
+
+def _cannot_be_written(place: Place, error: OSError) -> UserError:
+    return UserError(
+        f"{place} cannot be written ({error.strerror}): make room there, or let it be written, "
+        "and run the same command again."
+    )
 
 
 def _is_number(value: Any) -> bool:

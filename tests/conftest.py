@@ -1,6 +1,7 @@
 """What every test shares: shape annotations are checked, and silent broadcasting is an error."""
 
 import atexit
+import gc
 import os
 import shutil
 import subprocess
@@ -9,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 # Before jax is imported anywhere. Another platform can be asked for from outside.
@@ -32,6 +34,10 @@ from jaxtyping import install_import_hook
 from ml_collections import ConfigDict
 from xdist.scheduler import LoadScopeScheduling
 
+# Tracing makes millions of objects that stay; looking through them for garbage again and again took
+# a seventh of the time.
+gc.freeze()
+gc.set_threshold(200_000, 20, 20)
 # Holds for the whole session: each module of ferjax imported from here on checks the shapes and
 # types of its annotated functions when they are called.
 install_import_hook("ferjax", "beartype.beartype")
@@ -93,6 +99,25 @@ def run_python() -> RunPython:
     return run
 
 
+@pytest.fixture
+def run_main(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """`run_main(module, *arguments)` runs a command in this process.
+
+    Returns its exit code, stdout and stderr. `module` has FLAGS and main, as ferjax.data.prepare.
+    """
+    from ferjax import command
+
+    def run(module: ModuleType, *arguments: str) -> tuple[int, str, str]:
+        for flag in module.FLAGS:
+            module.FLAGS[flag].unparse()
+        name = module.__name__.rsplit(".", 1)[-1]
+        with pytest.raises(SystemExit) as caught:
+            command.run(module.main, flag_values=module.FLAGS, argv=[name, *arguments])
+        return caught.value.code, *capsys.readouterr()
+
+    return run
+
+
 @pytest.fixture(scope="session")
 def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the synthetic faces of the shrunk runs are prepared."""
@@ -114,7 +139,7 @@ def finished(
 
 
 # Files whose tests share nothing that is dear to make: any worker takes any of their tests.
-INDEPENDENT = ("test_pairs", "test_golden_papers", "test_configs")
+INDEPENDENT = ("test_pairs", "test_golden_papers", "test_configs", "test_config_datasets")
 
 
 class FilesAndSingleTests(LoadScopeScheduling):
@@ -132,7 +157,15 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FilesAndSing
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Starts the longest files first, so that no worker is left with one at the end."""
-    longest = ("test_resume", "test_golden_training", "test_train", "test_fusion_runs")
+    longest = (
+        "test_several_processes",
+        "test_golden_training",
+        "test_real_fer2013",
+        "test_train",
+        "test_fusion_runs",
+        "test_fold_runs",
+        "test_raf_db",
+    )
     rank = {name: position for position, name in enumerate(longest)}
     rank |= dict.fromkeys(INDEPENDENT, len(longest) + 1)  # last: they fill what is left
     items.sort(key=lambda item: rank.get(item.path.stem, len(longest)))

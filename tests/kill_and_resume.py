@@ -1,10 +1,13 @@
 """SIGKILL a run at random moments, resume it, and compare it with one that nobody stopped.
 
     python -m tests.kill_and_resume --kills=10 --placement=device
+    python -m tests.kill_and_resume --kills=10 --processes=2
 
-Every kill aims at a phase of the run, all of them in turn; what is recorded is the phase in which
-it hit. The finished run must equal the uninterrupted one bit for bit, in every array of its last
-and best checkpoints, and metrics.jsonl must have every step once, with the same numbers.
+Of several processes one is killed; the others must exit by themselves within 30 seconds, with the
+code that asks for a restart. Every kill aims at a phase of the run, all of them in turn; what is
+recorded is the phase in which it hit. The finished run must equal the uninterrupted one bit for
+bit, in every array of its last and best checkpoints, and metrics.jsonl must have every step once,
+with the same numbers.
 """
 
 import argparse
@@ -14,6 +17,7 @@ import json
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -24,14 +28,21 @@ PHASES = ("compile", "train", "save", "evaluate")
 TIMINGS = ("train_seconds", "images_per_second", "finished")
 REPOSITORY = Path(__file__).resolve().parent.parent
 NOT_YET = "start"
+PATIENCE = 30  # seconds for the survivors of a kill
+RESUMABLE = 75
 
 
 def child(workdir, data_dir, placement, attention):
-    """The run itself, which keeps the name of its phase in a file beside the run directory."""
-    from ferjax import checkpoints, evaluation, experiment, train
+    """One process of the run.
+
+    The main one keeps the name of its phase in a file beside the run directory.
+    """
+    from ferjax import checkpoints, distributed, evaluation, experiment, train
     from tests import tiny
 
-    file = os.open(f"{workdir}.phase", os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
+    size, rank, port = json.loads(os.environ.get("FERJAX_TEST_PLACE", "[1, 0, 0]"))
+    place = distributed.Place(f"localhost:{port}", size, rank) if size > 1 else None
+    file = os.open(f"{workdir}.{rank}.phase", os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
 
     def enter(phase):
         os.pwrite(file, phase.ljust(16).encode(), 0)
@@ -58,21 +69,34 @@ def child(workdir, data_dir, placement, attention):
     checkpoints.Checkpoints.save = during("save", checkpoints.Checkpoints.save)
     checkpoints.Checkpoints.wait = during("save", checkpoints.Checkpoints.wait)
     experiment.evaluate = during("evaluate", evaluation.evaluate)
-    train.train(
-        tiny.config(
-            data_dir,
-            f"attention={attention}",
-            dataset__placement=placement,
-            train__checkpoint_every_steps=2,
-        ),
-        workdir,
+    config = tiny.config(
+        data_dir,
+        f"attention={attention}",
+        dataset__placement=placement,
+        train__checkpoint_every_steps=2,
     )
+    if placement == "stream":
+        config.dataset.options.jpeg_quality = 90  # files that must be decoded
+    with distributed.joined(place):
+        train.train(config, workdir)
 
 
-def start(workdir, data_dir, options):
+def start(workdir, data_dir, options, processes):
+    """Starts all processes of the run."""
     command = [sys.executable, "-m", "tests.kill_and_resume", "--child", workdir, str(data_dir)]
+    with socket.create_server(("", 0)) as free:
+        port = free.getsockname()[1]
     with open(f"{workdir}.log", "ab") as log:
-        return subprocess.Popen([*command, *options], cwd=REPOSITORY, stdout=log, stderr=log)
+        return [
+            subprocess.Popen(
+                [*command, *options],
+                cwd=REPOSITORY,
+                stdout=log,
+                stderr=log,
+                env=os.environ | {"FERJAX_TEST_PLACE": json.dumps([processes, rank, port])},
+            )
+            for rank in range(processes)
+        ]
 
 
 def phase_of(workdir):
@@ -80,18 +104,22 @@ def phase_of(workdir):
     if any(Path(workdir, "checkpoints").glob("*/*orbax-checkpoint-tmp*")):
         return "save"
     try:
-        return Path(f"{workdir}.phase").read_text().strip() or NOT_YET
+        return Path(f"{workdir}.0.phase").read_text().strip() or NOT_YET
     except FileNotFoundError:
         return NOT_YET
 
 
-def kill_once(workdir, data_dir, options, target, rng):
-    """Starts the run and kills it some moments into `target`; returns the phase it was in.
+def kill_once(workdir, data_dir, options, target, rng, processes):
+    """Starts the run and kills one process some moments into `target`.
+
+    Returns the phase the run was in and the seconds until the last of the others had exited, or
+    None if the run ended before.
 
     Training is hit right after a checkpoint, so that there is something to resume.
     """
-    Path(f"{workdir}.phase").unlink(missing_ok=True)
-    process = start(workdir, data_dir, options)
+    Path(f"{workdir}.0.phase").unlink(missing_ok=True)
+    started = start(workdir, data_dir, options, processes)
+    process = rng.choice(started)
     patience = {"compile": 2.0, "train": 0.02, "save": 0.02, "evaluate": 0.3}[target]
     saved = newest_checkpoint(workdir)
     skip = rng.randrange(3) if target in ("save", "evaluate") else 0
@@ -109,13 +137,23 @@ def kill_once(workdir, data_dir, options, target, rng):
         return None
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    return phase_of(workdir)
+    killed = time.monotonic()
+    phase = phase_of(workdir)
+    for other in started:
+        if other is not process:
+            code = other.wait(timeout=PATIENCE)
+            assert code == RESUMABLE, f"a survivor exited with {code}: {log_of(workdir)}"
+    return phase, time.monotonic() - killed
 
 
-def finish(workdir, data_dir, options):
-    process = start(workdir, data_dir, options)
-    if process.wait() != 0:
-        raise SystemExit(Path(f"{workdir}.log").read_text()[-5000:])
+def finish(workdir, data_dir, options, processes):
+    codes = [process.wait() for process in start(workdir, data_dir, options, processes)]
+    if any(codes):
+        raise SystemExit(f"exit codes {codes}: {log_of(workdir)}")
+
+
+def log_of(workdir):
+    return Path(f"{workdir}.log").read_text()[-5000:]
 
 
 def outcome(workdir, data_dir):
@@ -153,7 +191,7 @@ def compare(expected, found):
     assert expected["result"] == found["result"]
 
 
-def campaign(folder, *, kills, options, seed, report=print):
+def campaign(folder, *, kills, options, seed, processes=1, report=print):
     """Returns the phases that were hit; raises AssertionError if the runs differ.
 
     Kills go on until one left a checkpoint from the middle of the run: one that starts afresh, or
@@ -161,7 +199,7 @@ def campaign(folder, *, kills, options, seed, report=print):
     """
     rng = random.Random(seed)
     data_dir, whole, killed = (str(Path(folder) / name) for name in ("data", "whole", "killed"))
-    finish(whole, data_dir, options)
+    finish(whole, data_dir, options, processes)
     hits = collections.Counter()
     attempt = 0
     steps_of_run = json.loads(Path(whole, "result.json").read_text())["num_steps"]
@@ -170,7 +208,7 @@ def campaign(folder, *, kills, options, seed, report=print):
         missing = [phase for phase in PHASES if not hits[phase]]
         target = missing[attempt % len(missing)] if missing else rng.choice(PHASES)
         attempt += 1
-        hit = kill_once(killed, data_dir, options, target, rng)
+        hit = kill_once(killed, data_dir, options, target, rng, processes)
         if hit is None:
             # It ended before the kill: what it made is compared, and a new run takes the next.
             compare(outcome(whole, data_dir), outcome(killed, data_dir))
@@ -179,14 +217,15 @@ def campaign(folder, *, kills, options, seed, report=print):
         steps = 0
         if Path(killed, "metrics.jsonl").exists():
             steps = Path(killed, "metrics.jsonl").read_text().count('"kind": "train"')
-        hits[hit] += 1
+        phase, seconds = hit
+        hits[phase] += 1
         saved = newest_checkpoint(killed)
         resumed.add(saved)
         report(
-            f"kill {sum(hits.values())}: aimed at {target}, hit {hit}, {steps} steps logged, "
-            f"{saved} of {steps_of_run} saved"
+            f"kill {sum(hits.values())}: aimed at {target}, hit {phase}, {steps} steps logged, "
+            f"{saved} of {steps_of_run} saved, all gone after {seconds:.1f} s"
         )
-    finish(killed, data_dir, options)
+    finish(killed, data_dir, options, processes)
     compare(outcome(whole, data_dir), outcome(killed, data_dir))
     return dict(hits)
 
@@ -200,8 +239,9 @@ def newest_checkpoint(workdir):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=10)
-    parser.add_argument("--placement", choices=("device", "host"), default="device")
+    parser.add_argument("--placement", choices=("device", "host", "stream"), default="device")
     parser.add_argument("--attention", choices=("none", "se", "cbam"), default="cbam")
+    parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--child", nargs=2, metavar=("WORKDIR", "DATA_DIR"))
     args = parser.parse_args()
@@ -210,7 +250,9 @@ def main():
         return
     with tempfile.TemporaryDirectory() as folder:
         options = (f"--placement={args.placement}", f"--attention={args.attention}")
-        hits = campaign(folder, kills=args.kills, options=options, seed=args.seed)
+        hits = campaign(
+            folder, kills=args.kills, options=options, seed=args.seed, processes=args.processes
+        )
     assert set(PHASES) <= set(hits), f"only {sorted(hits)} were hit"
     print(f"{args.kills} kills, {hits}: every array, row and number equals the uninterrupted run's")
 

@@ -61,7 +61,7 @@ def test_another_format_is_refused_as_such(saved):
     for step in ("2", "3"):
         (folder / step / "meta" / "metadata").write_text('{"format": 1}')
     for read in (lambda: store.meta("last"), lambda: store.restore("last", like())):
-        with pytest.raises(UserError, match=r"step 3 in .* has format 1, .* reads format 2\. Use"):
+        with pytest.raises(UserError, match=r"step 3 in .* has format 1, .* reads format 3\. Use"):
             read()
     assert messages == []
 

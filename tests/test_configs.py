@@ -169,9 +169,10 @@ def test_paper_literal_changes_the_weight_decay_and_nothing_else():
         ({"optimizer__accumulation_steps": 3}, "batch_size is 16, .* x 3 accumulation steps"),
         ({"optimizer__name": "sdg"}, "optimizer.name is 'sdg'.*'sgd'"),
         ({"evaluation__selection_view": "flop"}, "view 'flop' does not exist.*'flip'"),
-        ({"dataset__placement": "disc"}, "placement is 'disc'; expected one of device, host"),
+        ({"dataset__placement": "disc"}, "placement is 'disc'; expected one of auto, device, host"),
         ({"dataset__name": "fer2031"}, "no data set 'fer2031'. Did you mean 'fer2013'"),
         ({"augment__flip": 2.0}, "augment.flip is 2.0; a probability"),
+        ({"augment__shift": 4.0}, "augment.shift is 4.0; it is a share of the side"),
     ],
 )
 def test_a_field_with_a_value_that_does_not_exist_is_named(tmp_path, overrides, message):

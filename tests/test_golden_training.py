@@ -17,7 +17,8 @@ import pytest
 from flax import nnx
 from golden import cases, weights
 
-from ferjax import losses, models, optim, step
+from ferjax import models, optim, step
+from ferjax.objective import Objective
 
 RELATIVE = 1e-3
 
@@ -44,7 +45,7 @@ def train(case, images, labels):
             momentum=case.momentum,
             weight_decay=case.weight_decay,
         ),
-        objective=losses.Objective(
+        objective=Objective(
             name="island" if case.island else "softmax",
             weight=case.weight,
             pairwise_weight=case.pairwise_weight,

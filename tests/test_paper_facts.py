@@ -60,7 +60,7 @@ CASES = {
             "loss.name": "softmax",
             "preprocess.normalization": "imagenet",
             "augment.flip": 0.5,
-            "augment.shift": 4.0,
+            "augment.shift": 4 / 48,
         },
     ),
     "luo2023": (
@@ -86,7 +86,7 @@ CASES = {
             "loss.name": "softmax",
             "preprocess.normalization": "unit",
             "augment.flip": 0.0,
-            "augment.shift": 4.8,
+            "augment.shift": 0.1,
             "augment.subpixel": True,
         },
     ),
@@ -111,7 +111,7 @@ CASES = {
             "loss.center_learning_rate": 0.5,
             "preprocess.normalization": "dataset",
             "augment.flip": 0.5,
-            "augment.shift": 4.0,
+            "augment.shift": 4 / 48,
         },
     ),
 }

@@ -36,6 +36,7 @@ def test_a_run_can_start_from_another(finished, data_dir):
         {
             "weights": str(workdir),
             "fingerprint": result["fingerprint"],
+            "options": result["options"],
             "protocol": "honest",
             "seed": 0,
             "epoch": result["selection"]["epoch"],
@@ -76,7 +77,6 @@ def test_a_trunk_is_not_used_twice(tmp_path):
     [
         ({"model.image_size": 64}, r"model\.image_size is 64 for the fusion and 48 for its trunk"),
         ({"model.tokens": "spcae"}, r"tokens is 'spcae'; expected one of space"),
-        ({"dataset.options.seed": 1}, r"options\.seed is 1 for the fusion and 0 for its trunk"),
         ({"init_from": "."}, r"init_from is \., but this run starts from its trunks"),
         ({"stages.vgg11.init_from": "gone.npz"}, r"There are no weights at gone\.npz"),
         ({"stages.vgg11.init_from": __file__}, r"test_starting\.py is of no known kind"),
@@ -104,6 +104,16 @@ def test_a_fusion_is_checked_before_its_trunks_are_trained(data_dir, tmp_path, f
     with pytest.raises(UserError, match=message):
         train.train(config, str(tmp_path))
     assert not (tmp_path / "trunks").exists()
+
+
+def test_trunks_see_the_part_of_the_data_that_their_fusion_sees(data_dir, tmp_path):
+    config = tiny.module("attention_fusion").get_config("dataset=synthetic,trunks=vgg11+resnet18")
+    config.dataset.options.seed = 1
+    assert config.stages.vgg11.dataset.options.seed == 1
+    # A config of somebody else's may give a trunk options of its own.
+    config.stages.vgg11.dataset.options = {**config.dataset.options.to_dict(), "seed": 2}
+    with pytest.raises(UserError, match=r"options\.seed is 1 for the fusion and 2 for its trunk"):
+        train.train(config, str(tmp_path))
 
 
 def test_what_was_refused_can_be_put_right_in_the_same_folder(finished, data_dir, tmp_path):
@@ -134,6 +144,7 @@ def source(arrays, parts, **facts):
         "preprocessing": parts.preprocessing,
         "protocol": "honest",
         "fingerprint": parts.source.fingerprint,
+        "options": parts.config.dataset.options.to_dict(),
     }
     return starting.Source("The weights of RUN", arrays, starting.RunFacts(**usual | facts), {})
 
@@ -146,6 +157,7 @@ def test_trunks_from_elsewhere_must_have_seen_the_same(data_dir):
     for facts, message in (
         ({"preprocessing": other}, r"were trained with .*mean=\(0\.25,\).*this run prepares"),
         ({"fingerprint": "f" * 64}, r"on data with fingerprint ffffffffffff, and this run's"),
+        ({"options": {"fold": 3}}, r"same data, split in another way \(fold=3; here channels=1"),
         ({"protocol": "optimistic"}, r"RUN were selected by an optimistic protocol"),
     ):
         with pytest.raises(UserError, match=message):

@@ -12,6 +12,7 @@ import pytest
 from ferjax import losses, optim, step
 from ferjax.models.initialization import initialize
 from ferjax.models.resnet import ResNet
+from ferjax.objective import Objective
 
 SIZE, BATCH, WIDTH = 24, 32, 16
 
@@ -43,7 +44,7 @@ def parts(attention="cbam", groups=None, remat=False, **fields):
         lambda path, leaf: leaf + 0.3 if path[-1].key == "scale" else leaf, weights.params
     )
     weights = dataclasses.replace(weights, params=params)
-    objective = losses.Objective(name="island")
+    objective = Objective(name="island")
     recipe = step.Recipe(
         graphdef=graphdef,
         optimizer=optim.optimizer("sgd", learning_rate=0.1, weight_decay=1e-3),
@@ -137,7 +138,7 @@ def test_parts_of_a_batch_average_to_the_loss_of_the_whole(reduction):
     rng = np.random.default_rng(0)
     logits, features = jnp.asarray(rng.normal(size=(8, 7))), jnp.asarray(rng.normal(size=(8, 5)))
     labels, centers = jnp.arange(8) % 7, jnp.asarray(rng.normal(size=(7, 5)))
-    objective = losses.Objective(name="island", reduction=reduction)
+    objective = Objective(name="island", reduction=reduction)
     whole = objective.loss(logits, features, labels, centers)
     pieces = [
         objective.loss(logits[i::2], features[i::2], labels[i::2], centers, parts=2) for i in (0, 1)
@@ -167,7 +168,7 @@ def test_average_of_the_weights_follows_its_recurrence():
 
 def test_softmax_has_no_centers_and_its_own_weights_are_evaluated():
     recipe, state = parts(attention=None)
-    recipe = dataclasses.replace(recipe, objective=losses.Objective())
+    recipe = dataclasses.replace(recipe, objective=Objective())
     state = dataclasses.replace(state, centers=None)
     after, metrics = run(recipe, state)
     assert after.centers is None and "center_loss" not in metrics

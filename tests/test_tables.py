@@ -44,13 +44,25 @@ def test_scores_by_view_and_split():
         "flip": {"test": metrics(0.6801)},
     }
     text = printed(score_table(scores))
-    assert line_of(text, "single") == "single 67.25 % 65.12 % 1.0342 66.11 % 65.12 % 1.0342".split()
-    assert line_of(text, "flip") == "flip 68.01 % 65.12 % 1.0342 - - -".split()
+    assert line_of(text, "single") == [
+        "single",
+        "67.25",
+        "%",
+        "65.12",
+        "%",
+        "1.0342",
+        "66.11",
+        "%",
+        "65.12",
+        "%",
+        "1.0342",
+    ]
+    assert line_of(text, "flip") == ["flip", "68.01", "%", "65.12", "%", "1.0342", "-", "-", "-"]
 
 
 def test_classes():
     text = printed(class_table(NAMES, metrics()))
-    assert line_of(text, "fear") == "fear 7161 20.00 % 43.21 % 30.00 %".split()
+    assert line_of(text, "fear") == ["fear", "7161", "20.00", "%", "43.21", "%", "30.00", "%"]
 
 
 EIGHT = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt")
@@ -67,4 +79,16 @@ def test_confusion_matrix_holds_every_count(names):
 
 def test_seeds():
     text = printed(seed_table({"accuracy": mean_sd_ci([0.66, 0.67, 0.68])}, "test"))
-    assert line_of(text, "accuracy") == "accuracy 3 67.00 % 1.00 % 64.52 % to 69.48 %".split()
+    assert line_of(text, "accuracy") == [
+        "accuracy",
+        "3",
+        "67.00",
+        "%",
+        "1.00",
+        "%",
+        "64.52",
+        "%",
+        "to",
+        "69.48",
+        "%",
+    ]

@@ -11,6 +11,7 @@ import pytest
 import tiny
 
 from ferjax import experiment, report, runs, train
+from ferjax.data import source
 from ferjax.errors import Interrupted, UserError
 
 EPOCHS, STEPS = 3, 5
@@ -81,8 +82,11 @@ def test_another_config_in_its_workdir_is_refused(finished, data_dir):
         train.train(tiny.config(data_dir, "attention=none,seed=1"), str(finished[0]))
 
 
-def test_host_placement_gives_the_same_numbers(finished, data_dir, tmp_path):
-    config = tiny.config(data_dir, dataset__placement="host", train__num_epochs=EPOCHS)
+@pytest.mark.parametrize("placement", ["host", "stream"])
+def test_another_placement_gives_the_same_numbers(finished, data_dir, tmp_path, placement):
+    config = tiny.config(data_dir, dataset__placement=placement, train__num_epochs=EPOCHS)
+    if placement == "stream":  # what began on the device goes on from files
+        stop_after_step_seven(tiny.config(data_dir), tmp_path / "run")
     result = train.train(config, str(tmp_path / "run"))
     for one, other in zip(rows(finished[0]), rows(tmp_path / "run"), strict=True):
         # Two programs, which the compiler may fuse, and so round, each in its own way.
@@ -94,15 +98,15 @@ def test_host_placement_gives_the_same_numbers(finished, data_dir, tmp_path):
 def test_test_labels_are_not_read_before_the_end(finished, data_dir, tmp_path, monkeypatch):
     """Training works with a data set whose test split cannot be read, up to the very test."""
     loaded = []
-    load = experiment.Source.load
+    load = source.Source.load
 
-    def guarded(source, split):
+    def guarded(opened, split, **keywords):
         loaded.append(split)
         if split == "test":
             raise RuntimeError("the test split was read")
-        return load(source, split)
+        return load(opened, split, **keywords)
 
-    monkeypatch.setattr(experiment.Source, "load", guarded)
+    monkeypatch.setattr(source.Source, "load", guarded)
     with pytest.raises(RuntimeError, match=r"test split was read"):
         train.train(tiny.config(data_dir), str(tmp_path / "run"))
     assert loaded == ["train", "validation", "test"]
@@ -110,8 +114,7 @@ def test_test_labels_are_not_read_before_the_end(finished, data_dir, tmp_path, m
     assert len(written) == EPOCHS and not (tmp_path / "run" / "result.json").exists()
 
 
-def test_a_request_to_stop_saves_and_the_same_command_resumes(finished, data_dir, tmp_path):
-    config = tiny.config(data_dir)
+def stop_after_step_seven(config, workdir):
     write_step = train.Writer.write_step
 
     def stop_at_step_six(writer, step, values):
@@ -122,8 +125,13 @@ def test_a_request_to_stop_saves_and_the_same_command_resumes(finished, data_dir
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(train.Writer, "write_step", stop_at_step_six)
         with pytest.raises(Interrupted, match=r"SIGTERM after step 7 of 15; everything is saved"):
-            train.train(config, str(tmp_path / "run"))
-    assert not (tmp_path / "run" / "result.json").exists()
+            train.train(config, str(workdir))
+    assert not (workdir / "result.json").exists()
+
+
+def test_a_request_to_stop_saves_and_the_same_command_resumes(finished, data_dir, tmp_path):
+    config = tiny.config(data_dir)
+    stop_after_step_seven(config, tmp_path / "run")
     result = train.train(config, str(tmp_path / "run"))
     assert rows(tmp_path / "run") == rows(finished[0])
     assert result["test"] == finished[2]["test"]
@@ -155,7 +163,6 @@ def test_data_that_has_changed_is_refused_on_resume(finished, data_dir, tmp_path
     workdir = tmp_path / "run"
     shutil.copytree(finished[0], workdir)
     (workdir / "result.json").unlink()
-    monkeypatch.setattr(experiment.Source, "load", experiment.Source.load)
     parts_meta = experiment.Experiment.meta
     monkeypatch.setattr(
         experiment.Experiment, "meta", lambda parts: parts_meta(parts) | {"fingerprint": "0" * 64}
@@ -177,5 +184,5 @@ def test_two_seeds_are_summarised(data_dir, tmp_path, capsys):
     assert summary["test"]["single"]["test"]["accuracy"]["mean"] == pytest.approx(
         np.mean(accuracies)
     )
-    assert summary["seeds"] == [0, 1]
+    assert (summary["over"], summary["values"]) == ("seed", [0, 1])
     assert "Test accuracy over seeds 0, 1" in capsys.readouterr().out

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 import ferjax
-from ferjax import classifier, experiment
+from ferjax import classifier, evaluate, experiment, predict
 from ferjax.data import image_files
 from ferjax.errors import UserError
 
@@ -73,26 +73,25 @@ def faces(finished, tmp_path):
     return folder
 
 
-def test_predict_prints_a_table_and_writes_json(finished, faces, tmp_path, run_python):
+def test_predict_prints_a_table_and_writes_json(finished, faces, tmp_path, run_main):
     out = tmp_path / "out.json"
-    done = run_python(
-        ["-m", "ferjax.predict", f"--workdir={finished[0]}", str(faces), f"--json={out}"]
-    )
+    code, printed, _ = run_main(predict, f"--workdir={finished[0]}", str(faces), f"--json={out}")
+    assert code == 0
     images = json.loads(out.read_text())["images"]
     assert [image["file"] for image in images] == [str(faces / f"{n}.png") for n in range(3)]
     expected = ferjax.load(finished[0])(image_files.find([faces]))
     for image, row in zip(images, expected.probabilities, strict=True):
         np.testing.assert_allclose(list(image["probabilities"].values()), row, atol=1e-5)
         assert image["label"] == expected.names[row.argmax()]
-        assert image["label"] in done.stdout
+        assert image["label"] in printed
 
 
-def test_predict_refuses_what_is_not_an_image(finished, faces, run_python):
+def test_predict_refuses_what_is_not_an_image(finished, faces, run_main):
     (faces / "notes.png").write_text("not an image")
-    done = run_python(["-m", "ferjax.predict", f"--workdir={finished[0]}", str(faces)], check=False)
-    assert done.returncode == 2
-    assert "notes.png is not an image that can be read" in done.stderr
-    assert "Traceback" not in done.stderr and done.stdout == ""
+    code, printed, error = run_main(predict, f"--workdir={finished[0]}", str(faces))
+    assert (code, printed) == (2, "")
+    assert "notes.png is not an image that can be read" in error
+    assert "Traceback" not in error
 
 
 def test_evaluate_repeats_the_numbers_of_the_run(finished, tmp_path, run_python):
@@ -107,12 +106,12 @@ def test_evaluate_repeats_the_numbers_of_the_run(finished, tmp_path, run_python)
     assert "ten_crop" in done.stdout and "test_clean" in done.stdout
 
 
-def test_evaluate_refuses_other_data(finished, tmp_path, run_python):
+def test_evaluate_refuses_other_data(finished, tmp_path, run_main):
     workdir = tmp_path / "run"
     shutil.copytree(finished[0], workdir)
     config = json.loads((workdir / "config.json").read_text())
     config["dataset"]["options"]["seed"] = 1
     (workdir / "config.json").write_text(json.dumps(config))
-    done = run_python(["-m", "ferjax.evaluate", f"--workdir={workdir}"], check=False)
-    assert done.returncode == 2
-    assert "was trained on synthetic with fingerprint" in done.stderr
+    code, _, error = run_main(evaluate, f"--workdir={workdir}")
+    assert code == 2
+    assert "was trained on synthetic with fingerprint" in error

@@ -30,7 +30,7 @@ def config(data_dir, argument="attention=none", **overrides):
     made.optimizer.plateau.update(factor=0.5, patience=0, metric="loss", threshold=9.0)
     made.train.update(batch_size=16, num_epochs=3)
     made.evaluation.batch_size = 16
-    made.augment.shift = 1
+    made.augment.shift = 1 / 16
     for path, value in overrides.items():
         group, field = path.split("__") if "__" in path else (None, path)
         (made[group] if group else made)[field] = value

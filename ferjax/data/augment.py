@@ -125,10 +125,20 @@ class Augmentation:
         return jnp.where(erase[:, :, None], self.fill, image)
 
 
-def example_keys(seed: int, epoch: Int[Array, ""], indices: Int[Array, " B"]) -> Key[Array, " B"]:
-    """One random key for each example, a function of (seed, epoch, index) alone."""
+def example_keys(
+    seed: int,
+    epoch: Int[Array, ""],
+    indices: Int[Array, " B"],
+    visits: Int[Array, " B"] | None = None,
+) -> Key[Array, " B"]:
+    """One random key for each example, a function of (seed, epoch, index) alone.
+
+    Where examples repeat within an epoch `visits` counts how often each was there before, and the
+    key depends on that, too.
+    """
     key = jax.random.fold_in(jax.random.key(seed, impl="threefry2x32"), epoch)
-    return jax.vmap(lambda index: jax.random.fold_in(key, index))(indices)
+    keys = jax.vmap(lambda index: jax.random.fold_in(key, index))(indices)
+    return keys if visits is None else jax.vmap(jax.random.fold_in)(keys, visits)
 
 
 def _grid(height: int, width: int) -> tuple[Float[Array, "H 1"], Float[Array, "1 W"]]:

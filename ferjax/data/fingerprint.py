@@ -1,41 +1,46 @@
 """A fingerprint of the content of a data set, so that every result says what it was made from.
 
-Shape letters: N examples, H W C image.
+Shape letters: H W C image.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Integer, UInt8
-
-from ferjax.data.examples import Examples
+from jaxtyping import UInt8
 
 
-def example_digests(
-    images: UInt8[np.ndarray, "N H W C"], labels: Integer[np.ndarray, "N"]
-) -> list[bytes]:
-    """The sha256 of each example: of its shape, its label and its pixels. 32 bytes each."""
-    shape = np.asarray(images.shape[1:], dtype="<i8").tobytes()
-    prefixes = labels.astype("<i8")
-    return [
-        hashlib.sha256(shape + prefixes[i].tobytes() + images[i].tobytes()).digest()
-        for i in range(len(images))
-    ]
+def pixel_hash(image: UInt8[np.ndarray, "H W C"]) -> bytes:
+    """The SHA-256 of the shape and the pixels of an image: equal for exact copies alone."""
+    return hashlib.sha256(_shape(image) + image.tobytes()).digest()
 
 
-def fingerprint(images: UInt8[np.ndarray, "N H W C"], labels: Integer[np.ndarray, "N"]) -> str:
-    """64 hex digits that depend on every pixel and label, and not on the order of the examples."""
-    return hashlib.sha256(b"".join(sorted(example_digests(images, labels)))).hexdigest()
+def example_digest(
+    image: UInt8[np.ndarray, "H W C"],
+    label: int | np.integer,
+    *,
+    subject: str = "",
+    votes: Sequence[int] = (),
+) -> bytes:
+    """The SHA-256 of all that is known of an example: shape, label, pixels, subject and votes."""
+    digest = hashlib.sha256(_shape(image) + np.asarray(label, "<i8").tobytes() + image.tobytes())
+    if subject or votes:
+        digest.update(b"\0" + subject.encode() + b"\0" + np.asarray(votes, "<i8").tobytes())
+    return digest.digest()
 
 
-def fingerprint_splits(splits: Mapping[str, Examples]) -> str:
-    """64 hex digits of a whole data set; they also depend on which split an example is in.
+def fingerprint(digests: Mapping[str, Iterable[bytes]]) -> str:
+    """64 hex digits of a whole data set, from the digests of the examples of each split.
 
-    The names of the files that the images came from do not count, nor does the order.
+    They depend on every example and on the split it is in, not on the order of the examples nor on
+    the names of the files that the images came from.
     """
     lines = [
-        f"{name} {fingerprint(examples.images, examples.labels)}\n"
-        for name, examples in sorted(splits.items())
+        f"{name} {hashlib.sha256(b''.join(sorted(split))).hexdigest()}\n"
+        for name, split in sorted(digests.items())
     ]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _shape(image: np.ndarray) -> bytes:
+    return np.asarray(image.shape, dtype="<i8").tobytes()

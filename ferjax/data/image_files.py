@@ -10,13 +10,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
+from ferjax.data import decoding
 from ferjax.errors import UserError
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm")
-# Pillow's modes with one integer of up to 32 bits or a float per pixel have no fixed range.
-_UNBOUNDED_MODES = ("I", "F")
 
 
 def find(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
@@ -51,20 +50,7 @@ def read(path: str | os.PathLike[str], native_shape: tuple[int, int, int]) -> np
     Raises:
       UserError: the file is not an image, is damaged, or has no fixed range of grey levels.
     """
-    try:
-        with Image.open(path) as image:
-            if image.mode.split(";")[0] in _UNBOUNDED_MODES:
-                raise UserError(
-                    f"{path} has pixels of mode {image.mode}, whose range is not known; convert it "
-                    "to 8 bits per channel."
-                )
-            return _fit(ImageOps.exif_transpose(image), native_shape)
-    except UnidentifiedImageError:
-        raise UserError(
-            f"{path} is not an image that can be read; give JPEG, PNG or another common format."
-        ) from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise UserError(f"{path} is a damaged image ({error}).") from None
+    return decoding.fitted(decoding.opened(path, str(path)), native_shape)
 
 
 def fit_array(image: np.ndarray, native_shape: tuple[int, int, int]) -> np.ndarray:
@@ -85,12 +71,4 @@ def fit_array(image: np.ndarray, native_shape: tuple[int, int, int]) -> np.ndarr
     if image.shape == native_shape:
         return image
     planes = image[:, :, 0] if image.ndim == 3 and image.shape[2] == 1 else image
-    return _fit(Image.fromarray(planes), native_shape)
-
-
-def _fit(image: Image.Image, native_shape: tuple[int, int, int]) -> np.ndarray:
-    height, width, channels = native_shape
-    image = image.convert("L" if channels == 1 else "RGB")
-    if image.size != (width, height):
-        image = image.resize((width, height), Image.Resampling.BILINEAR)
-    return np.asarray(image, np.uint8).reshape(native_shape)
+    return decoding.fitted(Image.fromarray(planes), native_shape)

@@ -1,6 +1,21 @@
-"""Which classes a data set has, in the order of their numbers."""
+"""Which classes a data set has, in the order of their numbers, and which emotion each one is."""
 
 from dataclasses import dataclass
+
+# Every spelling of the data sets, and the emotion that it means.
+EMOTIONS = {
+    "anger": "anger",
+    "angry": "anger",
+    "contempt": "contempt",
+    "disgust": "disgust",
+    "fear": "fear",
+    "happiness": "happiness",
+    "happy": "happiness",
+    "neutral": "neutral",
+    "sad": "sadness",
+    "sadness": "sadness",
+    "surprise": "surprise",
+}
 
 
 @dataclass(frozen=True)
@@ -24,4 +39,30 @@ class LabelSpace:
 FER2013 = LabelSpace(
     name="fer2013",
     names=("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"),
+)
+
+# The numbers 1 to 7 of its files are 0 to 6 here.
+RAF_DB = LabelSpace(
+    name="raf_db",
+    names=("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral"),
+)
+
+# The numbers 1 to 7 of its files are 0 to 6 here; 0, neutral, is the label of no sequence.
+CK_PLUS = LabelSpace(
+    name="ck_plus",
+    names=("anger", "contempt", "disgust", "fear", "happy", "sadness", "surprise"),
+)
+
+FER_PLUS = LabelSpace(
+    name="fer_plus",
+    names=(
+        "neutral",
+        "happiness",
+        "surprise",
+        "sadness",
+        "anger",
+        "disgust",
+        "fear",
+        "contempt",
+    ),
 )

@@ -1,13 +1,16 @@
 """From a source that the user has to a prepared data set: read, check, fingerprint, write.
 
-Everything is read and checked before the first byte is written.
+Everything is read, decoded and checked before the first byte is written. Images are held one at a
+time, so that a data set may be larger than memory where its reader allows it.
 """
 
 import contextlib
+import dataclasses
+import inspect
 import io
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,15 +19,29 @@ import tensorflow_datasets as tfds
 from etils import epath
 from rich.console import Console
 
-from ferjax.data import catalog, fer2013_formats, preparation_progress, storage
-from ferjax.data.builders.fer2013 import Fer2013
+from ferjax import places
+from ferjax.data import catalog, checking, preparation_progress, remote, storage
+from ferjax.data.builders import prepared as builders
 from ferjax.data.catalog import DatasetSpec
-from ferjax.data.examples import Examples
-from ferjax.data.fingerprint import fingerprint_splits
-from ferjax.errors import UserError
+from ferjax.data.fingerprint import fingerprint
+from ferjax.data.items import Reader, Reading
+from ferjax.data.readers import ck_plus, fer2013_formats, fer_plus, image_folder, raf_db
+from ferjax.errors import UserError, nearest
 
-_READERS: dict[str, Callable[..., fer2013_formats.Reading]] = {"fer2013": fer2013_formats.read}
-_BUILDERS: dict[str, Callable[..., Any]] = {"fer2013": Fer2013}
+_READERS: dict[str, Reader] = {
+    "fer2013": fer2013_formats.read,
+    "raf_db": raf_db.read,
+    "ck_plus": ck_plus.read,
+    "fer_plus": fer_plus.read,
+    "image_folder": image_folder.read,
+}
+_BUILDERS: dict[str, type[builders.PreparedBuilder]] = {
+    "fer2013": builders.Fer2013,
+    "fer_plus": builders.FerPlus,
+    "raf_db": builders.RafDb,
+    "ck_plus": builders.CkPlus,
+    "image_folder": builders.ImageFolder,
+}
 
 
 @dataclass(frozen=True)
@@ -36,6 +53,8 @@ class Prepared:
       counts: for each split, the number of examples of each class.
       fingerprint: of its content.
       source_format: the form of the source it was made from.
+      names: its class names.
+      notes: sentences about what was left out.
       was_there: True if the same content had been prepared before, so that nothing was written.
     """
 
@@ -43,6 +62,8 @@ class Prepared:
     counts: Mapping[str, tuple[int, ...]]
     fingerprint: str
     source_format: str
+    names: tuple[str, ...]
+    notes: tuple[str, ...]
     was_there: bool
 
 
@@ -53,92 +74,86 @@ def prepare(
     *,
     overwrite: bool = False,
     console: Console | None = None,
+    **options: Any,
 ) -> Prepared:
     """Prepares a data set.
 
     Args:
       spec: which one, with the counts it must have.
       source: what the user obtained: a zip, a folder or a file.
-      data_dir: where to put it; the default of `storage.resolve` if None.
+      data_dir: where to put it, local or remote; the default of `storage.resolve` if None.
       overwrite: whether other content that is already there may be replaced.
       console: where progress is shown; nowhere if None.
+      **options: of the reader, and `name` where users name the data set.
 
     Raises:
       UserError: the source is missing, is not this data set, is damaged or incomplete; other
         content is there and `overwrite` is not set; or `data_dir` cannot be written.
     """
     console = console or Console(file=io.StringIO())
-    path = Path(source).expanduser()
+    path = places.local(source, "--source").expanduser()
     if not path.exists():
         raise UserError(f"there is nothing at {path}.\n{spec.how_to_obtain}")
-    if spec.expected_counts is None:
-        raise ValueError(f"{spec.name} is made by ferjax and has no source")
-    total = sum(map(sum, spec.expected_counts.values()))
-    with preparation_progress.bar(console, f"reading {path.name}", total) as on_example:
-        try:
-            reading = _READERS[spec.name](path, on_example)
-        except OSError as error:
-            raise UserError(f"cannot read {path}: {error}.") from error
-    counts = check_counts(spec, path, reading.splits)
-    fingerprint = fingerprint_splits(reading.splits)
+    own_name = _own_name(spec, options)
+    reading = _read(spec, path, options, console)
+    names = reading.names or (spec.labels.names if spec.labels else ())
+    counts = checking.check_counts(spec, path, reading, names)
+    splits, features = checking.check_images(reading, console)
+    found = fingerprint({name: [one.digest for one in split] for name, split in splits.items()})
     root = storage.resolve(data_dir)
-    directory = storage.version_dir(root, spec.name)
-    result = Prepared(directory, counts, fingerprint, reading.source_format, was_there=True)
+    directory = storage.version_dir(root, spec.name, own_name)
+    result = Prepared(
+        directory, counts, found, reading.source_format, names, reading.notes, was_there=True
+    )
 
     def on_wait() -> None:
         console.print("another preparation is writing here; waiting for it to end")
 
+    total = sum(map(len, splits.values()))
     try:
-        with storage.exclusive(directory.parent, on_wait):
-            there = storage.open_finished(directory)
+        here = remote.local(directory)
+        is_remote = places.is_remote(directory)
+        with storage.exclusive(here.parent, on_wait):
+            there = (remote.describe if is_remote else storage.open_finished)(directory)
             if there is not None:
-                found = there.info.metadata["fingerprint"]
-                if found == fingerprint:
+                other = there.info.metadata["fingerprint"]
+                if other == found and tuple(there.info.features["label"].names) == names:
                     return result
                 if not overwrite:
                     raise UserError(
                         f"{directory} already holds {spec.title} with other content (fingerprint "
-                        f"{found[:12]}..., that of {path} is {fingerprint[:12]}...). Pass "
+                        f"{other[:12]}..., that of {path} is {found[:12]}...). Pass "
                         "--overwrite to replace it, or another --data_dir to keep both."
                     )
             with (
-                storage.replaced(directory),
-                preparation_progress.bar(console, "writing", total) as on_example,
+                storage.replaced(here),
+                preparation_progress.bar(console, "writing", total) as on_item,
             ):
-                _write(spec, reading, result, root, on_example)
+                builder = _BUILDERS[spec.name](
+                    splits=splits,
+                    features={**features, "names": names},
+                    metadata={
+                        "fingerprint": found,
+                        "source_format": result.source_format,
+                        "counts": {split: list(count) for split, count in counts.items()},
+                    },
+                    on_item=on_item,
+                    config=tfds.core.BuilderConfig(name=own_name) if own_name else None,
+                    data_dir=remote.local(root),
+                    file_format="array_record",
+                )
+                _write(builder)
+            if is_remote:
+                console.print(f"putting it into {directory}")
+                remote.put(directory)
     except OSError as error:
         raise UserError(f"cannot write to {directory}: {error}.") from error
-    return Prepared(directory, counts, fingerprint, reading.source_format, was_there=False)
-
-
-def check_counts(
-    spec: DatasetSpec, path: Path, splits: Mapping[str, Examples]
-) -> dict[str, tuple[int, ...]]:
-    """The examples of each class by split; raises a UserError unless they are the known ones."""
-    counts = {split: splits[split].counts(spec.labels.num_classes) for split in catalog.SPLITS}
-    expected = spec.expected_counts or {}
-    wrong = [
-        f"  {split} {name}: {found} found, {wanted} expected"
-        for split in catalog.SPLITS
-        for name, found, wanted in zip(
-            spec.labels.names, counts[split], expected[split], strict=True
-        )
-        if found != wanted
-    ]
-    if wrong:
-        raise UserError(
-            f"{path} does not hold all of {spec.title}, and nothing else: "
-            f"{sum(map(sum, counts.values())):,} images found, "
-            f"{sum(map(sum, expected.values())):,} expected.\n"
-            + "\n".join(wrong)
-            + "\nThe copy is incomplete or changed: download it again."
-        )
-    return counts
+    return dataclasses.replace(result, was_there=False)
 
 
 def summary(spec: DatasetSpec, prepared: Prepared) -> str:
     """What was prepared: a table of split by class, the fingerprint and the place."""
-    names = ["split", *spec.labels.names, "total"]
+    names = ["split", *prepared.names, "total"]
     rows = [
         [split, *(f"{count:,}" for count in counts), f"{sum(counts):,}"]
         for split, counts in prepared.counts.items()
@@ -159,29 +174,45 @@ def summary(spec: DatasetSpec, prepared: Prepared) -> str:
             *lines,
             "",
             f"fingerprint {prepared.fingerprint}",
+            *prepared.notes,
         ]
     )
 
 
-def _write(
-    spec: DatasetSpec,
-    reading: fer2013_formats.Reading,
-    result: Prepared,
-    root: epath.Path,
-    on_example: Callable[[], None],
-) -> None:
-    tfds.disable_progress_bar()
-    builder = _BUILDERS[spec.name](
-        splits=reading.splits,
-        metadata={
-            "fingerprint": result.fingerprint,
-            "source_format": result.source_format,
-            "counts": {split: list(counts) for split, counts in result.counts.items()},
-        },
-        on_example=on_example,
-        data_dir=root,
-        file_format="array_record",
+def _own_name(spec: DatasetSpec, options: dict[str, Any]) -> str:
+    """Takes the user's name out of the options, and refuses one that is missing or out of place."""
+    own_name = options.pop("name", "") or ""
+    if spec.labels is not None:
+        if own_name:
+            raise UserError(f"--name is of image_folder alone; {spec.name} has its own name.")
+        return ""
+    catalog.check_own_name(spec, own_name, "--name")
+    return own_name
+
+
+def _read(spec: DatasetSpec, path: Path, options: dict[str, Any], console: Console) -> Reading:
+    reader = _READERS[spec.name]
+    parameters = inspect.signature(reader).parameters.values()
+    known = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+    for option in options:
+        if option not in known:
+            listing = f"It takes: {', '.join(known)}." if known else "It takes none."
+            raise UserError(
+                f"{spec.name} does not take --{option}.{nearest(option, known)} {listing}"
+            )
+    total = sum(
+        each if isinstance(each, int) else sum(each)
+        for each in (spec.expected_counts or {}).values()
     )
+    with preparation_progress.bar(console, f"reading {path.name}", total) as on_item:
+        try:
+            return reader(path, on_item, **options)
+        except OSError as error:
+            raise UserError(f"cannot read {path}: {error}.") from error
+
+
+def _write(builder: builders.PreparedBuilder) -> None:
+    tfds.disable_progress_bar()
     # TFDS prints about a download that does not take place, and makes a folder for it.
     with (
         contextlib.redirect_stdout(io.StringIO()),

@@ -15,11 +15,15 @@ _BAR_STRIDE = 64
 
 @contextlib.contextmanager
 def bar(console: Console, description: str, total: int) -> Iterator[Callable[[], None]]:
-    """Shows the progress of `total` examples; yields the function to call after each one."""
+    """Shows the progress of `total` examples; yields the function to call after each one.
+
+    A total of 0 says that it is not known: a terminal then shows that there is work, and what is no
+    terminal nothing.
+    """
     done = 0
     if console.is_terminal:
         with Progress(console=console, transient=True) as progress:
-            task = progress.add_task(description, total=total)
+            task = progress.add_task(description, total=total or None)
 
             def redraw() -> None:
                 nonlocal done
@@ -33,7 +37,7 @@ def bar(console: Console, description: str, total: int) -> Iterator[Callable[[],
     def advance() -> None:
         nonlocal done
         done += 1
-        if done % max(1, -(-total // _PLAIN_LINES)) == 0 or done == total:
+        if total and (done % -(-total // _PLAIN_LINES) == 0 or done == total):
             console.print(f"{description}: {done:,} of {total:,}", highlight=False)
 
     yield advance

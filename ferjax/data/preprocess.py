@@ -6,7 +6,9 @@ Shapes: B batch, h w c stored image, S side of the model's input, C its channels
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import jax
@@ -14,10 +16,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt8
 
+from ferjax.data.examples import Images
 from ferjax.errors import UserError, nearest
 
 # ITU-R 601-2 luma, the weights that Pillow's "L" conversion uses
 LUMA = (0.299, 0.587, 0.114)
+# Pixels that a thread has in memory while it measures them; eight times that if they become luma.
+_PIECE_BYTES = 8 << 20
 ORDERS = ("rgb", "bgr")
 
 # What published weights expect: (mean, std, order), in units of grey levels / 255.
@@ -67,6 +72,7 @@ class Preprocessing:
         """Channels C of the model's input."""
         return len(self.mean)
 
+    @jax.named_scope("preprocessing")
     def __call__(
         self, images: Float[Array, "B h w c"] | UInt8[Array, "B h w c"]
     ) -> Float[Array, "B S S C"]:
@@ -125,7 +131,7 @@ def create(
     native_shape: tuple[int, int, int],
     image_size: int,
     channels: int,
-    training_images: Callable[[], UInt8[np.ndarray, "N h w c"]],
+    training_images: Callable[[], Images],
 ) -> Preprocessing:
     """The preprocessing that a config names.
 
@@ -161,22 +167,37 @@ def create(
 
 
 def channel_statistics(
-    images: UInt8[np.ndarray, "N h w c"], channels: int
+    images: Images, channels: int
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation of each of `channels` channels, in grey levels / 255.
 
-    Computed from histograms of the stored integers, so the figures are exact and do not depend
-    on the order of the examples. A colour image that a grey model will see is measured as luma.
+    Computed from histograms of the stored integers, so that the figures are exact and do not
+    depend on the order of the examples. A colour image that a grey model will see is measured as
+    luma. Images that are not in memory are read in pieces.
     """
-    if images.shape[3] == 3 and channels == 1:
-        luma = sum(
-            weight * images[..., index].astype(np.float64) for index, weight in enumerate(LUMA)
+    as_luma = images.shape[3] == 3 and channels == 1
+    # Luma of 8-bit colours in thousandths of a grey level is an integer, too.
+    levels = np.arange(255_001) / 255_000.0 if as_luma else np.arange(256) / 255.0
+    at_a_time = max(1, _PIECE_BYTES // int(np.prod(images.shape[1:])))
+
+    def counted(start: int) -> np.ndarray:
+        piece = images[np.arange(start, min(start + at_a_time, len(images)))]
+        if as_luma:
+            piece = np.sum(piece * np.rint(1000 * np.array(LUMA)).astype(np.int64), axis=3)[
+                ..., None
+            ]
+        planes = np.moveaxis(piece, 3, 0).reshape(piece.shape[3], -1)
+        return np.stack([np.bincount(plane, minlength=len(levels)) for plane in planes])
+
+    # Images that are read when they are asked for are decoded by all cores.
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        counts = sum(
+            pool.map(counted, range(0, len(images), at_a_time)),
+            start=np.zeros((1 if as_luma else images.shape[3], len(levels)), np.int64),
         )
-        return (float(np.mean(luma) / 255),), (float(np.std(luma) / 255),)
     means, stds = [], []
-    levels = np.arange(256) / 255.0
-    for index in range(images.shape[3]):
-        share = np.bincount(images[..., index].ravel(), minlength=256) / images[..., index].size
+    for count in counts:
+        share = count / count.sum()
         mean = float(share @ levels)
         means.append(mean)
         stds.append(float(np.sqrt(share @ (levels - mean) ** 2)))

@@ -1,122 +1,198 @@
 """The one way to prepared data: `open_dataset(name)`, then `.load(split)`.
 
-A split's images and labels are read by `load` of that split and by nothing else; opening a data set
-reads only its description. So test labels are read exactly where `load("test")` is called.
+A stored split's images and labels are read when a split that consists of it is asked for, and not
+before; opening a data set reads only its description. So the labels of a stored test split are read
+exactly where `load("test")` is called.
 
 Shape letters: N examples, H W C image, K classes.
 """
 
+from __future__ import annotations
+
+import functools
 import inspect
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import tensorflow_datasets as tfds
 from etils import epath
-from tensorflow_datasets.proto import tf_example_pb2
 
-from ferjax.data import catalog, storage
+from ferjax import places
+from ferjax.data import catalog, remote, schemes, storage
 from ferjax.data.catalog import DatasetSpec
 from ferjax.data.examples import Examples as Examples
+from ferjax.data.examples import Images
 from ferjax.data.labels import LabelSpace
+from ferjax.data.records import Index, RecordImages, StoredSplit
+from ferjax.data.schemes import Part
 from ferjax.data.storage import default_data_dir as default_data_dir
 from ferjax.errors import UserError, nearest
-
-# Records that are in memory twice, as bytes and as arrays, while a split is read.
-_CHUNK = 4096
 
 
 class Source:
     """A prepared data set.
 
+    Args:
+      spec: what the catalog says of it.
+      builder: a TFDS builder of the finished data set, for reading.
+      options: of its scheme, in place of their defaults.
+
     Attributes:
       name: as in the catalog.
       labels: its classes.
       image_shape: (H, W, C) of every image.
-      num_examples: for each split, how many examples it has.
-      fingerprint: 64 hex digits of the content of all splits.
+      num_examples: for each split, how many examples it has; counted when it is asked for.
+      fingerprint: 64 hex digits of the content of all stored splits.
+      stored: the names of the stored splits.
+
+    Raises:
+      UserError: the prepared data have other classes than the catalog says.
     """
 
     name: str
     labels: LabelSpace
     image_shape: tuple[int, int, int]
-    num_examples: dict[str, int]
     fingerprint: str
+    stored: tuple[str, ...]
 
-    def __init__(self, spec: DatasetSpec, builder: Any):
-        """Takes a TFDS builder of a finished data set; raises a UserError if its classes differ."""
-        self._builder = builder
-        self._title = spec.title
-        features = builder.info.features
-        if tuple(features["label"].names) != spec.labels.names:
+    def __init__(self, spec: DatasetSpec, builder: Any, options: Mapping[str, Any] | None = None):
+        self._spec, self._builder, self._options = spec, builder, dict(options or {})
+        names = tuple(builder.info.features["label"].names)
+        if spec.labels is not None and names != spec.labels.names:
             raise UserError(
-                f"{builder.data_dir} has the classes {', '.join(features['label'].names)}, and "
-                f"{spec.title} has {', '.join(spec.labels.names)}: prepare it again with "
-                "--overwrite."
+                f"{builder.data_dir} has the classes {', '.join(names)}, and {spec.title} has "
+                f"{', '.join(spec.labels.names)}: prepare it again with --overwrite."
             )
         self.name = spec.name
-        self.labels = spec.labels
-        self.image_shape = tuple(features["image"].shape)
-        self.num_examples = {
-            name: builder.info.splits[name].num_examples for name in catalog.SPLITS
-        }
+        self.labels = spec.labels or LabelSpace(self._options["name"], names)
+        self.image_shape = tuple(builder.info.features["image"].shape)
+        self.stored = tuple(builder.info.splits)
         self.fingerprint = builder.info.metadata["fingerprint"]
+        self.num_examples = _Sizes(self._size)
+        self._splits = {name: StoredSplit(builder, name) for name in self.stored}
+        self._indices: dict[str, Index] = {}
 
-    def load(self, split: str) -> Examples:
-        """Reads a whole split into memory.
+    @property
+    def leak(self) -> str:
+        """What makes a test on these splits optimistic; "" where nothing does."""
+        return schemes.leak(self._options)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options of its scheme, the defaults of those that were not given among them."""
+        return dict(self._options)
+
+    def load(self, split: str, *, in_memory: bool = True) -> Examples:
+        """Reads a split.
 
         Args:
-          split: "train", "validation" or "test".
+          split: "train", "validation", "test", or several joined by "+".
+          in_memory: whether the images are read now; otherwise each is when it is indexed.
 
         Returns:
-          Its examples, always in the same order for the same fingerprint.
+          Its examples, always in the same order for the same fingerprint and options.
 
         Raises:
-          UserError: there is no such split, or its files are damaged.
+          UserError: there is no such split, it has no example, or its files are damaged.
         """
-        if split not in self.num_examples:
+        parts = [part for name in split.split("+") for part in self._parts(name)]
+        if not self.num_examples[split]:
             raise UserError(
-                f"{self._title} has no split {split!r}.{nearest(split, self.num_examples)} "
-                f"There are: {', '.join(self.num_examples)}."
+                f"the {split} split of {self._spec.title} has no example with the options "
+                f"{self._options}."
             )
-        try:
-            return self._read(split)
-        except (OSError, RuntimeError, ValueError) as error:
-            raise UserError(
-                f"the {split} split in {self._builder.data_dir} cannot be read ({error}): delete "
-                "that folder and prepare it again."
-            ) from error
+        return self._examples(parts, in_memory)
 
-    def _read(self, split: str) -> Examples:
-        # Records are parsed here, not by TFDS, which takes six times as long per example.
-        records = self._builder.as_data_source(
-            split, deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES
+    def _size(self, split: str) -> int:
+        return sum(
+            len(self._splits[part.stored]) if part.positions is None else len(part.positions)
+            for name in split.split("+")
+            for part in self._parts(name)
         )
-        n = self.num_examples[split]
-        if len(records) != n:
-            raise ValueError(f"{len(records)} records found, {n} expected")
-        images = np.empty((n, *self.image_shape), dtype=np.uint8)
-        labels = np.empty(n, dtype=np.int32)
-        keys = []
-        for start in range(0, n, _CHUNK):
-            indices = range(start, min(start + _CHUNK, n))
-            for index, record in zip(indices, records.__getitems__(list(indices)), strict=True):
-                feature = tf_example_pb2.Example.FromString(record).features.feature
-                pixels = np.frombuffer(feature["image"].bytes_list.value[0], dtype=np.uint8)
-                images[index] = pixels.reshape(self.image_shape)
-                labels[index] = feature["label"].int64_list.value[0]
-                keys.append(feature["key"].bytes_list.value[0].decode())
-        return Examples(images=images, labels=labels, keys=tuple(keys))
+
+    @functools.cache  # noqa: B019 - a source lives as long as its process
+    def _parts(self, split: str) -> list[Part]:
+        if split not in catalog.SPLITS:
+            raise UserError(
+                f"{self._spec.title} has no split {split!r}.{nearest(split, catalog.SPLITS)} "
+                f"There are: {', '.join(catalog.SPLITS)}."
+            )
+        scheme = schemes.SCHEMES[self._spec.scheme]
+        return scheme(split, self._index, self.stored, **self._options)
+
+    def _index(self, stored: str) -> Index:
+        """What is known of a stored split beside its pixels, read once."""
+        if stored not in self._indices:
+            self._indices[stored] = self._splits[stored].index()
+        return self._indices[stored]
+
+    def _examples(self, parts: list[Part], in_memory: bool) -> Examples:
+        rows = []
+        images: list[np.ndarray] = []
+        for part in parts:
+            if in_memory and part.positions is not None:
+                images.append(self._splits[part.stored].images(part.positions))
+            elif in_memory:
+                self._indices[part.stored], pixels = self._splits[part.stored].read()
+                images.append(pixels)
+            index = self._index(part.stored)
+            everything = np.arange(len(index.labels))
+            rows.append((index, everything if part.positions is None else part.positions))
+        kept: Images
+        if not in_memory:
+            stored = zip(parts, rows, strict=True)
+            kept = RecordImages([(self._splits[part.stored], where) for part, (_, where) in stored])
+        else:
+            kept = images[0] if len(images) == 1 else np.concatenate(images)
+        prefixes = [f"{number}/" if len(parts) > 1 else "" for number in range(len(parts))]
+        subjects = [index.subjects[row] for index, where in rows for row in where]
+        targets = [part.targets for part in parts if part.targets is not None]
+        return Examples(
+            images=kept,
+            labels=np.concatenate(
+                [
+                    index.labels[where] if part.labels is None else part.labels
+                    for part, (index, where) in zip(parts, rows, strict=True)
+                ]
+            ),
+            keys=tuple(
+                f"{prefix}{index.keys[row]}"
+                for prefix, (index, where) in zip(prefixes, rows, strict=True)
+                for row in where
+            ),
+            pixel_hashes=tuple(index.pixel_hashes[row] for index, where in rows for row in where),
+            subjects=tuple(subjects) if any(subjects) else (),
+            targets=np.concatenate(targets) if targets else None,
+        )
 
 
-def open_dataset(name: str, data_dir: str | os.PathLike | None = None, **options: Any) -> Source:
+class _Sizes(Mapping[str, int]):
+    """Sizes of splits, each counted when it is first asked for."""
+
+    def __init__(self, count: Any):
+        self._count = functools.cache(count)
+
+    def __getitem__(self, split: str) -> int:
+        return self._count(split)
+
+    def __iter__(self) -> Any:
+        return iter(catalog.SPLITS)
+
+    def __len__(self) -> int:
+        return len(catalog.SPLITS)
+
+
+def open_dataset(name: str, /, data_dir: str | os.PathLike | None = None, **options: Any) -> Source:
     """Opens a prepared data set; `synthetic` is prepared on first use.
 
     Args:
       name: one of `catalog.DATASETS`.
-      data_dir: where data sets are prepared, local or remote (gs://); `default_data_dir()` if None.
-      **options: of `synthetic` alone: image_size, channels, seed, num_train, num_validation,
-        num_test.
+      data_dir: where data sets are prepared, local or remote (gs://); `default_data_dir()` if
+        None. What is remote is fetched into the user's cache folder (see `remote`); `synthetic` is
+        made there.
+      **options: of `synthetic`: image_size, channels, seed, num_train, num_validation, num_test;
+        of the others those of their scheme (see `schemes`).
 
     Raises:
       UserError: there is no such data set or option, or the data set is not prepared; the message
@@ -128,15 +204,25 @@ def open_dataset(name: str, data_dir: str | os.PathLike | None = None, **options
         # Drawing faces takes imports that no other data set needs.
         from ferjax.data.builders.synthetic import prepare_synthetic
 
-        _check_options(name, options, list(inspect.signature(prepare_synthetic).parameters)[1:])
-        return Source(spec, prepare_synthetic(root, **options))
-    _check_options(name, options, [])
-    directory = storage.version_dir(root, name)
-    builder = storage.open_finished(directory)
+        parameters = list(inspect.signature(prepare_synthetic).parameters.values())[1:]
+        _check_options(name, options, {each.name: each.default for each in parameters})
+        return Source(spec, prepare_synthetic(remote.local(root), **options))
+    defaults = schemes.options(spec.scheme)
+    _check_options(name, options, defaults)
+    chosen = defaults | options
+    schemes.check(chosen)
+    own_name = chosen.get("name", "")
+    if spec.labels is None:
+        catalog.check_own_name(spec, own_name, "dataset.options.name")
+    directory = storage.version_dir(root, name, own_name)
+    is_remote = places.is_remote(directory)
+    builder = (remote if is_remote else storage).open_finished(directory)
     if builder is None:
-        state = "only half there (not every file is)" if directory.exists() else "not prepared"
-        raise UserError(f"{spec.title} is {state} in {root}.\n{how_to_prepare(spec, root)}")
-    return Source(spec, builder)
+        title = f"{spec.title} named {own_name}" if own_name else spec.title
+        half = places.exists(directory)
+        state = "only half there (not every file is)" if half else "not prepared"
+        raise UserError(f"{title} is {state} in {root}.\n{how_to_prepare(spec, root)}")
+    return Source(spec, builder, chosen)
 
 
 def how_to_prepare(spec: DatasetSpec, data_dir: epath.Path) -> str:
@@ -145,10 +231,19 @@ def how_to_prepare(spec: DatasetSpec, data_dir: epath.Path) -> str:
     return spec.how_to_obtain + where
 
 
-def _check_options(name: str, options: dict[str, Any], known: list[str]) -> None:
-    for option in options:
-        if option not in known:
-            listing = f"Its options are: {', '.join(known)}." if known else "It has none."
+def _check_options(name: str, options: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
+    """Refuses options that there are not, and values of another type than the default's."""
+    for option, value in options.items():
+        if option not in defaults:
+            listing = f"Its options are: {', '.join(defaults)}." if defaults else "It has none."
             raise UserError(
-                f"the data set {name} has no option {option!r}.{nearest(option, known)} {listing}"
+                f"the data set {name} has no option {option!r}.{nearest(option, defaults)} "
+                f"{listing}"
+            )
+        kind = type(defaults[option])
+        # An integer will do for a fraction, but a truth value for no number.
+        if type(value) is not kind and not (kind is float and type(value) is int):
+            raise UserError(
+                f"dataset.options.{option} is {value!r}; expected a value like "
+                f"{defaults[option]!r}."
             )

@@ -5,41 +5,59 @@
     DATA_DIR/<name>/.preparing            locked while a preparation writes
 
 TFDS writes into a folder `incomplete.*` and renames it at the end, so that a folder named by a
-version is whole. Only a remote rename, which copies file by file, can be caught half-way: a data
-set therefore counts as finished only if every file it lists is there.
+version is whole. A copy that somebody made may not be: a data set counts as finished only if every
+file it lists is there. A data directory in an object store is the matter of `remote`.
 """
 
 import contextlib
 import fcntl
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import tensorflow_datasets as tfds
 from etils import epath
 
-VERSION = "1.0.0"
+from ferjax import places
 
-_INCOMPLETE = "incomplete."
+# Raised when what a record holds changes: data that an older version prepared are then not found.
+VERSION = "2.0.0"
+
+INCOMPLETE = "incomplete."
 
 
 def default_data_dir() -> epath.Path:
     """The folder named by FERJAX_DATA_DIR, else `ferjax` in the user's cache folder."""
     if os.environ.get("FERJAX_DATA_DIR"):
-        return epath.Path(os.environ["FERJAX_DATA_DIR"]).expanduser()
+        return resolve(os.environ["FERJAX_DATA_DIR"])
+    return cache_dir()
+
+
+def cache_dir() -> epath.Path:
+    """`ferjax` in the user's cache folder."""
     cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return epath.Path(cache).expanduser() / "ferjax"
 
 
 def resolve(data_dir: str | os.PathLike | None) -> epath.Path:
-    """`data_dir` with `~` expanded, or the default one if it is None or empty."""
-    return epath.Path(data_dir).expanduser() if data_dir else default_data_dir()
+    """`data_dir` with `~` expanded, or the default one if it is None or empty.
+
+    Raises:
+      UserError: it is no path, or a gs:// path that cannot be used here.
+    """
+    return epath.Path(places.of(data_dir)).expanduser() if data_dir else default_data_dir()
 
 
-def version_dir(data_dir: epath.Path, name: str) -> epath.Path:
-    """The folder that holds the data set `name` once it is finished."""
-    return data_dir / name / VERSION
+def version_dir(data_dir: epath.Path, name: str, own_name: str = "") -> epath.Path:
+    """The folder that holds a data set once it is finished.
+
+    Args:
+      data_dir: the root of all data sets.
+      name: as in the catalog.
+      own_name: what the user calls one of several data sets with that name; "" where there is one.
+    """
+    return data_dir / name / own_name / VERSION
 
 
 def open_finished(directory: epath.Path) -> Any | None:
@@ -47,36 +65,37 @@ def open_finished(directory: epath.Path) -> Any | None:
     if not ((directory / "dataset_info.json").exists() and (directory / "features.json").exists()):
         return None
     builder = tfds.builder_from_directory(directory)
+    there = {file.name for file in directory.iterdir()}
+    return builder if is_whole(builder, there) else None
+
+
+def is_whole(builder: Any, names: Collection[str]) -> bool:
+    """Whether the files of these names are all that a data set consists of."""
     shards = [
-        epath.Path(path) for split in builder.info.splits.values() for path in split.filepaths
+        os.path.basename(path) for split in builder.info.splits.values() for path in split.filepaths
     ]
-    if not shards or "fingerprint" not in (builder.info.metadata or {}):
-        return None
-    return builder if all(shard.exists() for shard in shards) else None
+    described = "fingerprint" in (builder.info.metadata or {})
+    return bool(shards) and described and all(shard in names for shard in shards)
 
 
 @contextlib.contextmanager
 def exclusive(directory: epath.Path, on_wait: Any = lambda: None) -> Iterator[None]:
     """Lets one preparation at a time write below `directory`, and clears what a kill left there.
 
-    The lock goes with the process that holds it, however it ends. Remote folders have no locks:
-    there the rename of TFDS alone decides between two preparations.
+    The lock goes with the process that holds it, however it ends.
 
     Args:
-      directory: the folder of one data set, DATA_DIR/<name>; made if it is not there.
+      directory: the local folder of one data set, DATA_DIR/<name>; made if it is not there.
       on_wait: called once if another process holds the lock, before waiting for it.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    if "://" in os.fspath(directory):
-        yield
-        return
     with open(directory / ".preparing", "w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             on_wait()
             fcntl.flock(lock, fcntl.LOCK_EX)
-        for leftover in directory.glob(f"{_INCOMPLETE}*"):
+        for leftover in directory.glob(f"{INCOMPLETE}*"):
             leftover.rmtree()
         yield
 
@@ -90,7 +109,7 @@ def replaced(directory: epath.Path) -> Iterator[None]:
     if not directory.exists():
         yield
         return
-    aside = directory.parent / f"{_INCOMPLETE}old-{secrets.token_hex(4)}"
+    aside = directory.parent / f"{INCOMPLETE}old-{secrets.token_hex(4)}"
     directory.rename(aside)
     try:
         yield

@@ -15,6 +15,7 @@ from ferjax.models import weights
 from ferjax.models.architectures import NAMES, Common, at_least, build, check, options
 from ferjax.models.frozen import Frozen
 from ferjax.models.initialization import initialize
+from ferjax.models.named import name_modules
 
 __all__ = ["BATCH_STATS", "DTYPES", "NAMES", "create", "options", "parameter_count", "weights"]
 
@@ -66,6 +67,7 @@ def create(
     common = Common(num_classes, channels, image_size, groups, remat, jnp.dtype(DTYPES[dtype]))
     model = build(name, common, **chosen)
     initialize(model, rngs.params())
+    name_modules(model)
     return model
 
 

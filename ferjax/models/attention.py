@@ -1,35 +1,27 @@
 """Attention blocks: squeeze-and-excitation and the convolutional block attention module.
 
-Shapes: B batch, H W map, C channels. Gates are computed in float32 and applied in the type of the
-map, so that a bfloat16 network keeps its bandwidth and its gates keep their precision.
+Shapes: B batch, H W map, C channels. Gates are computed in float32, so that they keep their
+precision in a bfloat16 network. CBAM also applies them in float32, of which a compiler that joins
+the loops over a map writes nothing to memory.
 """
 
 from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
-from flax import nnx
 from jaxtyping import Array, Float
 
 from ferjax.models.layers import Conv, Dense
+from ferjax.models.named import NamedModule
 from ferjax.models.norm import BatchNorm
+from ferjax.models.pooling import gradient_in_memory, maximum, mean_and_maximum
 
 REDUCTION = 16
+# Channels that fill a row of a TPU's vector unit, in which XLA then lays them.
+LANES = 128
 
 
-def maximum(x: Float[Array, "..."], *, axis: int) -> Float[Array, "..."]:
-    """Maximum along one axis; the first of equal maxima takes the gradient.
-
-    The gradient goes by position. That of `jnp.max` compares x with its maximum, and a compiler
-    that computes x twice, rounded differently in two fused kernels, then finds no element equal:
-    on CPUs the gradient was lost, or divided by zero.
-    """
-    index = jnp.expand_dims(jax.lax.stop_gradient(jnp.argmax(x, axis=axis)), axis)
-    chosen = jax.lax.broadcasted_iota(index.dtype, x.shape, axis) == index
-    return jnp.sum(jnp.where(chosen, x, 0), axis=axis)
-
-
-class SqueezeExcitation(nnx.Module):
+class SqueezeExcitation(NamedModule):
     """Channel gate of Hu et al. 2018, eq. 2-4: sigmoid(W2 relu(W1 avgpool(x))) * x.
 
     Args:
@@ -49,7 +41,7 @@ class SqueezeExcitation(nnx.Module):
         return x * gate.astype(x.dtype)[:, None, None, :]
 
 
-class ChannelGate(nnx.Module):
+class ChannelGate(NamedModule):
     """Channel attention of Woo et al. 2018, eq. 2: sigmoid(MLP(avgpool x) + MLP(maxpool x)) * x.
 
     Args:
@@ -61,19 +53,33 @@ class ChannelGate(nnx.Module):
         self.fc1 = Dense(features, hidden)
         self.fc2 = Dense(hidden, features)
 
-    def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B H W C"]:
-        """Scales every channel of every sample by its gate in (0, 1)."""
-        average = jnp.mean(x, axis=(1, 2), dtype=jnp.float32)
+    def __call__(
+        self,
+        x: Float[Array, "B H W C"],
+        slope: Float[Array, "B C"],
+        offset: Float[Array, "B C"],
+    ) -> Float[Array, "B H W C"]:
+        """Scales every channel of every sample of slope x + offset by its gate in (0, 1).
+
+        One affine map does both, so that slope x + offset alone is never written, and the gradients
+        of gate, slope and offset come from the same two sums over each channel of each sample.
+        """
         batch, _, _, channels = x.shape
-        largest = maximum(x.reshape(batch, -1, channels), axis=1).astype(jnp.float32)
+        rows = x.reshape(batch, -1, channels)
+        # Where the slope is negative, the least x becomes the largest value.
+        sign = jnp.where(slope < 0, -1.0, 1.0)
+        turned = rows * sign[:, None, :].astype(x.dtype)
+        largest = maximum(turned, axis=1).astype(jnp.float32) * (sign * slope) + offset
+        x = x.astype(jnp.float32)
+        average = jnp.mean(rows, axis=1, dtype=jnp.float32) * slope + offset
         gate = jax.nn.sigmoid(self._mlp(average) + self._mlp(largest))
-        return x * gate.astype(x.dtype)[:, None, None, :]
+        return x * (slope * gate)[:, None, None, :] + (offset * gate)[:, None, None, :]
 
     def _mlp(self, pooled: Float[Array, "B C"]) -> Float[Array, "B C"]:
         return self.fc2(jax.nn.relu(self.fc1(pooled)))
 
 
-class SpatialGate(nnx.Module):
+class SpatialGate(NamedModule):
     """Spatial attention of Woo et al. 2018, eq. 3, as in the authors' release.
 
     sigmoid(BN(conv7x7([max_C x, mean_C x]))) * x, with the maximum first. The batch norm's scale
@@ -89,13 +95,12 @@ class SpatialGate(nnx.Module):
 
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B H W C"]:
         """Scales every position of every sample by its gate in (0, 1)."""
-        largest = maximum(x, axis=3)[..., None].astype(jnp.float32)
-        average = jnp.mean(x, axis=3, keepdims=True, dtype=jnp.float32)
-        gate = jax.nn.sigmoid(self.bn(self.conv(jnp.concatenate([largest, average], axis=3))))
-        return x * gate.astype(x.dtype)
+        average, largest = mean_and_maximum(x, axis=3)
+        pooled = jnp.stack([largest, average], axis=3)
+        return x * jax.nn.sigmoid(self.bn(self.conv(pooled)))
 
 
-class CBAM(nnx.Module):
+class CBAM(NamedModule):
     """Convolutional block attention module of Woo et al. 2018: channel gate, then spatial gate.
 
     Args:
@@ -107,6 +112,12 @@ class CBAM(nnx.Module):
         self.channel = ChannelGate(features)
         self.spatial = SpatialGate(groups=groups)
 
-    def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B H W C"]:
-        """Applies both gates, eq. 1 of the paper."""
-        return self.spatial(self.channel(x))
+    def __call__(self, x: Float[Array, "B H W C"], norm: BatchNorm) -> Float[Array, "B H W C"]:
+        """Applies both gates, eq. 1 of the paper, to norm(x); float32 throughout."""
+        slope, offset = (
+            jnp.repeat(term, x.shape[0] // term.shape[0], axis=0) for term in norm.affine(x)
+        )
+        gated = self.channel(x, slope, offset)
+        if x.shape[3] >= LANES:
+            gated = gradient_in_memory(gated, x.dtype)
+        return self.spatial(gated)

@@ -22,13 +22,14 @@ from jaxtyping import Array, Float, Key
 from ferjax.models.fusion import Fusion, Trunk
 from ferjax.models.initialization import random_parameter
 from ferjax.models.layers import Dense
+from ferjax.models.named import NamedModule
 
 TOKENS = ("space", "channel", "batch")
 FEATURES = ("map", "pooled")
 HIGHEST = jax.lax.Precision.HIGHEST
 
 
-class TokenConv(nnx.Module):
+class TokenConv(NamedModule):
     """A convolution of three along the tokens, zeros beyond the ends, with a bias.
 
     Args:
@@ -50,7 +51,7 @@ class TokenConv(nnx.Module):
         return y + self.bias[...][None, None, :]
 
 
-class LocalAttention(nnx.Module):
+class LocalAttention(NamedModule):
     """out = x + sigmoid(y) x with y = conv1d(dense(relu(dense(x)))), or x + y without the gate.
 
     Args:

@@ -17,7 +17,7 @@ import jax
 from jax import lax
 from jaxtyping import Array, Float
 
-from ferjax.models import cpu_convolution
+from ferjax.models import cpu_convolution, tpu_convolution
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
@@ -26,21 +26,9 @@ def _conv2d(images: Array, kernel: Array, stride: int, padding: int) -> Array:
         images,
         kernel,
         cpu=partial(cpu_convolution.forward, stride=stride, padding=padding),
-        default=_xla_conv(stride, padding),
+        tpu=partial(tpu_convolution.forward, stride=stride, padding=padding),
+        default=partial(tpu_convolution.direct, stride=stride, padding=padding),
     )
-
-
-def _xla_conv(stride: int, padding: int) -> Callable[[Array, Array], Array]:
-    def conv(images: Array, kernel: Array) -> Array:
-        return lax.conv_general_dilated(
-            images,
-            kernel,
-            window_strides=(stride, stride),
-            padding=((padding, padding), (padding, padding)),
-            dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        )
-
-    return conv
 
 
 def _conv2d_forward(
@@ -52,15 +40,19 @@ def _conv2d_forward(
 def _conv2d_backward(
     stride: int, padding: int, residuals: tuple[Array, Array], gradient: Array
 ) -> tuple[Array, Array]:
-    def xla_gradients(images: Array, kernel: Array, gradient: Array) -> tuple[Array, Array]:
-        _, vjp = jax.vjp(_xla_conv(stride, padding), images, kernel)
-        return vjp(gradient)
+    def gradients_of(function: Callable) -> Callable:
+        def gradients(images: Array, kernel: Array, gradient: Array) -> tuple[Array, Array]:
+            conv = partial(function, stride=stride, padding=padding)
+            return jax.vjp(conv, images, kernel)[1](gradient)
+
+        return gradients
 
     return lax.platform_dependent(
         *residuals,
         gradient,
         cpu=partial(cpu_convolution.gradients, stride=stride, padding=padding),
-        default=xla_gradients,
+        tpu=gradients_of(tpu_convolution.differentiable),
+        default=gradients_of(tpu_convolution.direct),
     )
 
 
@@ -108,19 +100,8 @@ def _max_pool_forward(
 def _max_pool_backward(
     window: int, stride: int, padding: int, residuals: tuple[Array], gradient: Array
 ) -> tuple[Array]:
-    def xla_gradient(images: Array, gradient: Array) -> Array:
-        _, vjp = jax.vjp(_xla_max_pool(window, stride, padding), images)
-        return vjp(gradient)[0]
-
-    images_gradient = lax.platform_dependent(
-        *residuals,
-        gradient,
-        cpu=partial(
-            cpu_convolution.max_pool_gradient, window=window, stride=stride, padding=padding
-        ),
-        default=xla_gradient,
-    )
-    return (images_gradient,)
+    images = residuals[0]
+    return (max_pool_gradient(images, gradient, window=window, stride=stride, padding=padding),)
 
 
 _max_pool.defvjp(_max_pool_forward, _max_pool_backward)
@@ -131,3 +112,27 @@ def max_pool(
 ) -> Float[Array, "B h w C"]:
     """Maxima of windows; padding never wins, and the first of equal maxima takes the gradient."""
     return _max_pool(images, window, stride, padding)
+
+
+def max_pool_gradient(
+    images: Float[Array, "B H W C"],
+    gradient: Float[Array, "B h w C"],
+    *,
+    window: int,
+    stride: int,
+    padding: int,
+) -> Float[Array, "B H W C"]:
+    """The gradient of `max_pool` with respect to images, given that of its result."""
+
+    def xla_gradient(images: Array, gradient: Array) -> Array:
+        _, vjp = jax.vjp(_xla_max_pool(window, stride, padding), images)
+        return vjp(gradient)[0]
+
+    return lax.platform_dependent(
+        images,
+        gradient,
+        cpu=partial(
+            cpu_convolution.max_pool_gradient, window=window, stride=stride, padding=padding
+        ),
+        default=xla_gradient,
+    )

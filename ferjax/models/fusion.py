@@ -14,18 +14,18 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from flax import nnx
 from jaxtyping import Array, Float, Key
 
 from ferjax.models.frozen import freeze
 from ferjax.models.layers import Dense
+from ferjax.models.named import NamedModule
 from ferjax.models.resnet import ResNet
 from ferjax.models.vgg import VGG
 
 Trunk = ResNet | VGG
 
 
-class Fusion(nnx.Module):
+class Fusion(NamedModule):
     """Two trunks side by side.
 
     Args:

@@ -14,9 +14,10 @@ from jaxtyping import Array, Float, Key
 
 from ferjax.models import convolution
 from ferjax.models.initialization import random_parameter
+from ferjax.models.named import NamedModule
 
 
-class Conv(nnx.Module):
+class Conv(NamedModule):
     """A square 2-D convolution, NHWC x HWIO.
 
     Args:
@@ -61,7 +62,7 @@ class Conv(nnx.Module):
         )
 
 
-class Dense(nnx.Module):
+class Dense(NamedModule):
     """An affine map of rows.
 
     Args:
@@ -98,7 +99,7 @@ class Dense(nnx.Module):
         return y + self.bias[...].astype(y.dtype).reshape((1,) * (y.ndim - 1) + (-1,))
 
 
-class Dropout(nnx.Module):
+class Dropout(NamedModule):
     """Dropout (Srivastava et al. 2014) whose mask depends on the example, not on its batch.
 
     Args:

@@ -1,102 +1,23 @@
-"""Batch normalisation with float32 statistics, PyTorch's running averages and a lean gradient.
+"""The batch normalisation layer: PyTorch's running averages around `normalization`'s functions.
 
 Shapes: B batch, C channels, G groups of the batch; "..." any axes between batch and channels.
 """
 
 from __future__ import annotations
 
-from functools import partial
+from typing import Any
 
-import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import lax
 from jaxtyping import Array, Float
 
-
-@partial(jax.custom_vjp, nondiff_argnums=(3, 4))
-def _batch_norm(
-    x: Array, scale: Array, bias: Array, epsilon: float, groups: int
-) -> tuple[Array, Array, Array]:
-    return _forward(x, scale, bias, epsilon, groups)[0]
+from ferjax.models import convolution
+from ferjax.models.named import NamedModule
+from ferjax.models.normalization import batch_norm, batch_norm_max_pool, moments
 
 
-def _forward(
-    x: Array, scale: Array, bias: Array, epsilon: float, groups: int
-) -> tuple[tuple[Array, Array, Array], tuple[Array, ...]]:
-    rows = _grouped(x, groups)
-    count = rows.shape[1]
-    mean = _sum_rows(rows) / count
-    var = _sum_rows(jnp.square(rows - mean[:, None, :])) / count
-    inverse = lax.rsqrt(var + epsilon)
-    slope = scale[None, :] * inverse
-    y = rows * slope[:, None, :] + (bias[None, :] - mean * slope)[:, None, :]
-    return (y.reshape(x.shape).astype(x.dtype), mean, var), (x, scale, mean, inverse)
-
-
-def _backward(
-    epsilon: float,
-    groups: int,
-    residuals: tuple[Array, ...],
-    gradients: tuple[Array, Array, Array],
-) -> tuple[Array, Array, Array]:
-    """The gradient of y, mean and var is one affine map of (dy, x) per channel.
-
-    With n rows, centred x' = x - mean and r = 1 / sqrt(var + epsilon):
-    dx = scale r (dy - sum(dy) / n - x' r^2 sum(dy x') / n) + dmean / n + 2 x' dvar / n.
-    Both sums read dy and x once; sum(dy x') is sum(dy x) - mean sum(dy), which spares CPUs a copy
-    of x' and costs no more precision than eps |mean| / sd.
-    """
-    x, scale, mean, inverse = residuals
-    y_gradient, mean_gradient, var_gradient = gradients
-    rows, upstream = _grouped(x, groups), _grouped(y_gradient, groups)
-    count = rows.shape[1]
-    total = _sum_rows(upstream)
-    product = _sum_rows(upstream * rows) - mean * total
-    slope = scale[None, :] * inverse
-    x_slope = (2 * var_gradient - slope * inverse**2 * product) / count
-    constant = (mean_gradient - slope * total) / count - x_slope * mean
-    x_gradient = upstream * slope[:, None, :] + rows * x_slope[:, None, :] + constant[:, None, :]
-    return (
-        x_gradient.reshape(x.shape).astype(x.dtype),
-        jnp.sum(product * inverse, axis=0),
-        jnp.sum(total, axis=0),
-    )
-
-
-_batch_norm.defvjp(_forward, _backward)
-
-
-def _grouped(x: Array, groups: int) -> Array:
-    """Returns x in float32 (or wider) as [G, rows of a group, C]."""
-    dtype = jnp.promote_types(x.dtype, jnp.float32)
-    return x.astype(dtype).reshape(groups, -1, x.shape[-1])
-
-
-def _sum_rows(rows: Array) -> Array:
-    return jnp.sum(rows, axis=1)
-
-
-def batch_norm(
-    x: Float[Array, "B ... C"],
-    scale: Float[Array, " C"],
-    bias: Float[Array, " C"],
-    *,
-    epsilon: float = 1e-5,
-    groups: int = 1,
-) -> tuple[Float[Array, "B ... C"], Float[Array, "G C"], Float[Array, "G C"]]:
-    """Normalises x with the statistics of each of `groups` equal contiguous parts of the batch.
-
-    Ioffe and Szegedy 2015, algorithm 1. Returns y in the type of x, and the float32 mean and biased
-    variance of each group. With the batch sharded over as many devices as there are groups, the
-    statistics need no communication. Reverse mode only.
-    """
-    if x.shape[0] % groups:
-        raise ValueError(f"a batch of {x.shape[0]} does not divide into {groups} groups")
-    return _batch_norm(x, scale, bias, epsilon, groups)
-
-
-class BatchNorm(nnx.Module):
+class BatchNorm(NamedModule):
     """Batch normalisation over all axes but the last.
 
     While `use_running_average` is False (set by `model.train()`; `model.eval()` sets it True) the
@@ -133,14 +54,54 @@ class BatchNorm(nnx.Module):
     def __call__(self, x: Float[Array, "B ... C"]) -> Float[Array, "B ... C"]:
         """Returns x normalised, in its own type; in training mode also moves the statistics."""
         if self.use_running_average:
-            slope = self.scale[...] * lax.rsqrt(self.var[...] + self.epsilon)
-            offset = self.bias[...] - self.mean[...] * slope
-            leading = (1,) * (x.ndim - 1)
-            y = x.astype(jnp.float32) * slope.reshape(*leading, -1) + offset.reshape(*leading, -1)
-            return y.astype(x.dtype)
-        y, mean, var = batch_norm(
-            x, self.scale[...], self.bias[...], epsilon=self.epsilon, groups=self.groups
+            return self._fixed(x)
+        return self._move(x, *batch_norm(x, self.scale[...], self.bias[...], **self._options()))
+
+    def max_pool(
+        self, x: Float[Array, "B H W C"], *, window: int, stride: int, padding: int
+    ) -> Float[Array, "B h w C"]:
+        """Returns the maxima of windows of `self(x)`, never written; see `batch_norm_max_pool`."""
+        sizes: dict[str, Any] = {"window": window, "stride": stride, "padding": padding}
+        if self.use_running_average:
+            return convolution.max_pool(self._fixed(x), **sizes)
+        results = batch_norm_max_pool(
+            x, self.scale[...], self.bias[...], **self._options(), **sizes
         )
+        return self._move(x, *results)
+
+    def affine(self, x: Float[Array, "B ... C"]) -> tuple[Float[Array, "G C"], Float[Array, "G C"]]:
+        """(slope, offset) of each group: self(x) is slope x + offset, for the caller to compute.
+
+        A layer behind that is affine in each channel can so be joined to this one. There is one
+        group in evaluation mode; in training mode this moves the statistics.
+        """
+        mean, var = self.mean[...][None, :], self.var[...][None, :]
+        if not self.use_running_average:
+            shift = lax.stop_gradient(self.mean[...])
+            mean, var = moments(x, shift=shift, groups=self.groups)
+            self._move(x, x, mean, var)
+        slope = self.scale[...][None, :] * lax.rsqrt(var + self.epsilon)
+        return slope, self.bias[...][None, :] - mean * slope
+
+    def _options(self) -> dict[str, Any]:
+        shift = lax.stop_gradient(self.mean[...])
+        return {"shift": shift, "epsilon": self.epsilon, "groups": self.groups}
+
+    def _fixed(self, x: Float[Array, "B ... C"]) -> Float[Array, "B ... C"]:
+        slope = self.scale[...] * lax.rsqrt(self.var[...] + self.epsilon)
+        offset = self.bias[...] - self.mean[...] * slope
+        leading = (1,) * (x.ndim - 1)
+        y = x.astype(jnp.float32) * slope.reshape(*leading, -1) + offset.reshape(*leading, -1)
+        return y.astype(x.dtype)
+
+    def _move(
+        self,
+        x: Float[Array, "B ... C"],
+        y: Float[Array, "B ... C"],
+        mean: Float[Array, "G C"],
+        var: Float[Array, "G C"],
+    ) -> Float[Array, "B ... C"]:
+        """Moves the running statistics towards those of x, and returns y."""
         count = x.size // (x.shape[-1] * self.groups)
         unbiased = var * (count / max(count - 1, 1))
         self.mean[...] = self._moved(self.mean[...], mean)

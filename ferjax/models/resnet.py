@@ -11,9 +11,9 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Key
 
-from ferjax.models import convolution
 from ferjax.models.attention import CBAM, SqueezeExcitation
 from ferjax.models.layers import Conv, Dense
+from ferjax.models.named import NamedModule
 from ferjax.models.norm import BatchNorm
 
 STAGE_SIZES = {"resnet10": (1, 1, 1, 1), "resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3)}
@@ -22,7 +22,7 @@ STEMS = {"imagenet": (7, 2, True), "small": (3, 1, False), "half": (3, 2, False)
 ATTENTIONS = (None, "se", "cbam")
 
 
-class BasicBlock(nnx.Module):
+class BasicBlock(NamedModule):
     """Two 3x3 convolutions and a shortcut; attention sits after the last BN, before the addition.
 
     Args:
@@ -61,17 +61,16 @@ class BasicBlock(nnx.Module):
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B h w D"]:
         """Returns relu(attention(residual(x)) + shortcut(x))."""
         y = jax.nn.relu(self.bn1(self.conv1(x)))
-        y = self.bn2(self.conv2(y))
+        y = self.conv2(y)
+        y = self.bn2(y) if self.cbam is None else self.cbam(y, norm=self.bn2)
         if self.se is not None:
             y = self.se(y)
-        if self.cbam is not None:
-            y = self.cbam(y)
         for layer in self.downsample:
             x = layer(x)
-        return jax.nn.relu(y + x)
+        return jax.nn.relu(y + x).astype(x.dtype)
 
 
-class ResNet(nnx.Module):
+class ResNet(NamedModule):
     """A ResNet of basic blocks that returns logits and the features they were computed from.
 
     Args:
@@ -130,9 +129,10 @@ class ResNet(nnx.Module):
 
     def feature_map(self, images: Float[Array, "B H W C"]) -> Float[Array, "B h w D"]:
         """Returns the last convolutional map, in the compute type."""
-        x = jax.nn.relu(self.bn1(self.conv1(images.astype(self.dtype))))
-        if self.pool:
-            x = convolution.max_pool(x, window=3, stride=2, padding=1)
+        x = self.conv1(images.astype(self.dtype))
+        # The maximum of windows of relu(x) is relu of their maximum, and there are fewer of those.
+        x = self.bn1.max_pool(x, window=3, stride=2, padding=1) if self.pool else self.bn1(x)
+        x = jax.nn.relu(x)
         for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
             for block in stage:
                 x = nnx.remat(BasicBlock.__call__)(block, x) if self.remat else block(x)

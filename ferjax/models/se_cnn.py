@@ -16,6 +16,7 @@ from jaxtyping import Array, Float, Key
 from ferjax.models import convolution
 from ferjax.models.attention import SqueezeExcitation
 from ferjax.models.layers import Conv, Dense
+from ferjax.models.named import NamedModule
 from ferjax.models.norm import BatchNorm
 
 SE_POSITIONS = ("block", "conv")
@@ -23,7 +24,7 @@ SE_POSITIONS = ("block", "conv")
 EPSILON, MOMENTUM = 1e-3, 0.99
 
 
-class Block(nnx.Module):
+class Block(NamedModule):
     """Two 3x3 convolutions, gated by SE after the second or after each, and a 2x2 max-pool.
 
     Args:
@@ -78,7 +79,7 @@ class Block(nnx.Module):
         return convolution.max_pool(self.convolve(x), window=2, stride=2, padding=0)
 
 
-class SECNN(nnx.Module):
+class SECNN(NamedModule):
     """The CNN of luo2023; D is four times the width.
 
     Args:

@@ -16,6 +16,7 @@ from jaxtyping import Array, Float, Key
 
 from ferjax.models import convolution
 from ferjax.models.layers import Conv, Dense, Dropout
+from ferjax.models.named import NamedModule
 from ferjax.models.norm import BatchNorm
 
 # Channels of the convolutions between one pooling and the next, at width 64: configurations A, B,
@@ -29,7 +30,7 @@ LAYOUTS = {
 POOLED = 7  # side of the map that the classifier sees
 
 
-class VGGTrunk(nnx.Module):
+class VGGTrunk(NamedModule):
     """The convolutional layers, `features` in torchvision.
 
     Args:

@@ -15,8 +15,8 @@ from fake_fer2013 import (
     write_zip,
 )
 
-from ferjax.data import fer2013_formats
-from ferjax.data.fingerprint import fingerprint, fingerprint_splits
+from ferjax.data.fingerprint import example_digest, fingerprint
+from ferjax.data.readers import fer2013_formats
 from ferjax.errors import UserError
 
 IMAGE = "train/happy/Training_1.jpg"
@@ -37,6 +37,19 @@ FORMS = {
 }
 
 
+def counts(items):
+    return tuple(np.bincount([item.label for item in items], minlength=7).tolist())
+
+
+def fingerprint_of(splits):
+    return fingerprint(
+        {
+            name: [example_digest(item.image(), item.label) for item in items]
+            for name, items in splits.items()
+        }
+    )
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_every_form_holds_the_same_examples(tmp_path, form):
     content = files()
@@ -44,11 +57,11 @@ def test_every_form_holds_the_same_examples(tmp_path, form):
     path = FORMS[form](tmp_path, content)
     reading = fer2013_formats.read(path, lambda: calls.append(1))
     assert len(calls) == TOTAL
-    assert {name: split.counts(7) for name, split in reading.splits.items()} == COUNTS
+    assert {name: counts(split) for name, split in reading.splits.items()} == COUNTS
     for split in reading.splits.values():
-        assert len(set(split.keys)) == len(split)
+        assert len({item.key for item in split}) == len(split)
     wanted = fer2013_formats.read(write_folder(tmp_path / "wanted", content)).splits
-    assert fingerprint_splits(reading.splits) == fingerprint_splits(wanted)
+    assert fingerprint_of(reading.splits) == fingerprint_of(wanted)
 
 
 def test_the_form_is_named(tmp_path):
@@ -70,19 +83,20 @@ def test_classes_go_by_name_and_keys_are_whole_paths(tmp_path):
     content = files() | {"train/.DS_Store": b"", "__MACOSX/train/sad/Training_0.jpg": b""}
     splits = fer2013_formats.read(write_zip(tmp_path / "a.zip", content, "x/")).splits
     for split in splits.values():
-        for key, label in zip(split.keys, split.labels, strict=True):
-            assert NAMES[label] == key.split("/")[1]
-            assert key in content
+        for item in split:
+            assert NAMES[item.label] == item.key.split("/")[1]
+            assert item.key in content
     # "sad" is before "neutral" in the labels, behind it in the alphabet.
-    assert splits["train"].labels[splits["train"].keys.index("train/sad/Training_0.jpg")] == 4
+    assert {item.label for item in splits["train"] if "/sad/" in item.key} == {4}
 
 
 def test_pixels_are_those_of_the_file(tmp_path):
     ramp = np.arange(48 * 48) % 256
     row = (3, " ".join(map(str, ramp)), "PublicTest")
     splits = fer2013_formats.read(write_fer2013_csv(tmp_path / "a.csv", [row])).splits
-    np.testing.assert_array_equal(splits["validation"].images[0, :, :, 0], ramp.reshape(48, 48))
-    assert splits["validation"].keys == ("row 1",)
+    (item,) = splits["validation"]
+    np.testing.assert_array_equal(item.image()[:, :, 0], ramp.reshape(48, 48))
+    assert item.key == "row 1"
     assert len(splits["train"]) == len(splits["test"]) == 0
 
 
@@ -125,7 +139,7 @@ def test_a_zip_that_points_outside(tmp_path, name):
 @pytest.mark.parametrize(
     ("name", "data", "expected"),
     [
-        (IMAGE, b"<html>not found", "is not an image: neither JPEG nor PNG (15 bytes"),
+        (IMAGE, b"<html>not found", "is not an image that can be read (15 bytes"),
         (IMAGE, jpeg(0)[:900], "is a damaged image"),
         (IMAGE, jpeg(0, size=(47, 48)), "48x48 pixels (mode L), found 47x48 of mode L"),
         (IMAGE, jpeg(0, mode="RGB"), "48x48 pixels (mode L), found 48x48 of mode RGB"),
@@ -183,21 +197,38 @@ def test_files_that_are_no_csv(tmp_path):
 def test_the_fingerprint_sees_pixels_and_labels_but_no_order():
     generator = np.random.default_rng(0)
     images = generator.integers(0, 256, (5, 4, 6, 1), dtype=np.uint8)
-    labels = np.array([0, 1, 2, 1, 0], dtype=np.int32)
-    base = fingerprint(images, labels)
+    labels = [0, 1, 2, 1, 0]
+
+    def of(images, labels):
+        return fingerprint({"train": map(example_digest, images, labels)})
+
+    base = of(images, labels)
     assert len(base) == 64
     order = generator.permutation(5)
-    assert fingerprint(images[order], labels[order]) == base
-    assert fingerprint(images[order], labels) != base
-    assert fingerprint(images.reshape(5, 6, 4, 1), labels) != base
-    assert fingerprint(np.concatenate([images, images[:1]]), np.append(labels, labels[0])) != base
+    assert of(images[order], [labels[i] for i in order]) == base
+    assert of(images[order], labels) != base
+    assert of(images.reshape(5, 6, 4, 1), labels) != base
+    assert of([*images, images[0]], [*labels, labels[0]]) != base
     for index in [(0, 0, 0, 0), (4, 3, 5, 0)]:
         changed = images.copy()
         changed[index] ^= 1
-        assert fingerprint(changed, labels) != base
+        assert of(changed, labels) != base
+
+
+def test_the_digest_of_an_example_sees_who_is_shown_and_who_voted():
+    image = np.zeros((2, 2, 1), np.uint8)
+    digests = {
+        example_digest(image, 1),
+        example_digest(image, 1, subject="S1"),
+        example_digest(image, 1, subject="S2"),
+        example_digest(image, 1, votes=(1, 2)),
+        example_digest(image, 1, votes=(2, 1)),
+        example_digest(image, 2),
+    }
+    assert len(digests) == 6
 
 
 def test_the_fingerprint_of_a_data_set_sees_the_split(tmp_path):
     splits = fer2013_formats.read(write_folder(tmp_path / "a", files())).splits
     swapped = splits | {"train": splits["test"], "test": splits["train"]}
-    assert fingerprint_splits(swapped) != fingerprint_splits(splits)
+    assert fingerprint_of(swapped) != fingerprint_of(splits)

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from fake_fer2013 import COUNTS, SPEC, files, write_zip
 
-from ferjax.data import catalog, fer2013_formats, labels, preparation, source, storage
+from ferjax.data import catalog, labels, preparation, records, source, storage
+from ferjax.data.fingerprint import pixel_hash
+from ferjax.data.readers import fer2013_formats
 from ferjax.errors import UserError
 
 
@@ -31,16 +33,30 @@ def test_what_is_loaded_is_what_was_read(zip_path, data_dir):
     assert opened.num_examples == {split: sum(counts) for split, counts in COUNTS.items()}
     for split, wanted in fer2013_formats.read(zip_path).splits.items():
         found = opened.load(split)
-        order = [found.keys.index(key) for key in wanted.keys]
         assert found.images.dtype == np.uint8 and found.labels.dtype == np.int32
-        np.testing.assert_array_equal(found.images[order], wanted.images)
-        np.testing.assert_array_equal(found.labels[order], wanted.labels)
-        assert sorted(found.keys) == sorted(wanted.keys)
+        assert sorted(found.keys) == sorted(item.key for item in wanted)
+        for item in wanted:
+            row = found.keys.index(item.key)
+            np.testing.assert_array_equal(found.images[row], item.image())
+            assert found.labels[row] == item.label
+            assert found.pixel_hashes[row] == pixel_hash(item.image())
+
+
+def test_images_that_are_read_when_asked_are_the_same(data_dir):
+    opened = source.open_dataset("fer2013", data_dir)
+    for split in ("train", "validation+test"):
+        memory, asked = opened.load(split), opened.load(split, in_memory=False)
+        assert asked.images.shape == memory.images.shape
+        np.testing.assert_array_equal(asked.labels, memory.labels)
+        assert (asked.keys, asked.pixel_hashes) == (memory.keys, memory.pixel_hashes)
+        order = np.random.default_rng(0).permutation(len(memory))
+        np.testing.assert_array_equal(asked.images[order], memory.images[order])
+        np.testing.assert_array_equal(asked.images[2:5], memory.images[2:5])
 
 
 def test_chunks_do_not_show(data_dir, monkeypatch):
     whole = source.open_dataset("fer2013", data_dir).load("train")
-    monkeypatch.setattr(source, "_CHUNK", 3)
+    monkeypatch.setattr(records, "CHUNK", 3)
     chunked = source.open_dataset("fer2013", data_dir).load("train")
     np.testing.assert_array_equal(whole.images, chunked.images)
     assert whole.keys == chunked.keys
@@ -105,3 +121,71 @@ def test_the_default_data_dir(monkeypatch, tmp_path):
     assert source.default_data_dir() == tmp_path / ".cache" / "ferjax"
     monkeypatch.setenv("FERJAX_DATA_DIR", "~/faces")
     assert source.default_data_dir() == tmp_path / "faces"
+
+
+def folds_of(monkeypatch, **options):
+    """The small FER2013 as a data set whose splits are parts of the stored training split."""
+    spec = dataclasses.replace(SPEC, scheme="held_out")
+    monkeypatch.setitem(catalog.DATASETS, "fer2013", spec)
+    return options
+
+
+def test_a_part_of_a_split_is_read_alone(data_dir, monkeypatch):
+    """Validation of a data set that streams must not bring its whole training split to memory."""
+    options = folds_of(monkeypatch, held_out=0.3)
+    read = []
+    images = records.StoredSplit.images
+
+    def counted(stored, positions, **keywords):
+        read.append(len(positions))
+        return images(stored, positions, **keywords)
+
+    monkeypatch.setattr(records.StoredSplit, "images", counted)
+    monkeypatch.setattr(records.StoredSplit, "read", lambda stored: pytest.fail("read it all"))
+    opened = source.open_dataset("fer2013", data_dir, **options)
+    opened.load("train", in_memory=False)
+    validation = opened.load("validation")
+    assert read == [len(validation)] and 0 < len(validation) < sum(COUNTS["train"])
+
+
+@pytest.mark.parametrize("harm", ["flipped", "cut"])
+@pytest.mark.parametrize("use", ["size", "load", "index"])
+def test_damaged_records_say_so_where_parts_are_taken_of_them(data_dir, monkeypatch, harm, use):
+    options = folds_of(monkeypatch)
+    (shard,) = storage.version_dir(storage.resolve(data_dir), "fer2013").glob("*-train.array*")
+    content = bytearray(shard.read_bytes())
+    written = np.flatnonzero(np.frombuffer(bytes(content), np.uint8))  # the rest is padding
+    start = int(written[len(written) // 2])
+    content[start : start + 50] = bytes(255 - byte for byte in content[start : start + 50])
+    shard.write_bytes(content if harm == "flipped" else content[: len(content) // 2])
+    with pytest.raises(UserError, match=r"the train split in .* cannot be read"):
+        opened = source.open_dataset("fer2013", data_dir, **options)
+        if use == "size":
+            _ = opened.num_examples["validation"]
+        elif use == "load":
+            opened.load("train")
+        else:
+            opened.load("train", in_memory=False).images[np.arange(2)]
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("ck_plus", {"fold": 1.5}, r"dataset\.options\.fold is 1\.5; expected a value like 0"),
+        ("ck_plus", {"fold": True}, r"dataset\.options\.fold is True; expected a value like 0"),
+        ("ck_plus", {"fold": "1"}, r"dataset\.options\.fold is '1'; expected a value like 0"),
+        ("ck_plus", {"fold": 11}, r"dataset\.options\.fold is 11; expected 0 to 9"),
+        ("ck_plus", {"split_seed": -1}, r"split_seed is -1; expected a whole number of at least 0"),
+        ("ck_plus", {"split_by": "imgae"}, r"split_by is 'imgae'.*Did you mean 'image'"),
+        ("raf_db", {"held_out": -1}, r"dataset\.options\.held_out is -1; expected a share"),
+        ("raf_db", {"held_out": "0.1"}, r"held_out is '0\.1'; expected a value like 0\.1"),
+        ("fer_plus", {"target": "majorty"}, r"target is 'majorty'.*Did you mean 'majority'"),
+        ("image_folder", {"name": "a", "test_share": 1.0}, r"test_share is 1\.0; expected a share"),
+        ("image_folder", {}, r"dataset\.options\.name is ''; image_folder needs a name"),
+        ("image_folder", {"name": "../x"}, r"dataset\.options\.name is '\.\./x'; .* small letters"),
+        ("image_folder", {"name": "mine"}, r"A folder of images named mine is not prepared"),
+    ],
+)
+def test_options_that_make_no_sense(tmp_path, name, options, message):
+    with pytest.raises(UserError, match=message):
+        source.open_dataset(name, tmp_path, **options)

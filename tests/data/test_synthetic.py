@@ -7,7 +7,7 @@ from sklearn.linear_model import LogisticRegression
 
 from ferjax.data import faces, source
 from ferjax.data.builders import synthetic
-from ferjax.data.fingerprint import fingerprint_splits
+from ferjax.data.fingerprint import example_digest, fingerprint
 from ferjax.data.labels import FER2013
 from ferjax.errors import UserError
 
@@ -36,7 +36,10 @@ def test_content_is_the_same_wherever_it_is_prepared(tmp_path):
         assert one.keys == other.keys
         np.testing.assert_array_equal(one.images, other.images)
     splits = {name: first.load(name) for name in first.num_examples}
-    assert fingerprint_splits(splits) == first.fingerprint
+    digests = {
+        name: map(example_digest, split.images, split.labels) for name, split in splits.items()
+    }
+    assert fingerprint(digests) == first.fingerprint
 
 
 def test_stored_pixels_and_labels_are_the_rendered_ones(tmp_path):
@@ -99,9 +102,7 @@ def test_an_interrupted_preparation_leaves_nothing_finished(tmp_path, monkeypatc
 
     with monkeypatch.context() as patch:
         # After the first example of the first split has been handed to the writer.
-        patch.setattr(
-            synthetic.Synthetic, "_generate_examples", lambda self, e: map(interrupted, "x")
-        )
+        patch.setattr(synthetic.Synthetic, "_generate_examples", lambda *_: map(interrupted, "x"))
         with pytest.raises(KeyboardInterrupt):
             synthetic.prepare_synthetic(tmp_path, **SMALL)
     assert not list(tmp_path.rglob("dataset_info.json"))

@@ -14,8 +14,9 @@ import pytest
 from flax import nnx
 from golden import cases, cases_papers, weights
 
-from ferjax import losses, models, optim, step
+from ferjax import models, optim, step
 from ferjax.models.frozen import Frozen
+from ferjax.objective import Objective
 
 CASES = {case.key: case for case in cases_papers.CASES}
 POSITIONS = {key: position for position, key in enumerate(CASES)}
@@ -91,7 +92,7 @@ def test_one_step_of_training(key, golden):
     recipe = step.Recipe(
         graphdef=graphdef,
         optimizer=optim.optimizer("sgd", learning_rate=cases_papers.LEARNING_RATE, momentum=0.0),
-        objective=losses.Objective("softmax"),
+        objective=Objective("softmax"),
     )
     state = step.init_state(recipe, initial, num_classes=NUM_CLASSES, num_features=1, seed=0)
     images, labels = case.inputs()

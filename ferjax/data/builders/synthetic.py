@@ -9,18 +9,19 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
 from absl import logging
 from etils import epath
+from PIL import Image
 from rich.console import Console
 
-from ferjax.data import faces, preparation_progress, storage
+from ferjax.data import decoding, faces, preparation_progress, storage
 from ferjax.data.builders.features import example_features
 from ferjax.data.examples import Examples
-from ferjax.data.fingerprint import fingerprint_splits
+from ferjax.data.fingerprint import example_digest, fingerprint, pixel_hash
 from ferjax.data.labels import FER2013
 from ferjax.errors import UserError
 
@@ -45,11 +46,13 @@ class SyntheticConfig(tfds.core.BuilderConfig):
     num_train: int = NUM_TRAIN
     num_validation: int = NUM_VALIDATION
     num_test: int = NUM_TEST
+    jpeg_quality: int = 0
 
     def __post_init__(self) -> None:
         self.name = (
             f"{self.image_size}x{self.image_size}x{self.channels}"
             f"_seed{self.seed}_{self.num_train}_{self.num_validation}_{self.num_test}"
+            + (f"_jpeg{self.jpeg_quality}" if self.jpeg_quality else "")
         )
 
     def sizes(self) -> dict[str, int]:
@@ -64,8 +67,7 @@ class SyntheticConfig(tfds.core.BuilderConfig):
 class Synthetic(tfds.core.GeneratorBasedBuilder):
     """Rendered faces with seven expressions made of facial action units; nobody real is shown."""
 
-    VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES: ClassVar = {"1.0.0": "People, pose, light and occlusion vary."}
+    VERSION = tfds.core.Version(storage.VERSION)
 
     def __init__(self, *, on_example: Callable[[], None] = lambda: None, **kwargs: Any):
         """Takes the options.
@@ -85,6 +87,7 @@ class Synthetic(tfds.core.GeneratorBasedBuilder):
             features=example_features(
                 image_shape=(config.image_size, config.image_size, config.channels),
                 names=FER2013.names,
+                as_files=config.jpeg_quality > 0,
             ),
             supervised_keys=("image", "label"),
             metadata=tfds.core.MetadataDict(),
@@ -96,19 +99,47 @@ class Synthetic(tfds.core.GeneratorBasedBuilder):
             name: render_split(name, size, self.builder_config, self._on_example)
             for name, size in self.builder_config.sizes().items()
         }
+        files: dict[str, list[bytes]] = {}
+        if quality := self.builder_config.jpeg_quality:
+            for name, examples in splits.items():
+                files[name] = [_jpeg(image, quality) for image in np.asarray(examples.images)]
+                channels = self.builder_config.channels
+                pixels = [decoding.decode(file, name, channels) for file in files[name]]
+                splits[name] = dataclasses.replace(examples, images=np.stack(pixels))
         self.info.metadata.update(
-            fingerprint=fingerprint_splits(splits),
+            fingerprint=fingerprint(
+                {
+                    name: map(example_digest, np.asarray(examples.images), examples.labels)
+                    for name, examples in splits.items()
+                }
+            ),
             source_format="rendered",
             counts={
                 name: list(examples.counts(FER2013.num_classes))
                 for name, examples in splits.items()
             },
         )
-        return {name: self._generate_examples(examples) for name, examples in splits.items()}
+        return {
+            name: self._generate_examples(examples, files.get(name, []))
+            for name, examples in splits.items()
+        }
 
-    def _generate_examples(self, examples: Examples) -> Iterator[tuple[str, dict[str, Any]]]:
-        for image, label, key in zip(examples.images, examples.labels, examples.keys, strict=True):
-            yield key, {"image": image, "label": int(label), "key": key}
+    def _generate_examples(
+        self, examples: Examples, files: list[bytes]
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        images = np.asarray(examples.images)
+        rows = zip(images, examples.labels, examples.keys, strict=True)
+        for number, (image, label, key) in enumerate(rows):
+            yield (
+                key,
+                {
+                    "image": io.BytesIO(files[number]) if files else image,
+                    "label": int(label),
+                    "key": key,
+                    "pixel_hash": pixel_hash(image).hex(),
+                    "subject": key.rsplit("-", 1)[0],
+                },
+            )
 
 
 def render_split(
@@ -138,6 +169,14 @@ def render_split(
     return Examples(images=np.concatenate(blocks), labels=labels, keys=keys)
 
 
+def _jpeg(image: np.ndarray, quality: int) -> bytes:
+    """A JPEG file of uint8 [H, W, C]."""
+    file = io.BytesIO()
+    planes = image[..., 0] if image.shape[2] == 1 else image
+    Image.fromarray(planes).save(file, "JPEG", quality=quality)
+    return file.getvalue()
+
+
 def prepare_synthetic(
     data_dir: str | os.PathLike,
     *,
@@ -147,6 +186,7 @@ def prepare_synthetic(
     num_train: int = NUM_TRAIN,
     num_validation: int = NUM_VALIDATION,
     num_test: int = NUM_TEST,
+    jpeg_quality: int = 0,
 ) -> Any:
     """Renders the data set into `data_dir` unless it is there.
 
@@ -162,6 +202,7 @@ def prepare_synthetic(
         person, so that a multiple of 7 gives balanced classes.
       num_validation: as num_train.
       num_test: as num_train.
+      jpeg_quality: 1 to 95 to store JPEG files, as photographs come; 0 for the pixels themselves.
 
     Returns:
       The TFDS builder of the finished data set, for reading.
@@ -176,6 +217,7 @@ def prepare_synthetic(
         num_train=num_train,
         num_validation=num_validation,
         num_test=num_test,
+        jpeg_quality=jpeg_quality,
     )
     _check(config)
     root = epath.Path(data_dir)
@@ -209,6 +251,7 @@ def _check(config: SyntheticConfig) -> None:
         "num_train": (1, MAX_PER_SPLIT),
         "num_validation": (1, MAX_PER_SPLIT),
         "num_test": (1, MAX_PER_SPLIT),
+        "jpeg_quality": (0, 95),
     }
     for field, (low, high) in ranges.items():
         value = getattr(config, field)

@@ -5,16 +5,14 @@ in alphabetical order neutral comes before sad, in the order of the labels it is
 repeat across classes, so that only the whole path names an image.
 """
 
-import io
 import re
 from collections.abc import Callable
 
-from PIL import Image, UnidentifiedImageError
-
-from ferjax.data.collect import Collector
+from ferjax.data import decoding
 from ferjax.data.examples import Examples
 from ferjax.data.labels import FER2013
-from ferjax.data.trees import Tree
+from ferjax.data.readers.collect import Collector
+from ferjax.data.readers.trees import Tree
 from ferjax.errors import UserError, nearest
 
 IMAGE_SIZE = 48
@@ -40,7 +38,7 @@ def read(tree: Tree, names: list[str], on_example: Callable[[], None]) -> dict[s
     collector = Collector(tuple(USAGE_TO_SPLIT.values()), (IMAGE_SIZE, IMAGE_SIZE, 1))
     for name, key in image_names(names).items():
         split, label = _split_and_label(tree, name, key)
-        collector.add(split, label, _pixels(tree, name), key)
+        collector.add(split, label, grey_pixels(tree, name), key)
         on_example()
     return collector.examples()
 
@@ -67,25 +65,14 @@ def _split_and_label(tree: Tree, name: str, key: str) -> tuple[str, int]:
     return USAGE_TO_SPLIT[usage], FER2013.names.index(class_name.lower())
 
 
-def _pixels(tree: Tree, name: str) -> bytes:
-    """The 48x48 grey values of an image file, row by row."""
-    data = tree.read(name)
-    try:
-        with Image.open(io.BytesIO(data), formats=("JPEG", "PNG")) as image:
-            if image.size != (IMAGE_SIZE, IMAGE_SIZE) or image.mode != "L":
-                width, height = image.size
-                raise UserError(
-                    f"{tree.where(name)}: expected a grey image of {IMAGE_SIZE}x{IMAGE_SIZE} "
-                    f"pixels (mode L), found {width}x{height} of mode {image.mode}. Use a copy "
-                    "that has not been resized or coloured."
-                )
-            return image.tobytes()
-    except UnidentifiedImageError:
+def grey_pixels(tree: Tree, name: str) -> bytes:
+    """The 48x48 grey values of an image file, row by row; a UserError names one of another form."""
+    image = decoding.opened(tree.read(name), tree.where(name))
+    if image.size != (IMAGE_SIZE, IMAGE_SIZE) or image.mode != "L":
+        width, height = image.size
         raise UserError(
-            f"{tree.where(name)} is not an image: neither JPEG nor PNG ({len(data):,} bytes, "
-            f"beginning with {data[:8]!r}). Download the data set again."
-        ) from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise UserError(
-            f"{tree.where(name)} is a damaged image ({error}). Download the data set again."
-        ) from None
+            f"{tree.where(name)}: expected a grey image of {IMAGE_SIZE}x{IMAGE_SIZE} pixels (mode "
+            f"L), found {width}x{height} of mode {image.mode}. Use a copy that has not been "
+            "resized or coloured."
+        )
+    return image.tobytes()

@@ -1,0 +1,83 @@
+"""Rows of CSV files in a tree, with errors that name the file."""
+
+import csv
+import io
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from ferjax.errors import UserError
+
+
+class Line(NamedTuple):
+    """One row of a table: its number from 1, how to call it in a message, and its cells."""
+
+    number: int
+    at: str
+    cells: list[str]
+
+
+def table(
+    file: io.TextIOWrapper, where: str, title: str, wanted: Sequence[str]
+) -> tuple[list[str], Iterator[Line]]:
+    """A file with a header, whose columns may stand in any order among others.
+
+    Args:
+      file: as `trees.Tree.open_text` opens it.
+      where: what to call it in a message.
+      title: what it should be.
+      wanted: names of columns, without regard to capitals.
+
+    Returns:
+      The names of all columns, and the rows after the header with their cells in the order of
+      `wanted`.
+
+    Raises:
+      UserError: as `rows` does, for a header without one of the columns, or, when it is met, for a
+        row with another number of cells.
+    """
+    lines = rows(file, where, title)
+    columns = [column.strip() for column in next(lines, [])]
+    names = [column.lower() for column in columns]
+    if not {name.lower() for name in wanted} <= set(names):
+        raise UserError(
+            f"{where} is not {title}: expected a header with the columns {', '.join(wanted)}, "
+            f"found {shortened(','.join(columns))!r}."
+        )
+    places = [names.index(name.lower()) for name in wanted]
+
+    def parsed() -> Iterator[Line]:
+        for number, line in enumerate(lines, start=1):
+            at = f"{where}, row {number} after the header"
+            if len(line) != len(columns):
+                raise UserError(f"{at}: expected {len(columns)} fields, found {len(line)}.")
+            yield Line(number, at, [line[place] for place in places])
+
+    return columns, parsed()
+
+
+def rows(file: io.TextIOWrapper, where: str, title: str) -> Iterator[list[str]]:
+    """The rows that are not empty lines.
+
+    Args:
+      file: as `trees.Tree.open_text` opens it.
+      where: what to call it in a message.
+      title: what it should be.
+
+    Raises:
+      UserError: it is no CSV file, or is a damaged member of a zip.
+    """
+    try:
+        yield from (row for row in csv.reader(file) if row)
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise UserError(
+            f"{where} is not {title}: it cannot be read as a CSV file ({error})."
+        ) from None
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise UserError(f"{where} is damaged ({error}). Download the zip again.") from None
+
+
+def shortened(text: str) -> str:
+    """What was found, short enough for a message."""
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,181 @@
+"""What a training step minimises, put together from the losses.
+
+Shapes: B batch, K classes, D features.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from ferjax import losses
+from ferjax.errors import UserError, nearest
+
+NAMES = ("softmax", "center", "island")
+CENTER_UPDATES = ("rule", "gradient")
+
+
+@dataclasses.dataclass(frozen=True)
+class Objective:
+    """What a training step minimises: L_S, L_S + lambda L_C, or L_S + lambda L_island.
+
+    Attributes:
+      name: "softmax", "center" or "island".
+      weight: lambda.
+      pairwise_weight: lambda_1 of the island loss.
+      reduction: of the center loss, "mean" or "sum".
+      center_update: "rule" (`update_centers`) or "gradient" (`update_centers_by_gradient`).
+      alpha: learning rate of the centres.
+      label_smoothing: of the cross-entropy.
+      class_weights: of the K classes in the cross-entropy; () for equal ones.
+    """
+
+    name: str = "softmax"
+    weight: float = 0.5
+    pairwise_weight: float = 0.5
+    reduction: str = "mean"
+    center_update: str = "rule"
+    alpha: float = 0.5
+    label_smoothing: float = 0.0
+    class_weights: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        for field, value, choices in (
+            ("loss.name", self.name, NAMES),
+            ("loss.center_reduction", self.reduction, losses.REDUCTIONS),
+            ("loss.center_update", self.center_update, CENTER_UPDATES),
+        ):
+            if value not in choices:
+                raise UserError(
+                    f"{field} is {value!r}; expected one of {', '.join(choices)}."
+                    + nearest(value, choices)
+                )
+
+    @property
+    def has_centers(self) -> bool:
+        """Whether the state carries class centres."""
+        return self.name != "softmax"
+
+    def loss(
+        self,
+        logits: Float[Array, "B K"],
+        features: Float[Array, "B D"],
+        labels: Int[Array, " B"],
+        centers: Float[Array, "K D"] | None,
+        *,
+        targets: Float[Array, "B K"] | None = None,
+        mean_weight: Float[Array, ""] | None = None,
+        parts: int = 1,
+    ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
+        """Returns the total and its terms by name (unweighted).
+
+        With `parts` > 1 the arrays are one of that many equal parts of a batch, and the means over
+        the parts of what is returned are the values of the whole batch, for either reduction; with
+        class weights that takes the `mean_weight` of the whole batch.
+
+        Args:
+          logits: of the classifier.
+          features: its input.
+          labels: classes.
+          centers: of the classes, or None.
+          targets: distributions for the cross-entropy, instead of the labels.
+          mean_weight: what `mean_weight` says of the whole batch; that of these examples if None.
+          parts: how many parts the batch has.
+        """
+        softmax = self._softmax(logits, labels if targets is None else targets, mean_weight)
+        if centers is None:
+            return softmax, {"softmax_loss": softmax}
+        centers = jax.lax.stop_gradient(centers)
+        center = losses.center_loss(features, labels, centers, reduction=self.reduction)
+        if self.reduction == "sum":
+            center = center * parts
+        terms = {"softmax_loss": softmax, "center_loss": center}
+        auxiliary = center
+        if self.name == "island":
+            terms["pairwise_cosine"] = losses.pairwise_cosine(centers)
+            auxiliary = center + self.pairwise_weight * terms["pairwise_cosine"]
+        return softmax + self.weight * auxiliary, terms
+
+    def mean_weight(
+        self, labels: Int[Array, " B"] | Float[Array, "B K"]
+    ) -> Float[Array, ""] | None:
+        """The mean over examples of the weight of their class; None without class weights."""
+        if not self.class_weights:
+            return None
+        targets = losses.smoothed_targets(labels, len(self.class_weights), self.label_smoothing)
+        weights = jnp.asarray(self.class_weights, jnp.float32)
+        return jnp.mean(jnp.sum(targets * weights[None, :], axis=-1))
+
+    def _softmax(
+        self,
+        logits: Float[Array, "B K"],
+        targets: Int[Array, " B"] | Float[Array, "B K"],
+        mean_weight: Float[Array, ""] | None,
+    ) -> Float[Array, ""]:
+        smoothing = self.label_smoothing
+        if not self.class_weights:
+            return losses.cross_entropy(logits, targets, label_smoothing=smoothing)
+        weights = jnp.asarray(self.class_weights, jnp.float32)
+        mean = losses.cross_entropy(logits, targets, weights=weights, label_smoothing=smoothing)
+        own = self.mean_weight(targets)
+        if own is None or mean_weight is None:
+            return mean
+        # Divided by the weights of the whole batch, not by those of its part.
+        return mean * own / jnp.maximum(mean_weight, losses.EPSILON)
+
+    def update(
+        self,
+        centers: Float[Array, "K D"],
+        features: Float[Array, "B D"],
+        labels: Int[Array, " B"],
+    ) -> Float[Array, "K D"]:
+        """Moves the centres by the chosen rule, after a batch."""
+        pairwise_weight = self.pairwise_weight if self.name == "island" else 0.0
+        if self.center_update == "gradient":
+            return losses.update_centers_by_gradient(
+                centers, features, labels, self.alpha, pairwise_weight, reduction=self.reduction
+            )
+        return losses.update_centers(centers, features, labels, self.alpha, pairwise_weight)
+
+
+def balanced_weights(counts: Sequence[int] | Sequence[float]) -> tuple[float, ...]:
+    """N / (K n_k) for each class: classes count alike, and the mean over the examples is 1.
+
+    Args:
+      counts: n_k, how many of the N training examples each of the K classes has; sums of shares
+        where examples are shared between classes.
+
+    Raises:
+      UserError: a class without examples, whose weight would be infinite.
+    """
+    if 0 in counts:
+        raise UserError(
+            f"loss.class_weights is balanced, but class {list(counts).index(0)} has no training "
+            "example; give one weight for each class instead."
+        )
+    return tuple(sum(counts) / (len(counts) * count) for count in counts)
+
+
+def given_weights(text: str, names: Sequence[str]) -> tuple[float, ...]:
+    """Reads one weight for each of the classes `names`, joined by "+".
+
+    Raises:
+      UserError: another number of weights, or one that is no finite number of at least 0.
+    """
+    try:
+        weights = tuple(map(float, text.split("+")))
+    except ValueError:
+        weights = ()
+    if len(weights) != len(names) or not all(0 <= weight < math.inf for weight in weights):
+        raise UserError(
+            f"loss.class_weights is {text!r}; expected none, balanced, or {len(names)} numbers of "
+            f"at least 0 joined by +, one for each class: {', '.join(names)}."
+        )
+    if not any(weights):
+        raise UserError("loss.class_weights are all 0: nothing would be learned.")
+    return weights

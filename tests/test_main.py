@@ -1,0 +1,78 @@
+"""What the main command does before it trains."""
+
+import contextlib
+import sys
+
+import jax
+import pytest
+
+from ferjax import distributed, main, runs
+
+# What ml_collections loads a config file with.
+pytestmark = pytest.mark.filterwarnings(r"ignore:the load_module\(\):DeprecationWarning")
+
+CONFIG = "configs/cbam_island.py:dataset=synthetic"
+
+
+@pytest.fixture
+def order(monkeypatch):
+    """What happened, in order, with nothing joined and nothing trained."""
+    happened = []
+
+    @contextlib.contextmanager
+    def joined(where):
+        happened.append(("joined", where, jax.config.jax_compilation_cache_dir))
+        yield
+
+    monkeypatch.setattr(distributed, "joined", joined)
+    monkeypatch.setattr(
+        runs,
+        "run",
+        lambda config, workdir, **options: happened.append((config.paper, workdir, options)),
+    )
+    before = jax.config.jax_compilation_cache_dir
+    yield happened
+    jax.config.update("jax_compilation_cache_dir", before)
+
+
+@pytest.fixture
+def run(run_main, monkeypatch):
+    """The command; config flags find what overrides them in sys.argv alone."""
+
+    def command(*arguments):
+        monkeypatch.setattr(sys, "argv", ["main", *arguments])
+        return run_main(main, *arguments)
+
+    return command
+
+
+def test_one_process_without_more(run, order, tmp_path):
+    before = jax.config.jax_compilation_cache_dir
+    code, _, err = run(f"--config={CONFIG}", f"--workdir={tmp_path}")
+    assert (code, err) == (0, "")
+    options = {"num_seeds": 1, "profile_steps": None}
+    assert order == [("joined", None, before), ("sun2021", str(tmp_path), options)]
+
+
+def test_compiled_programs_are_kept_from_the_first_one_on(run, order, tmp_path):
+    """Joining compiles a program already, and JAX decides at the first one."""
+    code, _, err = run(
+        f"--config={CONFIG}",
+        f"--workdir={tmp_path}",
+        f"--config.compilation_cache={tmp_path}/cache",
+        "--distributed=flags",
+        "--coordinator=localhost:1234",
+        "--num_processes=2",
+        "--process_id=1",
+        "--profile_steps=2:4",
+    )
+    assert (code, err) == (0, "")
+    place = distributed.Place("localhost:1234", 2, 1)
+    assert order[0] == ("joined", place, f"{tmp_path}/cache")
+    assert order[1][2] == {"num_seeds": 1, "profile_steps": "2:4"}
+
+
+def test_a_mode_that_does_not_exist_is_refused(run, order, tmp_path):
+    code, _, err = run(f"--config={CONFIG}", f"--workdir={tmp_path}", "--distributed=slurn")
+    assert code == 2, err
+    assert "Did you mean 'slurm'?" in err and order == []

@@ -1,0 +1,110 @@
+"""A run and its data in an object store: trained, stopped, resumed, evaluated, used."""
+
+import json
+import os
+import shutil
+import signal
+
+import jax.numpy as jnp
+import pytest
+import tiny
+from bucket import _server, store  # noqa: F401 - fixtures
+from PIL import Image
+
+import ferjax
+from ferjax import evaluate, train
+from ferjax.checkpoints import Checkpoints
+from ferjax.data import catalog, preparation, source
+from ferjax.errors import Interrupted
+from ferjax.jsonl import read_rows
+
+DATA, RUN = "gs://bucket/data", "gs://bucket/runs/one"
+
+
+def prepared_remotely(data_dir, folder):
+    """The shrunk runs' faces as a data set of the user's, prepared in the object store."""
+    options = tiny.config(data_dir).dataset.options.to_dict()
+    faces = source.open_dataset("synthetic", data_dir, **options)
+    for split in ("train", "validation", "test"):
+        examples = faces.load(split)
+        for number, (image, label) in enumerate(zip(examples.images, examples.labels, strict=True)):
+            path = folder / split / faces.labels.names[label] / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image[..., 0]).save(path)
+    return preparation.prepare(catalog.IMAGE_FOLDER, folder, DATA, name="mine")
+
+
+def config():
+    made = tiny.config(DATA)
+    made.dataset.name = "image_folder"
+    made.dataset.options = {"name": "mine", "held_out": 0.1, "test_share": 0.1, "split_seed": 0}
+    return made
+
+
+def stop_after_step_three():
+    write_step = train.Writer.write_step
+
+    def stop_at_step_two(writer, step, values):
+        write_step(writer, step, values)
+        if step == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train.Writer, "write_step", stop_at_step_two)
+        with pytest.raises(Interrupted, match=rf"after step 3 of 15; everything is saved in {RUN}"):
+            train.train(config(), RUN)
+
+
+def rows():
+    return [row for _, row in read_rows(f"{RUN}/metrics.jsonl")]
+
+
+def test_a_whole_run(store, data_dir, tmp_path, run_main, capsys):  # noqa: F811
+    """Stopped, resumed, evaluated and used."""
+    prepared_remotely(data_dir, tmp_path / "faces")
+    shutil.rmtree(tmp_path / "cache")  # another machine
+    stop_after_step_three()
+    assert "fetching 0 MB from gs://bucket/data/image_folder/mine" in capsys.readouterr().err
+    before = rows()
+    assert [row["step"] for row in before] == [1, 2, 3]
+    assert store.names("bucket", "runs/one/checkpoints/last/3/commit_success.txt")
+    assert "runs/one/.lock" not in store.names("bucket")
+
+    result = train.train(config(), RUN)
+    assert f"Resuming {RUN} after step 3." in capsys.readouterr().err
+    assert rows()[:3] == before
+    assert [row["step"] for row in rows() if row["kind"] == "train"] == list(range(1, 16))
+    assert [row["step"] for row in rows() if row["kind"] == "epoch"] == [5, 10, 15]
+    stored = json.loads(store.objects["bucket", "runs/one/result.json"].data)
+    assert stored["test"] == result["test"]
+    events = store.names("bucket", "runs/one/tensorboard/events.out.tfevents.")
+    assert [name.split(".")[-3] for name in events] == ["0", "3"]  # one of each start
+    assert all(len(store.objects["bucket", name].data) > 500 for name in events)
+
+    assert train.train(config(), RUN)["test"] == result["test"]  # there is nothing left to do
+    capsys.readouterr()
+    out = f"{RUN}/report/out.json"
+    code, said, error = run_main(evaluate, f"--workdir={RUN}", f"--json={out}")
+    assert (code, error) == (0, "") and "Scores on test, best checkpoint" in said
+    written = json.loads(store.objects["bucket", "runs/one/report/out.json"].data)
+    confusion = written["scores"]["single"]["test"]["confusion"]
+    assert confusion == result["test"]["single"]["test"]["confusion"]
+    assert ferjax.load(RUN).labels == tuple(result["labels"])
+
+
+def test_a_checkpoint_that_was_cut_off_does_not_count(store):  # noqa: F811
+    checkpoints = Checkpoints(RUN)
+    for step in (1, 2):
+        checkpoints.save("last", step, {"x": jnp.full(3, step)}, {"at": step})
+    checkpoints.close()
+    del store.objects["bucket", "runs/one/checkpoints/last/2/commit_success.txt"]
+
+    checkpoints = Checkpoints(RUN)
+    like = {"x": jnp.zeros(3, int)}
+    state, meta = checkpoints.restore("last", like)
+    assert (state["x"].tolist(), meta["at"]) == ([1, 1, 1], 1)
+    checkpoints.save("last", 2, {"x": jnp.full(3, 7)}, {"at": 2})
+    checkpoints.wait()
+    state, meta = checkpoints.restore("last", like)
+    assert (state["x"].tolist(), meta["at"]) == ([7, 7, 7], 2)
+    checkpoints.close()
