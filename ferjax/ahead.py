@@ -1,0 +1,251 @@
+"""Compiling a config's step for hardware that is not here, and reading what its compiler says."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Mapping
+from importlib import metadata
+from typing import Any
+
+import jax
+from ml_collections import ConfigDict
+
+from ferjax import absent_data, experiment, sharding
+from ferjax.absent_data import AbsentData
+from ferjax.compiled import collectives, cycles, hlo, kernels, memory, schedule, traffic
+from ferjax.compiled.cycles import Cost
+from ferjax.compiled.hlo import Program
+from ferjax.compiled.schedule import Schedule
+from ferjax.errors import UserError
+from ferjax.experiment import Experiment
+from ferjax.hardware.targets import Target
+
+FORMAT = 1
+ORIGIN = "the compiler's estimates, and what follows from the program that it made; nothing was run"
+
+
+def figures(
+    config: ConfigDict,
+    target: Target,
+    *,
+    per_device_batch: int | None = None,
+    evaluate: bool = False,
+    image_shape: tuple[int, int, int] | None = None,
+    num_classes: int | None = None,
+    announce: Callable[[], None] = lambda: None,
+) -> dict[str, Any]:
+    """Compiles the training step, or the evaluation step, and reads what the compiler says.
+
+    Args:
+      config: as a file in configs/ makes it; its data set need not be there.
+      target: what to compile for.
+      per_device_batch: images on each device; by default the config's batch, split over them.
+      evaluate: the evaluation step, with the view that selects, in place of the training step.
+      image_shape: of the stored images, in place of the data set's.
+      num_classes: K, where only the user's own data set says it.
+      announce: called when all is checked and the compiler, which takes minutes, starts.
+
+    Returns:
+      A JSON object; sizes in bytes of each device, times in seconds of a step. `time` is None where
+      the program does not fit or has a loop of unknown length; `kernels` is of GPUs alone.
+
+    Raises:
+      UserError: as `experiment.build`, a batch that the devices cannot share evenly, a compiler
+        that is not installed, or a training step of what is not trained.
+    """
+    mesh = sharding.make_mesh(target.devices())
+    batch = "evaluation" if evaluate else "train"
+    config = _with_batches(config, batch, mesh, per_device_batch)
+    data = absent_data.describe(config, image_shape=image_shape, num_classes=num_classes)
+    parts = experiment.build(config, meta=data.meta(), mesh=mesh)
+    size = config[batch].batch_size
+    sharding.check_batch_size(
+        f"{batch}.batch_size",
+        size,
+        mesh,
+        parts=1 if evaluate else config.optimizer.accumulation_steps,
+    )
+    if not evaluate and not parts.is_trained:
+        raise UserError(f"{config.model.name} trains nothing; compile its evaluation with --eval.")
+    announce()
+    start = time.monotonic()
+    lowered = _traced(parts, data, evaluate).lower()
+    made = {
+        "format": FORMAT,
+        "origin": ORIGIN,
+        "step": batch,
+        "model": data.meta()["model"],
+        "parameters": parts.num_parameters,
+        "dataset": config.dataset.name,
+        "image_shape": list(data.image_shape),
+        "placement": data.placement,
+        "target": {
+            "name": target.name,
+            "chip": target.chip.name,
+            "devices": mesh.size,
+            "memory": target.chip.memory,
+            "flops": target.chip.flops,
+            "bandwidth": target.chip.bandwidth,
+            "clock": target.chip.clock,
+        },
+        "per_device_batch": size // mesh.size,
+        "global_batch": size,
+        "versions": _versions(target),
+    }
+    try:
+        compiled = lowered.compile()
+    except jax.errors.JaxRuntimeError as error:
+        needed = memory.shortage(str(error)) if "RESOURCE_EXHAUSTED" in str(error) else None
+        if needed is None:
+            raise
+        made["memory"] = {"fits": False, "total": needed[0], "available": needed[1]}
+        return {**made, "time": None, "compile_seconds": time.monotonic() - start}
+    made["compile_seconds"] = time.monotonic() - start
+    flops = 0.0 if target.is_tpu else _flops(config, data, evaluate) / size
+    return {**made, **_read(compiled, target, size // mesh.size, flops)}
+
+
+def _with_batches(
+    config: ConfigDict, batch: str, mesh: jax.sharding.Mesh, per_device: int | None
+) -> ConfigDict:
+    """The config with the batch that is asked for; that of the other step need not fit."""
+    config = ConfigDict(config)
+    if per_device is not None:
+        config[batch].batch_size = per_device * mesh.size
+    if batch == "train":
+        config.evaluation.batch_size = mesh.size
+    return config
+
+
+def _traced(parts: Experiment, data: AbsentData, evaluate: bool) -> jax.stages.Traced:
+    state = parts.abstract_state()
+    if not evaluate:
+        table, batch = data.arguments(parts.mesh, parts.config.train.batch_size)
+        return parts.train_step.trace(state, table, batch)
+    table, batch = data.arguments(
+        parts.mesh, parts.config.evaluation.batch_size, groups=("validation",)
+    )
+    step = parts.eval_step((parts.config.evaluation.selection_view,))
+    return jax.jit(step).trace(state.evaluated, table, batch)
+
+
+def _flops(config: ConfigDict, data: AbsentData, evaluate: bool) -> float:
+    """Operations of a step, of the program before any compiler touches it."""
+    here = sharding.make_mesh(jax.devices()[:1])
+    traced = _traced(experiment.build(config, meta=data.meta(), mesh=here), data, evaluate)
+    # For an accelerator, so that the count is of the convolutions themselves.
+    cost: Any = traced.lower(lowering_platforms=("tpu",)).cost_analysis()
+    return cost["flops"]
+
+
+def _read(
+    compiled: jax.stages.Compiled, target: Target, batch: int, flops: float
+) -> dict[str, Any]:
+    """What the compiled program says; `batch` is that of one device, `flops` of an image."""
+    program = hlo.parse(compiled.as_text() or "")
+    used = memory.sizes(compiled)
+    cost: Any = compiled.cost_analysis()  # the CUDA compiler has none without a GPU
+    per_image = {"flops": flops}
+    if cost is not None:
+        per_image = {
+            "flops": cost["flops"] / batch,
+            "bytes_accessed": cost["bytes accessed"] / batch,
+        }
+    ran = schedule.walk(program)
+    per_image["main_memory_bytes"] = traffic.total(program, ran) / batch
+    return {
+        "memory": {
+            "fits": used["total"] <= target.chip.memory,
+            "available": target.chip.memory,
+            **used,
+            "largest": [dataclasses.asdict(buffer) for buffer in memory.largest(program)],
+        },
+        "per_image": per_image,
+        "collectives": {
+            kind: dataclasses.asdict(each) for kind, each in collectives.count(program).items()
+        },
+        "unknown_loops": list(ran.unknown_loops),
+        **(_tpu if target.is_tpu else _gpu)(program, ran, target, batch, per_image),
+    }
+
+
+def _tpu(
+    program: Program, ran: Schedule, target: Target, batch: int, per_image: Mapping[str, float]
+) -> dict[str, Any]:
+    counted = cycles.count(program, target.chip)
+    clock = target.chip.clock or 1.0
+    time = {
+        "basis": "estimated cycles",
+        "cycles_per_image": counted.total / batch,
+        "charged_at_roofline": len(counted.charged),
+        **_time(target, batch, per_image, counted.total / clock),
+    }
+    return {
+        "time": None if ran.unknown_loops else time,
+        "unestimated": counted.unestimated,
+        "unestimated_seconds": counted.least_unestimated / clock,
+        "most_expensive": _expensive(counted.most_expensive(), counted.total, clock),
+        "by_layer": {name: each / clock for name, each in counted.by_layer().items()},
+    }
+
+
+def _gpu(
+    program: Program, ran: Schedule, target: Target, batch: int, per_image: Mapping[str, float]
+) -> dict[str, Any]:
+    costs = kernels.by_bytes(program, ran, target.chip)
+    total = sum(cost.cycles for cost in costs)
+    seconds = batch * max(_least(target, per_image))
+    time = {"basis": "roofline", **_time(target, batch, per_image, seconds)}
+    return {
+        "time": None if ran.unknown_loops else time,
+        "kernels": kernels.count(ran),
+        "most_expensive": _expensive(costs[:10], total, 1e9),
+    }
+
+
+def _time(
+    target: Target, batch: int, per_image: Mapping[str, float], seconds: float
+) -> dict[str, Any]:
+    compute, memory = (batch * each / seconds for each in _least(target, per_image))
+    return {
+        "seconds": seconds,
+        "images_per_second_per_chip": batch / seconds,
+        "bound": "compute" if compute > memory else "memory",
+        "share_of_peak_flops": compute,
+        "share_of_peak_bandwidth": memory,
+    }
+
+
+def _least(target: Target, per_image: Mapping[str, float]) -> tuple[float, float]:
+    """Seconds that the operations of an image take at least, and its bytes in main memory."""
+    return (
+        per_image["flops"] / target.chip.flops,
+        per_image["main_memory_bytes"] / target.chip.bandwidth,
+    )
+
+
+def _expensive(costs: list[Cost], total: float, clock: float) -> list[dict[str, Any]]:
+    return [
+        {
+            "layer": cost.layer,
+            "instruction": cost.name,
+            "opcode": cost.opcode,
+            "seconds": cost.cycles / clock,
+            "share": cost.cycles / total,
+            "runs": cost.runs,
+            "basis": cost.basis,
+        }
+        for cost in costs
+    ]
+
+
+def _versions(target: Target) -> dict[str, str]:
+    compiler = "libtpu" if target.is_tpu else "jax-cuda12-pjrt"
+    names = ["ferjax", "jax", "jaxlib", "flax"]
+    found = {name: metadata.version(name) for name in names}
+    try:
+        found[compiler] = metadata.version(compiler)
+    except metadata.PackageNotFoundError:  # as where TPU_LIBRARY_PATH names the file
+        found[compiler] = "unknown"
+    return found

@@ -1,0 +1,1 @@
+"""Accelerators that programs are compiled for without being there."""
