@@ -11,6 +11,7 @@ import contextlib
 import gc
 import json
 import sys
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -175,7 +176,7 @@ class Checkpoints:
             yield
         except (OSError, ValueError, RuntimeError) as error:
             for leftover in manager.directory.glob("*orbax-checkpoint-tmp*"):
-                leftover.rmtree(missing_ok=True)
+                _remove(leftover)
             manager.reload()
             last = manager.latest_step()
             whole = "There is none before it." if last is None else f"That of step {last} is whole."
@@ -221,6 +222,19 @@ def _manager(directory: epath.Path, keep: int) -> ocp.CheckpointManager:
             max_to_keep=keep, create=True, enable_async_checkpointing=True
         ),
     )
+
+
+def _remove(leftover: epath.Path) -> None:
+    """Removes what a failed save left, as far as that is possible.
+
+    Orbax raises at the first thread that fails, while others still write into the folder. One that
+    stays is never read, and gives way when its step is saved again.
+    """
+    for pause in (0.0, 0.1, 0.4, 1.6):
+        time.sleep(pause)
+        with contextlib.suppress(OSError):
+            leftover.rmtree(missing_ok=True)
+            return
 
 
 def _collect_unfinished_reads() -> None:

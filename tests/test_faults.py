@@ -95,6 +95,28 @@ def test_a_save_that_fails_leaves_the_checkpoint_before_and_nothing_else(tmp_pat
     assert saved.latest("last") == 3
 
 
+def test_what_a_failed_save_is_still_writing_is_no_defect(tmp_path, monkeypatch):
+    """Orbax reports the first of its threads that fails, not the last one that writes."""
+    saved = Checkpoints(tmp_path)
+    leftover = tmp_path / "checkpoints" / "last" / "2.orbax-checkpoint-tmp"
+    leftover.mkdir()
+    rmtree, refusals = shutil.rmtree, [OSError(39, "Directory not empty")]
+
+    def busy(path, *args, **kwargs):
+        if refusals:
+            raise refusals.pop()
+        rmtree(path, *args, **kwargs)
+
+    def fails():
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(shutil, "rmtree", busy)
+    monkeypatch.setattr(saved._managers["last"], "wait_until_finished", fails)
+    with pytest.raises(SaveFailed, match="No space left"):
+        saved.wait()
+    assert not refusals and not leftover.exists()
+
+
 def test_another_choice_is_refused(data_dir, tmp_path):
     config = tiny.config(data_dir, train__on_failed_save="stopp")
     with pytest.raises(
