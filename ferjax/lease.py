@@ -19,7 +19,6 @@ import socket
 import sys
 import threading
 import time
-from types import TracebackType
 from typing import Any
 
 from etils import epath
@@ -71,12 +70,7 @@ class Lease:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._thread.join()
         try:

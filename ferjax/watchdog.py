@@ -11,7 +11,6 @@ import os
 import sys
 import threading
 import time
-from types import TracebackType
 
 from ferjax import command
 
@@ -42,12 +41,7 @@ class Watchdog:
             threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._ended.set()
 
     def _watch(self) -> None:

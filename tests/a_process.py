@@ -4,7 +4,7 @@
 
 The place is the number of processes, that of this one, and the port of the first. Options:
 `overrides` of the config, `stop_after`, a step after which the process sends itself SIGTERM, and
-`kill_at`, a step before which it sends itself SIGKILL.
+`kill_at`, a step before which it sends itself SIGKILL, once some checkpoint is whole.
 """
 
 import gc
@@ -14,6 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -75,6 +76,7 @@ def main(workdir, data_dir, options="{}"):
     gc.disable()  # as tests/conftest.py sets it, for a process that lives for seconds
     from ferjax import command, distributed, runs, train
     from tests import tiny
+    from tests.kill_and_resume import newest_checkpoint
 
     size, rank, port = json.loads(os.environ["FERJAX_TEST_PLACE"])
     options = json.loads(options)
@@ -100,6 +102,8 @@ def main(workdir, data_dir, options="{}"):
                 if step == options.get("stop_after"):
                     os.kill(os.getpid(), signal.SIGTERM)
                 if step == options.get("kill_at"):
+                    while not newest_checkpoint(workdir):
+                        time.sleep(0.01)
                     os.kill(os.getpid(), signal.SIGKILL)
                 return batch
 

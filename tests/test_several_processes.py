@@ -9,6 +9,7 @@ import sys
 
 import a_process
 import jax
+import kill_and_resume
 import numpy as np
 import pytest
 
@@ -90,6 +91,20 @@ def test_a_run_moves_between_two_processes_and_one(whole, data_dir, tmp_path):
     assert codes == [0, 0] and f"Resuming {workdir} after step 9" in said
     assert_same_run(workdir, whole)
     assert a_process.batches(workdir) == a_process.batches(whole)
+
+
+def test_a_killed_run_ends_bit_for_bit_where_the_other_ends(whole, data_dir, tmp_path):
+    """Killed while the checkpoint of step 10 is being written, or right after."""
+    workdir = tmp_path / "run"
+
+    def start(*options):
+        return a_process.launch(workdir, data_dir, processes=1, devices=4, options=options)
+
+    codes, _ = start({"kill_at": 11})
+    assert codes == [-9] and not (workdir / "result.json").exists()
+    codes, outputs = start()
+    assert codes == [0] and re.search("Resuming .* after step (5|10)[.]", outputs[0])
+    kill_and_resume.compare(*(kill_and_resume.outcome(run, data_dir) for run in (whole, workdir)))
 
 
 ASKING = """

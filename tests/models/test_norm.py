@@ -1,5 +1,7 @@
 """Batch normalisation against NumPy, automatic differentiation and PyTorch's rule."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -26,11 +28,13 @@ def plain(
     return (normal * scale + bias[None, None, :]).reshape(x.shape), mean, var
 
 
-@pytest.mark.parametrize("groups", [1, 2])
-def test_function_and_gradients_of_all_three_results(groups: int) -> None:
-    x, scale, bias = 2 * draw(0, 4, 5, 6, 7) + 3, draw(1, 7), draw(2, 7)
-    weights = draw(3, 4, 5, 6, 7), draw(4, groups, 7), draw(5, groups, 7)
-    shift = jnp.asarray(draw(6, 7))
+def assert_same(
+    ours: Callable[..., tuple[jax.Array, ...]],
+    theirs: Callable[..., tuple[jax.Array, ...]],
+    weights: tuple[np.ndarray, ...],
+    *arguments: np.ndarray,
+) -> None:
+    """Equal results, and gradients by every argument of the results' sum under these weights."""
 
     def objective(function, *arguments: jax.Array) -> tuple[jax.Array, tuple[jax.Array, ...]]:
         results = function(*arguments)
@@ -38,21 +42,29 @@ def test_function_and_gradients_of_all_three_results(groups: int) -> None:
         total = sum(jnp.sum(w * r) for w, r in zip(weights, results, strict=True))
         return total, results
 
+    grad = jax.grad(objective, argnums=tuple(range(1, 1 + len(arguments))), has_aux=True)
+    gradients, results = grad(ours, *map(jnp.asarray, arguments))
+    expected_gradients, expected_results = grad(theirs, *map(jnp.asarray, arguments))
+    for actual, expected in zip(results, expected_results, strict=True):
+        np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-5)
+    for actual, expected in zip(gradients, expected_gradients, strict=True):
+        scale_of = float(np.abs(expected).max())
+        np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-5 * scale_of)
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_function_and_gradients_of_all_three_results(groups: int) -> None:
+    x, scale, bias = 2 * draw(0, 4, 5, 6, 7) + 3, draw(1, 7), draw(2, 7)
+    weights = draw(3, 4, 5, 6, 7), draw(4, groups, 7), draw(5, groups, 7)
+    shift = jnp.asarray(draw(6, 7))
+
     def ours(x: jax.Array, scale: jax.Array, bias: jax.Array) -> tuple[jax.Array, ...]:
         return batch_norm(x, scale, bias, shift=shift, epsilon=EPSILON, groups=groups)
 
     def theirs(x: jax.Array, scale: jax.Array, bias: jax.Array) -> tuple[jax.Array, ...]:
         return plain(x, scale[None, None, :], bias, groups)
 
-    arguments = jnp.asarray(x), jnp.asarray(scale), jnp.asarray(bias)
-    grad = jax.grad(objective, argnums=(1, 2, 3), has_aux=True)
-    gradients, results = grad(ours, *arguments)
-    expected_gradients, expected_results = grad(theirs, *arguments)
-    for actual, expected in zip(results, expected_results, strict=True):
-        np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-5)
-    for actual, expected in zip(gradients, expected_gradients, strict=True):
-        scale_of = float(np.abs(expected).max())
-        np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-5 * scale_of)
+    assert_same(ours, theirs, weights, x, scale, bias)
 
 
 def test_the_shift_decides_the_rounding_and_nothing_else() -> None:
@@ -94,11 +106,6 @@ def test_maxima_of_what_is_normalised(groups: int) -> None:
     weights = draw(3, 4, 3, 4, 5), draw(4, groups, 5), draw(5, groups, 5)
     shift = jnp.full(5, 2.5)
 
-    def objective(function, *arguments: jax.Array) -> tuple[jax.Array, tuple[jax.Array, ...]]:
-        results = function(*arguments)
-        total = sum(jnp.sum(w * r) for w, r in zip(weights, results, strict=True))
-        return total, results
-
     def ours(x: jax.Array, scale: jax.Array, bias: jax.Array) -> tuple[jax.Array, ...]:
         return batch_norm_max_pool(x, scale, bias, shift=shift, epsilon=EPSILON, groups=groups)
 
@@ -106,15 +113,7 @@ def test_maxima_of_what_is_normalised(groups: int) -> None:
         y, mean, var = plain(x, scale[None, None, :], bias, groups)
         return pooled(y), mean, var
 
-    arguments = jnp.asarray(x), jnp.asarray(scale), jnp.asarray(bias)
-    grad = jax.grad(objective, argnums=(1, 2, 3), has_aux=True)
-    gradients, results = grad(ours, *arguments)
-    expected_gradients, expected_results = grad(theirs, *arguments)
-    for actual, expected in zip(results, expected_results, strict=True):
-        np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-5)
-    for actual, expected in zip(gradients, expected_gradients, strict=True):
-        scale_of = float(np.abs(expected).max())
-        np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-5 * scale_of)
+    assert_same(ours, theirs, weights, x, scale, bias)
 
 
 @pytest.mark.parametrize("training", [True, False])
