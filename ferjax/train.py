@@ -145,6 +145,7 @@ class _Run:
             result = self._test(step)
         self.checkpoints.close()
         if distributed.is_main():
+            self.directory.check_held()
             self.directory.write_result(result)
         distributed.wait_for_all(f"result of {self.directory.path}")
         return result
@@ -226,7 +227,6 @@ class _Run:
         """Saves what a resume needs; returns before it is on disk."""
         self.watchdog.tick(f"saving step {step}")
         self._finish_saving(writer.note)
-        self.directory.check_held()
         self._tick()
         meta = {
             **self.parts.meta(),
@@ -247,6 +247,8 @@ class _Run:
             self._go_on_without(error, writer.note)
 
     def _finish_saving(self, note: Callable[[str], None]) -> None:
+        """Waits for the save before; what comes next is written if the folder is still ours."""
+        self.directory.check_held()
         try:
             self.checkpoints.wait()
         except SaveFailed as error:

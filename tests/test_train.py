@@ -149,12 +149,33 @@ def stop_after_step_seven(config, workdir):
     assert not (workdir / "result.json").exists()
 
 
-def test_a_request_to_stop_saves_and_the_same_command_resumes(finished, data_dir, tmp_path):
+def test_a_request_to_stop_saves_and_the_same_command_resumes(
+    finished, data_dir, tmp_path, monkeypatch
+):
     config = tiny.config(data_dir)
     stop_after_step_seven(config, tmp_path / "run")
+    restore = train.Checkpoints.restore
+
+    def after_a_million_seconds(checkpoints, kind, like):
+        state, meta = restore(checkpoints, kind, like)
+        return state, meta | {"train_seconds": meta.get("train_seconds", 0) + 1e6}
+
+    monkeypatch.setattr(train.Checkpoints, "restore", after_a_million_seconds)
     result = train.train(config, str(tmp_path / "run"))
     assert rows(tmp_path / "run") == rows(finished[0])
     assert result["test"] == finished[2]["test"]
+    assert result["cost"]["train_seconds"] > 1e6  # of all starts
+
+
+def test_a_run_whose_folder_was_taken_saves_nothing_more(data_dir, tmp_path, monkeypatch):
+    def taken(directory):
+        raise UserError("taken")
+
+    monkeypatch.setattr(train.RunDirectory, "check_held", taken)
+    with pytest.raises(UserError, match=r"^taken$"):
+        train.train(tiny.config(data_dir), str(tmp_path / "run"))
+    saved = [path.name for path in (tmp_path / "run" / "checkpoints").glob("*/*")]
+    assert saved == [] and not (tmp_path / "run" / "result.json").exists()
 
 
 def test_a_loss_that_is_not_finite_names_step_and_last_good_checkpoint(data_dir, tmp_path):
