@@ -125,7 +125,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
         config.optimizer.nesterov = True
         config.optimizer.warmup_epochs = 2.0
         config.train.batch_size = 64
-        config.train.num_epochs = 7
+        config.train.num_epochs = 9
     config.model.stem = args["stem"] or config.model.stem
     config.model.dtype = args["dtype"] or config.model.dtype
     return config
