@@ -1,9 +1,7 @@
 """A run and its data in an object store: trained, stopped, resumed, evaluated, used."""
 
 import json
-import os
 import shutil
-import signal
 
 import jax.numpy as jnp
 import pytest
@@ -42,17 +40,9 @@ def config():
 
 
 def stop_after_step_three():
-    write_step = train.Writer.write_step
-
-    def stop_at_step_two(writer, step, values):
-        write_step(writer, step, values)
-        if step == 2:
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train.Writer, "write_step", stop_at_step_two)
-        with pytest.raises(Interrupted, match=rf"after step 3 of 15; everything is saved in {RUN}"):
-            train.train(config(), RUN)
+    match = rf"after step 3 of 15; everything is saved in {RUN}"
+    with tiny.stopped_while_writing(2), pytest.raises(Interrupted, match=match):
+        train.train(config(), RUN)
 
 
 def rows():

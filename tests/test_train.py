@@ -1,9 +1,7 @@
 """A whole run of a shrunk config: its files, its numbers, its result."""
 
 import json
-import os
 import shutil
-import signal
 
 import jax
 import numpy as np
@@ -135,17 +133,9 @@ def test_test_labels_are_not_read_before_the_end(finished, data_dir, tmp_path, m
 
 
 def stop_after_step_seven(config, workdir):
-    write_step = train.Writer.write_step
-
-    def stop_at_step_six(writer, step, values):
-        write_step(writer, step, values)
-        if step == 6:
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train.Writer, "write_step", stop_at_step_six)
-        with pytest.raises(Interrupted, match=r"SIGTERM after step 7 of 15; everything is saved"):
-            train.train(config, str(workdir))
+    match = r"SIGTERM after step 7 of 15; everything is saved"
+    with tiny.stopped_while_writing(6), pytest.raises(Interrupted, match=match):
+        train.train(config, str(workdir))
     assert not (workdir / "result.json").exists()
 
 

@@ -1,7 +1,13 @@
 """A shrunk run of the real config, that compiles and trains within seconds."""
 
+import contextlib
 import importlib.util
+import os
+import signal
 from pathlib import Path
+from unittest import mock
+
+from ferjax import writer
 
 CONFIG = Path(__file__).resolve().parent.parent / "configs" / "cbam_island.py"
 
@@ -35,3 +41,17 @@ def config(data_dir, argument="attention=none", **overrides):
         group, field = path.split("__") if "__" in path else (None, path)
         (made[group] if group else made)[field] = value
     return made
+
+
+@contextlib.contextmanager
+def stopped_while_writing(step):
+    """SIGTERM comes while the numbers of `step` are written: the run stops after the next one."""
+    write_step = writer.Writer.write_step
+
+    def write(self, written, values):
+        write_step(self, written, values)
+        if written == step:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with mock.patch.object(writer.Writer, "write_step", write):
+        yield
