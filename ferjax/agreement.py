@@ -41,7 +41,7 @@ def _check_shared(directory: RunDirectory) -> None:
     token = distributed.broadcast(secrets.token_hex(8))
     if distributed.is_main():
         directory.mark(token)
-    distributed.wait_for_all(f"marked {directory.path}")
+    distributed.wait_for_all("marked")
     deadline = time.monotonic() + _SHARED_SECONDS
     while directory.found_mark() != token:
         if time.monotonic() > deadline:

@@ -1,8 +1,9 @@
 """Saving and restoring training states: the only file that imports orbax.
 
-A run directory holds `checkpoints/last/STEP` (the newest two) and `checkpoints/best/STEP`. Each has
-the arrays of a state and a JSON object `meta` with what is needed to use them: position of the
-input, early stopping, model, label names, preprocessing, fingerprint of the data.
+A run directory holds the newest two of `checkpoints/last/STEP` and of `checkpoints/best/STEP`: a
+run that is cut off between the two needs the best one that its last one knows of. Each has the
+arrays of a state and a JSON object `meta` with what is needed to use them: position of the input,
+early stopping, model, label names, preprocessing, fingerprint of the data.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from ferjax import places
 from ferjax.errors import SaveFailed, UserError
 
 FORMAT = 3
-KEEP_LAST = 2
+KEEP = 2
 _STATE, _META = "state", "meta"
 
 
@@ -41,12 +42,14 @@ class Checkpoints:
     def __init__(self, workdir: epath.PathLike, *, report: Callable[[str], None] = print):
         root = places.absolute(workdir) / "checkpoints"
         self._report = report
+        # What an object store and the libraries below it raise has no common class.
+        remote = places.is_remote(root)
+        self._errors = (Exception,) if remote else (OSError, ValueError, RuntimeError)
         try:
-            self._managers = {
-                "last": _manager(root / "last", KEEP_LAST),
-                "best": _manager(root / "best", 1),
-            }
-        except OSError as error:
+            self._managers = {kind: _manager(root / kind) for kind in ("last", "best")}
+        except UserError:
+            raise
+        except self._errors as error:
             raise save_failed("Checkpoints", root, error) from None
         self._saving: dict[str, int] = {}
 
@@ -79,6 +82,17 @@ class Checkpoints:
             ),
             force=True,
         )
+
+    def drop_later(self, kind: str, step: int) -> None:
+        """Removes the checkpoints of later steps, left by a run that was cut off after them.
+
+        Raises:
+          SaveFailed: they cannot be removed.
+        """
+        manager = self._managers[kind]
+        with self._reporting(kind, step):
+            for stale in [later for later in manager.all_steps() if later > step]:
+                manager.delete(stale)
 
     def restore(self, kind: str, like: Any) -> tuple[Any, dict[str, Any]] | None:
         """Restores the newest readable checkpoint, or returns None if there is none at all.
@@ -174,12 +188,18 @@ class Checkpoints:
         manager = self._managers[kind]
         try:
             yield
-        except (OSError, ValueError, RuntimeError) as error:
-            for leftover in manager.directory.glob("*orbax-checkpoint-tmp*"):
-                _remove(leftover)
-            manager.reload()
-            last = manager.latest_step()
-            whole = "There is none before it." if last is None else f"That of step {last} is whole."
+        except UserError:
+            raise
+        except self._errors as error:
+            whole = ""
+            with contextlib.suppress(*self._errors):  # the folder itself may be what fails
+                for leftover in manager.directory.glob("*orbax-checkpoint-tmp*"):
+                    _remove(leftover)
+                manager.reload()
+                last = manager.latest_step()
+                whole = "There is none before it."
+                if last is not None:
+                    whole = f"That of step {last} is whole."
             what = f"The {kind} checkpoint of step {step}"
             raise save_failed(what, manager.directory, error, whole) from None
 
@@ -215,11 +235,11 @@ class _Manager(ocp.CheckpointManager):
         return False
 
 
-def _manager(directory: epath.Path, keep: int) -> ocp.CheckpointManager:
+def _manager(directory: epath.Path) -> ocp.CheckpointManager:
     return _Manager(
         directory,
         options=ocp.CheckpointManagerOptions(
-            max_to_keep=keep, create=True, enable_async_checkpointing=True
+            max_to_keep=KEEP, create=True, enable_async_checkpointing=True
         ),
     )
 

@@ -15,6 +15,10 @@ class SaveFailed(UserError):
     """What a resume needs could not be written; the earlier checkpoints are whole."""
 
 
+class FolderLost(UserError):
+    """Another process has taken the run's folder, where nothing more may be written."""
+
+
 class Interrupted(Exception):
     """The work was stopped and can be resumed; the message says how. Commands exit with code 75."""
 

@@ -21,7 +21,7 @@ from ml_collections import ConfigDict, FrozenConfigDict
 
 from ferjax import models, optim, programs, sharding, step
 from ferjax.data import pipeline, schemes
-from ferjax.errors import UserError
+from ferjax.errors import UserError, nearest
 from ferjax.evaluation import States, evaluate
 from ferjax.experiment_data import ExperimentData
 from ferjax.metrics import Metrics
@@ -60,6 +60,9 @@ class Experiment(ExperimentData):
                 self.mesh,
                 parts=_at_least_one("optimizer.accumulation_steps", config),
             )
+            sharding.check_placement(config.train.parameter_placement)
+            # What is done about a checkpoint that cannot be saved.
+            self.on_failed_save = _on_failed_save(config)
         sharding.check_batch_size("evaluation.batch_size", config.evaluation.batch_size, self.mesh)
         _at_least_one("train.num_epochs", config)
         if config.train.early_stopping_patience < 0:
@@ -300,6 +303,16 @@ class Experiment(ExperimentData):
             "fingerprint": self.source.fingerprint,
             "steps_per_epoch": self.steps_per_epoch,
         }
+
+
+def _on_failed_save(config: FrozenConfigDict) -> str:
+    choice = config.train.on_failed_save
+    if choice not in ("stop", "continue"):
+        raise UserError(
+            f"train.on_failed_save is {choice!r}; expected stop or continue."
+            + nearest(choice, ("stop", "continue"))
+        )
+    return choice
 
 
 def _at_least_one(path: str, config: FrozenConfigDict) -> int:

@@ -10,6 +10,10 @@ from types import FrameType
 from typing import Any
 
 from ferjax import distributed
+from ferjax.errors import Interrupted
+
+# A signal that came after the last question of a run, for the next run of this process.
+_unanswered: list[str] = []
 
 
 class StopRequest:
@@ -17,6 +21,9 @@ class StopRequest:
 
     On several processes a SIGTERM to any of them makes all stop after the same step, and SIGINT
     acts as usual. Use it as a context manager, in the main thread.
+
+    Raises:
+      Interrupted: on entering, if the signal came while the run before was tested, which it ended.
     """
 
     def __init__(self) -> None:
@@ -30,13 +37,20 @@ class StopRequest:
         return self.signal_name is not None
 
     def __enter__(self) -> StopRequest:
+        if _unanswered:
+            raise Interrupted(
+                f"{_unanswered.pop()} while the run before was tested, which is done. Run the same "
+                "command again to go on."
+            )
         if distributed.hears_sigterm():
             return self
         for number in (signal.SIGINT, signal.SIGTERM):
             self._previous[number] = signal.signal(number, self._handle)
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        if error is None and self.signal_name is not None and not distributed.hears_sigterm():
+            _unanswered.append(self.signal_name)
         self._restore()
 
     def _handle(self, number: int, frame: FrameType | None) -> None:

@@ -84,18 +84,22 @@ class JsonlLog:
         os.fsync(self._file.fileno())
         self._growing.publish()
 
-    def close(self) -> None:
+    def close(self, *, publish: bool = True) -> None:
         """Flushes and closes the file; a second call does nothing.
+
+        Args:
+            publish: False leaves a remote file as it is.
 
         Raises:
             OSError: as `flush`; the file is closed all the same.
         """
         if not self._file.closed:
             try:
-                self.flush()
+                if publish:
+                    self.flush()
             finally:
                 self._file.close()
-                self._growing.close()
+                self._growing.close(publish=publish)
 
     def _write_out(self) -> None:
         while self._unwritten:

@@ -24,7 +24,7 @@ from typing import Any
 from etils import epath
 
 from ferjax import places
-from ferjax.errors import UserError
+from ferjax.errors import FolderLost, UserError
 
 BEAT_SECONDS = 15.0
 # More than the retries of one beat take together.
@@ -80,9 +80,9 @@ class Lease:
             pass  # who comes next waits for nothing, and takes the marker
 
     def check(self) -> None:
-        """Raises a UserError if another process has taken the folder meanwhile."""
+        """Raises a FolderLost if another process has taken the folder meanwhile."""
         if self._lost is not None:
-            raise UserError(
+            raise FolderLost(
                 f"{_who(self._lost)} has taken the workdir {self._folder}, because this process "
                 f"gave no sign of life for {GONE_SECONDS:.0f} seconds. Nothing more is saved here."
             )

@@ -84,6 +84,25 @@ def exists(path: Place) -> bool:
         return _store().exists(os.fspath(path)) if is_remote(path) else path.exists()
 
 
+def is_there(path: Place) -> bool:
+    """As `exists`, for what the user named.
+
+    Raises:
+      UserError: that cannot be known.
+    """
+    try:
+        return exists(path)
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be looked at ({error}); name another place, or check who may read it."
+        ) from None
+
+
+def is_whole(folder: Place) -> bool:
+    """Whether a checkpoint has all its files: in an object store the last one put says so."""
+    return not is_remote(folder) or exists(folder / "commit_success.txt")
+
+
 def is_folder(path: Place) -> bool:
     """Whether a path is a folder, or that of objects."""
     with _as_os_errors(path):
@@ -214,10 +233,11 @@ class Growing:
                 put(file, self._folder / file.name)
                 self._sizes[file.name] = size
 
-    def close(self) -> None:
-        """Publishes, and removes the temporary folder."""
+    def close(self, *, publish: bool = True) -> None:
+        """Publishes unless told not to, and removes the temporary folder."""
         if self._remote:
-            self.publish()
+            if publish:
+                self.publish()
             shutil.rmtree(self.local)
 
 

@@ -85,7 +85,8 @@ class RunDirectory:
     @property
     def has_checkpoint(self) -> bool:
         """Whether there is something to resume or to use."""
-        return any((self.path / "checkpoints").glob("*/[0-9]*"))
+        found = (self.path / "checkpoints").glob("*/[0-9]*")
+        return any(path.name.isdigit() and places.is_whole(path) for path in found)
 
     def config_fields(self) -> dict[str, Any]:
         """The fields of config.json.
@@ -111,12 +112,23 @@ class RunDirectory:
         return ConfigDict(_tuples(self.config_fields()))
 
     def result(self) -> dict[str, Any] | None:
-        """What result.json says, or None before the run has ended."""
+        """What result.json says, or None before the run has ended.
+
+        Raises:
+          UserError: it is damaged.
+        """
         file = self.path / "result.json"
         try:
             return json.loads(places.read_bytes(file))
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise UserError(f"{file} cannot be read ({error}).") from None
+        except ValueError as error:
+            raise UserError(
+                f"{file} is damaged ({error}); restore it from a copy, or remove it: the command "
+                "of the run makes it again."
+            ) from None
 
     def write_result(self, result: Mapping[str, Any]) -> None:
         """Writes result.json, whole or not at all."""
@@ -166,10 +178,16 @@ class RunDirectory:
             # The lock goes with the process, however it ends: a killed run leaves none behind.
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
+            except BlockingIOError:
                 raise UserError(
                     f"The workdir {self.path} is in use by another process; wait for it, or name "
                     "another workdir."
+                ) from None
+            except OSError as error:
+                raise UserError(
+                    f"The workdir {self.path} cannot be locked ({error.strerror}), so that two "
+                    "runs could write there at once; mount that file system with locks, or name "
+                    "a workdir on another."
                 ) from None
             yield
 

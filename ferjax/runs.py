@@ -49,7 +49,7 @@ def _run(
         if distributed.is_main():
             report.print_result(result, folder)
         return result
-    if places.exists(folder / "config.json"):
+    if places.is_there(folder / "config.json"):
         raise UserError(
             f"{folder} is the folder of one run, and this command makes several; name another "
             "workdir."

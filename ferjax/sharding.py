@@ -57,11 +57,7 @@ def over_devices(tree: Any, mesh: Mesh, placement: str) -> Any:
     Raises:
       UserError: another placement.
     """
-    if placement not in PLACEMENTS:
-        raise UserError(
-            f"train.parameter_placement is {placement!r}; expected one of {', '.join(PLACEMENTS)}."
-            + nearest(placement, PLACEMENTS)
-        )
+    check_placement(placement)
 
     def of(leaf: Any) -> NamedSharding:
         fitting = [axis for axis, size in enumerate(leaf.shape) if size % mesh.size == 0]
@@ -71,6 +67,15 @@ def over_devices(tree: Any, mesh: Mesh, placement: str) -> Any:
         return NamedSharding(mesh, PartitionSpec(*(None,) * longest, DATA_AXIS))
 
     return jax.tree.map(of, tree)
+
+
+def check_placement(placement: str) -> None:
+    """Raises a UserError unless it is one of `PLACEMENTS`."""
+    if placement not in PLACEMENTS:
+        raise UserError(
+            f"train.parameter_placement is {placement!r}; expected one of {', '.join(PLACEMENTS)}."
+            + nearest(placement, PLACEMENTS)
+        )
 
 
 def place(tree: Any, shardings: Any) -> Any:

@@ -122,5 +122,5 @@ def _check_trunk(
 
 
 def _check_exists(path: str) -> None:
-    if not places.exists(places.of(path)):
+    if not places.is_there(places.of(path)):
         raise UserError(f"There are no weights at {path}: neither a run nor a file is there.")

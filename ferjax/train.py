@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 from ferjax import agreement, distributed, experiment, report, stages, starting
 from ferjax.checkpoints import Checkpoints, save_failed
 from ferjax.data.pipeline import TrainingInput
-from ferjax.errors import Interrupted, SaveFailed, UserError, nearest
+from ferjax.errors import Interrupted, SaveFailed, UserError
 from ferjax.interruption import StopRequest
 from ferjax.late_metrics import LateMetrics
 from ferjax.plateau import Plateau
@@ -72,13 +72,13 @@ class _Run:
         self.stop = stop
         self.watchdog = watchdog
         self.profile = profile
-        self.goes_on = _goes_on_without_checkpoint(config)
         self.parts = experiment.build(config)
         self.checkpoints = Checkpoints(
             directory.path, report=print if distributed.is_main() else _say_nothing
         )
         self.selection = Selection()
         self.plateau = Plateau()
+        self.unsaved: SaveFailed | None = None  # since the last checkpoint
         self.origins: list[dict[str, Any]] = []
         self.seconds = 0.0
 
@@ -147,11 +147,13 @@ class _Run:
         if distributed.is_main():
             self.directory.check_held()
             self.directory.write_result(result)
-        distributed.wait_for_all(f"result of {self.directory.path}")
+        distributed.wait_for_all("result")
         return result
 
     def _restore(self, batches: TrainingInput) -> tuple[TrainState | None, int]:
         restored = self.checkpoints.restore("last", self.parts.abstract_state())
+        # A better epoch than the last checkpoint knows of, from a start that was cut off.
+        self.checkpoints.drop_later("best", 0 if restored is None else int(restored[0].step))
         if restored is None:
             return None, 0
         state, meta = restored
@@ -243,6 +245,7 @@ class _Run:
                 what = f"metrics.jsonl up to step {step}"
                 raise save_failed(what, self.directory.path, error) from None
             self.checkpoints.save("last", step, state, meta)
+            self.unsaved = None
         except SaveFailed as error:
             self._go_on_without(error, writer.note)
 
@@ -256,8 +259,10 @@ class _Run:
 
     def _go_on_without(self, error: SaveFailed, note: Callable[[str], None]) -> None:
         """Reports a save that failed, and ends the run unless the config wants it to go on."""
-        if not self.goes_on:
+        # Of several processes one alone may fail, while the others wait for it to be done.
+        if self.parts.on_failed_save == "stop" or jax.process_count() > 1:
             raise error
+        self.unsaved = error
         note(f"{error} Going on without it, as train.on_failed_save says.")
 
     def _tick(self) -> None:
@@ -268,6 +273,8 @@ class _Run:
 
     def _leave(self, step: int) -> None:
         self.checkpoints.wait()  # whoever goes on without a checkpoint must not leave without it
+        if self.unsaved is not None:
+            raise self.unsaved
         self.profile.close()
         distributed.wait_for_all("saved")
         raise Interrupted(
@@ -299,6 +306,12 @@ class _Run:
             )
         state, _ = restored
         distributed.check_equal("The step of the best checkpoint", str(int(state.step)))
+        if int(state.step) != self.selection.step:
+            raise UserError(
+                f"{self.directory.path}/checkpoints/best has step {int(state.step)}, and the best "
+                f"epoch ended with step {self.selection.step}. Restore it from a copy, or start "
+                "again in an empty workdir."
+            )
         evaluate = self.parts.evaluation(
             self.parts.protocol.test, tuple(self.config.evaluation.test_views)
         )
@@ -312,17 +325,6 @@ class _Run:
             num_steps=step,
             train_seconds=self.seconds,
         )
-
-
-def _goes_on_without_checkpoint(config: ConfigDict) -> bool:
-    choice = config.train.on_failed_save
-    if choice not in ("stop", "continue"):
-        raise UserError(
-            f"train.on_failed_save is {choice!r}; expected stop or continue."
-            + nearest(choice, ("stop", "continue"))
-        )
-    # Of several processes one alone may fail, while the others wait for it to be done.
-    return choice == "continue" and jax.process_count() == 1
 
 
 def _say_nothing(_: str) -> None:

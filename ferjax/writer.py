@@ -23,7 +23,7 @@ from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.proto.summary_pb2 import Summary
 
 from ferjax import places
-from ferjax.errors import UserError
+from ferjax.errors import FolderLost, UserError
 from ferjax.jsonl import JsonlLog, Row
 from ferjax.places import Growing, Place
 from ferjax.progress import Progress
@@ -114,8 +114,11 @@ class Writer:
             self._log.flush()
             self._events.flush()
 
-    def close(self) -> None:
+    def close(self, *, publish: bool = True) -> None:
         """Flushes and ends the progress line; a second call does nothing.
+
+        Args:
+            publish: False leaves what is in an object store as it is.
 
         Raises:
             UserError: rows cannot be written.
@@ -124,9 +127,9 @@ class Writer:
             return
         log, self._log = self._log, None
         self._progress.close()
-        self._events.close()
+        self._events.close(publish=publish)
         try:
-            log.close()
+            log.close(publish=publish)
         except OSError as error:
             raise _cannot_be_written(log.path, error) from None
 
@@ -135,7 +138,7 @@ class Writer:
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         with contextlib.suppress(*(() if error is None else (UserError,))):
-            self.close()
+            self.close(publish=not isinstance(error, FolderLost))
 
     def _write(self, row: Row) -> None:
         assert self._log is not None
@@ -186,13 +189,14 @@ class _Events:
             self._growing.publish()
             self._unflushed.clear()
 
-    def close(self) -> None:
+    def close(self, *, publish: bool) -> None:
         """Flushes and closes the file."""
-        self.flush()
+        if publish:
+            self.flush()
         with self._retrying():
             if self._file is not None:
                 self._file.close()
-            self._growing.close()
+            self._growing.close(publish=publish)
 
     def _write(self, event: Event) -> None:
         self._unflushed.append(event)

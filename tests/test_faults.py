@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 import tiny
 
-from ferjax import train
+from ferjax import stages, train
 from ferjax.checkpoints import Checkpoints
 from ferjax.errors import SaveFailed, UserError
 from ferjax.jsonl import JsonlLog
+from ferjax.rundir import RunDirectory
 
 NAMESPACE = ("unshare", "--map-root-user", "--mount")
 ALL_STEPS = list(range(1, 16))
@@ -118,6 +119,12 @@ def test_what_a_failed_save_is_still_writing_is_no_defect(tmp_path, monkeypatch)
 
 
 def test_another_choice_is_refused(data_dir, tmp_path):
+    """Before the trunks of a fusion are trained, too."""
+    for group in ("", "stages.resnet34."):
+        fusion = tiny.module("attention_fusion").get_config("dataset=synthetic")
+        fusion.update_from_flattened_dict({f"{group}train.on_failed_save": "stopp"})
+        with pytest.raises(UserError, match=r"on_failed_save is 'stopp'"):
+            stages.own_runs(fusion, RunDirectory(tmp_path))
     config = tiny.config(data_dir, train__on_failed_save="stopp")
     with pytest.raises(
         UserError, match=r"on_failed_save is 'stopp'; expected stop or continue\. Did"

@@ -3,13 +3,15 @@
 import importlib.util
 import io
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny
 from bucket import _server, store  # noqa: F401 - fixtures
 
 from ferjax import places, stages, starting
-from ferjax.errors import UserError
+from ferjax.checkpoints import Checkpoints
+from ferjax.errors import FolderLost, SaveFailed, UserError
 from ferjax.jsonl import JsonlLog, read_rows
 from ferjax.rundir import RunDirectory
 from ferjax.writer import Writer
@@ -156,3 +158,31 @@ def test_a_flush_puts_rows_and_events(store):  # noqa: F811
         writer.flush()
         assert store.objects[rows].data.count(b"\n") == 2
         assert all(len(store.objects["bucket", name].data) > size for name, size in first.items())
+
+
+def test_what_another_process_wrote_stays_when_the_folder_is_lost(store):  # noqa: F811
+    sizes = {"steps_per_epoch": 5, "num_epochs": 1, "batch_size": 16}
+    rows = ("bucket", "run/metrics.jsonl")
+    with (
+        pytest.raises(FolderLost),
+        Writer("gs://bucket/run", resume_step=0, stream=io.StringIO(), **sizes) as writer,
+    ):
+        writer.write_step(1, {"loss": 0.5})
+        store.put(rows, b"of the other\n")
+        raise FolderLost("taken")
+    assert store.objects[rows].data == b"of the other\n"
+    assert not writer._events._growing.local.exists()
+
+
+def test_a_checkpoint_that_the_store_does_not_take_is_reported(store):  # noqa: F811
+    checkpoints = Checkpoints("gs://bucket/run")
+    checkpoints.save("last", 1, {"x": jnp.ones(3)}, {"at": 1})
+    checkpoints.wait()
+    store.fail = lambda method, path: 400  # for which gcsfs has an exception of its own
+    with pytest.raises(SaveFailed, match=r"The last checkpoint of step 2 cannot be saved in gs://"):
+        checkpoints.save("last", 2, {"x": jnp.ones(3)}, {"at": 2})
+        checkpoints.wait()
+    store.fail = None
+    state, _ = checkpoints.restore("last", {"x": jnp.zeros(3)})
+    assert state["x"].tolist() == [1, 1, 1]
+    checkpoints.close()

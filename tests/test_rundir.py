@@ -1,10 +1,13 @@
 """A run directory belongs to one config, and to one process at a time."""
 
+import fcntl
 import json
+import pathlib
 
 import pytest
 import tiny
 
+from ferjax import runs
 from ferjax.errors import UserError
 from ferjax.rundir import RunDirectory
 
@@ -86,3 +89,41 @@ def test_a_damaged_config_is_refused(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({"a": 1})[:-2])
     with pytest.raises(UserError, match=r"config\.json is damaged"):
         RunDirectory(tmp_path).config()
+
+
+def test_a_damaged_result_is_refused(tmp_path):
+    (tmp_path / "result.json").write_text('{"form')
+    with pytest.raises(
+        UserError, match=r"result\.json is damaged .*: the command of the run makes"
+    ):
+        RunDirectory(tmp_path).result()
+
+
+def test_an_unfinished_save_is_no_checkpoint(tmp_path):
+    (tmp_path / "checkpoints" / "best" / "5.orbax-checkpoint-tmp").mkdir(parents=True)
+    assert not RunDirectory(tmp_path).has_checkpoint
+    (tmp_path / "checkpoints" / "last" / "5").mkdir(parents=True)
+    assert RunDirectory(tmp_path).has_checkpoint
+
+
+def test_a_file_system_without_locks_is_called_that(tmp_path, monkeypatch):
+    def no_locks(file, operation):
+        raise OSError(37, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    with (
+        pytest.raises(
+            UserError, match=r"cannot be locked \(No locks available\), so that two runs"
+        ),
+        RunDirectory(tmp_path).claim(tiny.config("data")),
+    ):
+        pass
+
+
+def test_a_folder_that_cannot_be_searched_is_reported(tmp_path, monkeypatch):
+    def denied(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(pathlib.Path, "exists", denied)
+    with pytest.raises(UserError, match=r"config\.json cannot be looked at .*Permission denied"):
+        runs.run(tiny.config("data"), str(tmp_path), num_seeds=2)

@@ -1,7 +1,9 @@
 """A whole run of a shrunk config: its files, its numbers, its result."""
 
 import json
+import os
 import shutil
+import signal
 
 import jax
 import numpy as np
@@ -10,7 +12,8 @@ import tiny
 
 from ferjax import experiment, report, runs, train
 from ferjax.data import source
-from ferjax.errors import Interrupted, UserError
+from ferjax.errors import Interrupted, SaveFailed, UserError
+from ferjax.selection import Selection
 
 EPOCHS, STEPS = 3, 5
 
@@ -144,6 +147,9 @@ def test_a_request_to_stop_saves_and_the_same_command_resumes(
 ):
     config = tiny.config(data_dir)
     stop_after_step_seven(config, tmp_path / "run")
+    # As of a start that was cut off between a better epoch and the last checkpoint.
+    best = tmp_path / "run" / "checkpoints" / "best"
+    shutil.copytree(best / "5", best / "8")
     restore = train.Checkpoints.restore
 
     def after_a_million_seconds(checkpoints, kind, like):
@@ -155,6 +161,48 @@ def test_a_request_to_stop_saves_and_the_same_command_resumes(
     assert rows(tmp_path / "run") == rows(finished[0])
     assert result["test"] == finished[2]["test"]
     assert result["cost"]["train_seconds"] > 1e6  # of all starts
+    assert not (best / "8").exists()
+
+
+def test_another_best_epoch_than_the_selected_one_is_not_tested(data_dir, tmp_path, monkeypatch):
+    monkeypatch.setattr(train.Checkpoints, "drop_later", lambda *_: None)
+    save = train.Checkpoints.save
+
+    def forget_the_best(checkpoints, kind, step, state, meta):
+        meta = meta | ({"selection": Selection().to_dict()} if kind == "last" else {})
+        save(checkpoints, kind, step, state, meta)
+
+    monkeypatch.setattr(train.Checkpoints, "save", forget_the_best)
+    config = tiny.config(data_dir, train__num_epochs=1)
+    with tiny.stopped_while_writing(4), pytest.raises(Interrupted):
+        train.train(config, str(tmp_path / "run"))
+    with pytest.raises(UserError, match=r"best has step 5, and the best epoch ended with step 0"):
+        train.train(config, str(tmp_path / "run"))
+
+
+def test_what_could_not_be_saved_is_not_called_saved(data_dir, tmp_path, monkeypatch):
+    def fails(checkpoints, kind, step, state, meta):
+        raise SaveFailed(f"{kind} of step {step}")
+
+    monkeypatch.setattr(train.Checkpoints, "save", fails)
+    config = tiny.config(data_dir, train__on_failed_save="continue")
+    with tiny.stopped_while_writing(2), pytest.raises(SaveFailed, match="last of step 3"):
+        train.train(config, str(tmp_path / "run"))
+
+
+def test_a_signal_during_the_test_stops_before_the_next_run(data_dir, tmp_path, monkeypatch):
+    test = train._Run._test
+
+    def signalled(run, step):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return test(run, step)
+
+    monkeypatch.setattr(train._Run, "_test", signalled)
+    config = tiny.config(data_dir, train__num_epochs=1)
+    with pytest.raises(Interrupted, match="SIGTERM while the run before was tested, which is done"):
+        runs.run(config, str(tmp_path), num_seeds=2)
+    assert (tmp_path / "seed_0" / "result.json").exists()
+    assert not (tmp_path / "seed_1" / "checkpoints").exists()
 
 
 def test_a_run_whose_folder_was_taken_saves_nothing_more(data_dir, tmp_path, monkeypatch):
