@@ -1,7 +1,7 @@
 r"""Tran 2023: attention fusion of two trunks, and its early, late and joint baselines.
 
 "Local and Global Attention Fusion Network for Facial Emotion Recognition". Every row of its table
-is a pair of arguments, `fusion` and `trunks`; the paper's numbers are for RAF-DB, test accuracy, %:
+is a pair of arguments, `fusion` and `trunks`, with dataset=raf_db; the paper's test accuracy, %:
 
     fusion       resnet18+resnet34   vgg11+vgg13   vgg13+resnet34   vgg11+resnet34
     none         each trunk alone: resnet18 85.3, resnet34 85.5, vgg11 85.23, vgg13 85.2
@@ -12,11 +12,11 @@ is a pair of arguments, `fusion` and `trunks`; the paper's numbers are for RAF-D
     attention, local_attention=false: 90.48 (the pair is not named)
 
     python -m ferjax.main --workdir=DIR \
-        --config=configs/attention_fusion.py:trunk_init=resnet18-f37072fd.pth+resnet34-b627a593.pth
+        --config=configs/attention_fusion.py:dataset=raf_db,trunk_init=resnet18-f37072fd.pth+resnet34-b627a593.pth
     python -m ferjax.main --workdir=DIR \
-        --config=configs/attention_fusion.py:fusion=early,trunks=vgg13+resnet34
+        --config=configs/attention_fusion.py:dataset=raf_db,fusion=early,trunks=vgg13+resnet34
     python -m ferjax.main --workdir=DIR \
-        --config=configs/attention_fusion.py:fusion=none,trunks=resnet18
+        --config=configs/attention_fusion.py:dataset=raf_db,fusion=none,trunks=resnet18
     python -m ferjax.main --workdir=DIR --config=configs/attention_fusion.py:dataset=synthetic
 
 One command trains a row: both trunks alone, in DIR/trunks/NAME, then the fusion. Trunks that are

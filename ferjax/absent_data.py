@@ -48,7 +48,7 @@ class AbsentData:
             channels=fields.channels,
             training_images=lambda: pixels,
         )
-        steps = (self.num_train or 0) // self.config.train.batch_size
+        steps = (self.num_train or 0) // max(self.config.train.batch_size, 1)
         return {
             "model": {**dict(fields), "num_classes": len(self.labels)},
             "labels": list(self.labels),

@@ -58,14 +58,8 @@ def figures(
     batch = "evaluation" if evaluate else "train"
     config = _with_batches(config, batch, mesh, per_device_batch)
     data = absent_data.describe(config, image_shape=image_shape, num_classes=num_classes)
-    parts = experiment.build(config, meta=data.meta(), mesh=mesh)
     size = config[batch].batch_size
-    sharding.check_batch_size(
-        f"{batch}.batch_size",
-        size,
-        mesh,
-        parts=1 if evaluate else config.optimizer.accumulation_steps,
-    )
+    parts = experiment.build(config, meta=data.meta(), mesh=mesh, trains=not evaluate)
     if not evaluate and not parts.is_trained:
         raise UserError(f"{config.model.name} trains nothing; compile its evaluation with --eval.")
     announce()
@@ -102,7 +96,9 @@ def figures(
         made["memory"] = {"fits": False, "total": needed[0], "available": needed[1]}
         return {**made, "time": None, "compile_seconds": time.monotonic() - start}
     made["compile_seconds"] = time.monotonic() - start
-    flops = 0.0 if target.is_tpu else _flops(config, data, evaluate) / size
+    # Of a program with a loop over micro-batches the compiler counts one turn.
+    loops = not evaluate and config.optimizer.accumulation_steps > 1
+    flops = _flops(config, data, evaluate) / size if loops or not target.is_tpu else None
     return {**made, **_read(compiled, target, size // mesh.size, flops)}
 
 
@@ -133,30 +129,42 @@ def _traced(parts: Experiment, data: AbsentData, evaluate: bool) -> jax.stages.T
 def _flops(config: ConfigDict, data: AbsentData, evaluate: bool) -> float:
     """Operations of a step, of the program before any compiler touches it."""
     here = sharding.make_mesh(jax.devices()[:1])
-    traced = _traced(experiment.build(config, meta=data.meta(), mesh=here), data, evaluate)
+    config = ConfigDict(config)
+    # The count is of one turn of a loop; the whole batch at once takes as many operations.
+    config.optimizer.accumulation_steps = 1
+    parts = experiment.build(config, meta=data.meta(), mesh=here, trains=not evaluate)
+    traced = _traced(parts, data, evaluate)
     # For an accelerator, so that the count is of the convolutions themselves.
     cost: Any = traced.lower(lowering_platforms=("tpu",)).cost_analysis()
     return cost["flops"]
 
 
 def _read(
-    compiled: jax.stages.Compiled, target: Target, batch: int, flops: float
+    compiled: jax.stages.Compiled, target: Target, batch: int, flops: float | None
 ) -> dict[str, Any]:
-    """What the compiled program says; `batch` is that of one device, `flops` of an image."""
+    """What the compiled program says; `batch` is that of one device.
+
+    `flops` of an image are None where the compiler counts them.
+    """
     program = hlo.parse(compiled.as_text() or "")
     used = memory.sizes(compiled)
-    cost: Any = compiled.cost_analysis()  # the CUDA compiler has none without a GPU
-    per_image = {"flops": flops}
-    if cost is not None:
+    if flops is None:
+        cost: Any = compiled.cost_analysis()  # the CUDA compiler has none without a GPU
         per_image = {
             "flops": cost["flops"] / batch,
             "bytes_accessed": cost["bytes accessed"] / batch,
         }
+    else:
+        per_image = {"flops": flops}
     ran = schedule.walk(program)
     per_image["main_memory_bytes"] = traffic.total(program, ran) / batch
+    fits = used["total"] <= target.chip.memory
+    costs = (_tpu if target.is_tpu else _gpu)(program, ran, target, batch, per_image)
+    if not fits or ran.unknown_loops:
+        costs["time"] = None
     return {
         "memory": {
-            "fits": used["total"] <= target.chip.memory,
+            "fits": fits,
             "available": target.chip.memory,
             **used,
             "largest": [dataclasses.asdict(buffer) for buffer in memory.largest(program)],
@@ -166,7 +174,7 @@ def _read(
             kind: dataclasses.asdict(each) for kind, each in collectives.count(program).items()
         },
         "unknown_loops": list(ran.unknown_loops),
-        **(_tpu if target.is_tpu else _gpu)(program, ran, target, batch, per_image),
+        **costs,
     }
 
 
@@ -182,7 +190,7 @@ def _tpu(
         **_time(target, batch, per_image, counted.total / clock),
     }
     return {
-        "time": None if ran.unknown_loops else time,
+        "time": time,
         "unestimated": counted.unestimated,
         "unestimated_seconds": counted.least_unestimated / clock,
         "most_expensive": _expensive(counted.most_expensive(), counted.total, clock),
@@ -198,7 +206,7 @@ def _gpu(
     seconds = batch * max(_least(target, per_image))
     time = {"basis": "roofline", **_time(target, batch, per_image, seconds)}
     return {
-        "time": None if ran.unknown_loops else time,
+        "time": time,
         "kernels": kernels.count(ran),
         "most_expensive": _expensive(costs[:10], total, 1e9),
     }

@@ -105,6 +105,8 @@ def _image_shape(texts: list[str] | None) -> tuple[int, int, int] | None:
             f"--image_shape is {','.join(texts)!r}; expected HEIGHT,WIDTH,CHANNELS, as 48,48,1."
         )
     height, width, channels = map(int, texts)
+    if channels not in (1, 3):
+        raise UserError(f"--image_shape has {channels} channels; images have 1 or 3.")
     return height, width, channels
 
 

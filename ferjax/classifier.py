@@ -101,7 +101,8 @@ class Classifier:
         """Classifies faces; each prediction is independent of the other images.
 
         Args:
-          images: one uint8 array [H, W], or a batch [N, H, W] or [N, H, W, 1 or 3]; or a path or
+          images: one uint8 array [H, W] or [H, W, 1 or 3], or a batch [N, H, W] or [N, H, W, 1 or
+            3], where no image is 1 or 3 pixels wide; or a path or
             an iterable of paths of image files; or an iterable of arrays of any sizes. A face
             should fill the image as it does in the training data.
 
@@ -127,7 +128,9 @@ class Classifier:
     def _arrays(self, images: Any) -> np.ndarray:
         if isinstance(images, str | os.PathLike):
             images = [images]
-        if isinstance(images, np.ndarray) and images.ndim == 2:
+        if isinstance(images, np.ndarray) and (
+            images.ndim == 2 or (images.ndim == 3 and images.shape[-1] in (1, 3))
+        ):
             images = images[None]
         fitted = [self._one(image) for image in images]
         if not fitted:

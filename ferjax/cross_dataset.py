@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool
 
 from ferjax.data import pipeline
 from ferjax.data.clean import clean_test_mask
@@ -46,15 +45,15 @@ def score(
     views: Sequence[str],
     *,
     unmapped: str = "refuse",
-    more_groups: Mapping[str, Bool[np.ndarray, " N"]] | None = None,
+    started_from: Sequence[Mapping[str, Any]] = (),
 ) -> CrossScores:
     """Evaluates on a split of another data set.
 
     Its images are brought to the shape of the training images as those of a prediction are. The
     group `<split>` is all of the split whose classes the model has; `<split>_clean` those of them
     whose pixels are not among the images that trained or selected the model, each once, and is
-    there if the model's own data set is. A prediction of a class that the data set does not have is
-    wrong.
+    there if the model's own data set is, and the run goes back to no run on other data. A
+    prediction of a class that the data set does not have is wrong.
 
     Args:
       parts: of the model, from its checkpoint.
@@ -64,7 +63,7 @@ def score(
       label_map: from its classes to those of the model.
       views: the views to average over (see `views`).
       unmapped: "refuse" examples of classes that the model does not have, or "drop" them.
-      more_groups: further named groups of the examples of the split.
+      started_from: what the run of the model started from, as its result.json says.
 
     Raises:
       UserError: such examples that are refused, or none that are left; or the data set is that of
@@ -103,10 +102,9 @@ def score(
         keys=tuple(found.keys[row] for row in rows),
         pixel_hashes=tuple(found.pixel_hashes[row] for row in rows),
     )
-    groups = {name: mask[rows] for name, mask in (more_groups or {}).items()}
-    groups[split] = np.ones(len(examples), bool)
-    seen = _seen(parts)
-    if seen is not None:
+    groups = {split: np.ones(len(examples), bool)}
+    seen, unknown = _seen(parts), _trained_elsewhere(parts, started_from)
+    if seen is not None and not unknown:
         groups[f"{split}_clean"] = clean_test_mask(examples.pixel_hashes, seen)
     batches = pipeline.evaluation_batches(
         examples,
@@ -120,7 +118,12 @@ def score(
     count = functools.partial(parts.eval_step(names), weights, None)
     scores = evaluate(count, batches, names)
     note = ""
-    if seen is None:
+    if unknown:
+        note = (
+            f"The run started from {unknown}, which was trained on other data: whether these "
+            "images trained the model is not known."
+        )
+    elif seen is None:
         note = (
             f"The data set that the run was trained on, {parts.config.dataset.name}, is not where "
             "the run had it: whether images trained the model is not known."
@@ -128,6 +131,17 @@ def score(
     elif f"{split}_clean" not in scores[names[0]]:
         note = f"Every image of {split} trained or selected the model, or is a copy of such a one."
     return CrossScores(scores, dropped, note)
+
+
+def _trained_elsewhere(parts: Experiment, started_from: Sequence[Mapping[str, Any]]) -> str:
+    """The first run among those a run goes back to that was trained on other data, or ""."""
+    for origin in started_from:
+        if origin.get("fingerprint", parts.fingerprint) != parts.fingerprint:
+            return origin["weights"]
+        earlier = _trained_elsewhere(parts, origin.get("started_from", ()))
+        if earlier:
+            return earlier
+    return ""
 
 
 def _seen(parts: Experiment) -> tuple[bytes, ...] | None:

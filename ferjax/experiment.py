@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -20,7 +21,7 @@ from jaxtyping import Bool
 from ml_collections import ConfigDict, FrozenConfigDict
 
 from ferjax import models, optim, programs, sharding, step
-from ferjax.data import pipeline, schemes
+from ferjax.data import order, pipeline, schemes
 from ferjax.errors import UserError, nearest
 from ferjax.evaluation import States, evaluate
 from ferjax.experiment_data import ExperimentData
@@ -30,7 +31,11 @@ from ferjax.plateau import PlateauRule
 
 
 def build(
-    config: ConfigDict, *, meta: Mapping[str, Any] | None = None, mesh: Mesh | None = None
+    config: ConfigDict,
+    *,
+    meta: Mapping[str, Any] | None = None,
+    mesh: Mesh | None = None,
+    trains: bool | None = None,
 ) -> Experiment:
     """The parts of one experiment.
 
@@ -40,20 +45,26 @@ def build(
         those of the checkpoint and need no data set.
       mesh: of the devices that the programs are for, which need not be there to be compiled for;
         by default of all that are.
+      trains: whether the training step is wanted; by default where there is no `meta`.
 
     Raises:
       UserError: a field whose value does not exist or does not fit the others.
     """
-    return Experiment(config, meta, mesh)
+    return Experiment(config, meta, mesh, meta is None if trains is None else trains)
 
 
 class Experiment(ExperimentData):
     """The parts that a config describes; see `build`."""
 
-    def __init__(self, config: ConfigDict, meta: Mapping[str, Any] | None, mesh: Mesh | None):
+    def __init__(
+        self, config: ConfigDict, meta: Mapping[str, Any] | None, mesh: Mesh | None, trains: bool
+    ):
         super().__init__(config, meta, mesh)
+        self._trains = trains
         config = self.config
-        if meta is None:
+        if trains:
+            _check_ranges(config)
+            order.check_sampling(config.train.sampling)
             sharding.check_batch_size(
                 "train.batch_size",
                 config.train.batch_size,
@@ -203,8 +214,7 @@ class Experiment(ExperimentData):
     @functools.cached_property
     def state_shardings(self) -> step.TrainState:
         """Where each array of the state lies; what uses a checkpoint holds it whole."""
-        used = self._meta is not None
-        placement = "replicated" if used else self.config.train.parameter_placement
+        placement = self.config.train.parameter_placement if self._trains else "replicated"
         return sharding.over_devices(jax.eval_shape(self._fresh_state), self.mesh, placement)
 
     def state_of(self, model: nnx.Module) -> step.TrainState:
@@ -305,6 +315,36 @@ class Experiment(ExperimentData):
         }
 
 
+def _check_ranges(config: FrozenConfigDict) -> None:
+    """Refuses numbers that would train something else than what they are called."""
+    for path in (
+        "optimizer.learning_rate",
+        "optimizer.weight_decay",
+        "optimizer.clip_norm",
+        "optimizer.warmup_epochs",
+        "loss.weight",
+        "loss.pairwise_weight",
+        "loss.center_learning_rate",
+    ):
+        value = _field(path, config)
+        if not 0.0 <= value < math.inf:
+            raise UserError(f"{path} is {value}; it must be at least 0.")
+    for path in (
+        "optimizer.momentum",
+        "optimizer.ema_decay",
+        "loss.label_smoothing",
+        "model.dropout",
+    ):
+        value = _field(path, config, 0.0)
+        if not 0.0 <= value < 1.0:
+            raise UserError(f"{path} is {value}; it must be at least 0 and below 1.")
+
+
+def _field(path: str, config: FrozenConfigDict, default: float | None = None) -> Any:
+    group, field = path.split(".")
+    return config[group].get(field, default)
+
+
 def _on_failed_save(config: FrozenConfigDict) -> str:
     choice = config.train.on_failed_save
     if choice not in ("stop", "continue"):
@@ -316,8 +356,7 @@ def _on_failed_save(config: FrozenConfigDict) -> str:
 
 
 def _at_least_one(path: str, config: FrozenConfigDict) -> int:
-    group, field = path.split(".")
-    value = config[group][field]
+    value = _field(path, config)
     if value < 1:
         raise UserError(f"{path} is {value}; it must be at least 1.")
     return value

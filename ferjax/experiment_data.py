@@ -44,6 +44,8 @@ class ExperimentData:
                 f"dataset.limit_mib is {fields.limit_mib} and dataset.num_threads "
                 f"{fields.num_threads}; both must be at least 0."
             )
+        if not self.config.evaluation.test_views:
+            raise UserError("evaluation.test_views is empty; name at least one view, as single.")
         for name in (self.config.evaluation.selection_view, *self.config.evaluation.test_views):
             views.check(name)
         leak = schemes.leak(fields.options.to_dict())
@@ -52,6 +54,13 @@ class ExperimentData:
     def check(self) -> None:
         """Raises a UserError for a field that otherwise only its first use would refuse."""
         _ = self.augmentation
+        for use in (self.protocol.selection, self.protocol.test):
+            if not any(self.source.num_examples[split] for split in use.split("+")):
+                raise UserError(
+                    f"The {use} split of {self.source.name} has no example, and the run needs it: "
+                    "give dataset.options.held_out or test_share a larger share, or prepare the "
+                    "data set with that split."
+                )
         train = self.config.train
         order.check(self.source.num_examples["train"], train.batch_size, train.sampling)
 

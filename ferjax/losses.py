@@ -41,15 +41,23 @@ def cross_entropy(
     log_probabilities = jax.nn.log_softmax(logits.astype(jnp.float32))
     importance = jnp.ones(logits.shape[0], jnp.float32)
     if weights is not None:
-        per_class = targets * weights[None, :]
-        importance = jnp.sum(per_class, axis=-1)
-        losses = -jnp.sum(per_class * log_probabilities, axis=-1)
+        importance = label_weights(labels, weights)
+        losses = -jnp.sum(targets * weights[None, :] * log_probabilities, axis=-1)
     else:
         losses = -jnp.sum(targets * log_probabilities, axis=-1)
     if mask is not None:
         keep = mask.astype(jnp.float32)
         losses, importance = losses * keep, importance * keep
     return jnp.sum(losses) / jnp.maximum(jnp.sum(importance), EPSILON)
+
+
+def label_weights(
+    labels: Int[Array, " B"] | Float[Array, "B K"], weights: Float[Array, " K"]
+) -> Float[Array, " B"]:
+    """What each example counts in a weighted mean: the weight of its class, before smoothing."""
+    if jnp.issubdtype(labels.dtype, jnp.integer):
+        return weights[labels]
+    return labels @ weights
 
 
 def center_loss(

@@ -107,9 +107,8 @@ class Objective:
         """The mean over examples of the weight of their class; None without class weights."""
         if not self.class_weights:
             return None
-        targets = losses.smoothed_targets(labels, len(self.class_weights), self.label_smoothing)
         weights = jnp.asarray(self.class_weights, jnp.float32)
-        return jnp.mean(jnp.sum(targets * weights[None, :], axis=-1))
+        return jnp.mean(losses.label_weights(labels, weights))
 
     def _softmax(
         self,

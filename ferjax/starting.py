@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -44,13 +44,32 @@ class RunFacts(NamedTuple):
       labels: the class names behind the classifier.
       preprocessing: from pixels to what the weights were trained on.
       protocol: "honest" or "optimistic".
-      fingerprint: of the data set.
-      options: of the data set, which decide what trained and what tests.
+      data: the data set that trained it, then those of the runs that it goes back to.
     """
 
     labels: tuple[str, ...]
     preprocessing: Preprocessing
     protocol: str
+    data: tuple[TrainedOn, ...]
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the data set that trained it."""
+        return self.data[0].fingerprint
+
+
+class TrainedOn(NamedTuple):
+    """A data set that trained weights.
+
+    Attributes:
+      weights: of which run.
+      dataset: its name.
+      fingerprint: of what was prepared.
+      options: which decide what trained and what tests.
+    """
+
+    weights: str
+    dataset: str
     fingerprint: str
     options: dict[str, Any]
 
@@ -67,8 +86,8 @@ def initial_state(
 
     Returns:
       The state, and one JSON object for each source: `weights`, `loaded` and what identifies it,
-      which is `sha256` of a file, and `fingerprint`, `options`, `protocol`, `seed` and `epoch` of a
-      run.
+      which is `sha256` of a file, and `dataset`, `fingerprint`, `options`, `protocol`, `seed`,
+      `epoch` and its own `started_from` of a run.
 
     Raises:
       UserError: a source that does not exist or does not fit, with the first differences.
@@ -123,23 +142,33 @@ def read(path: str) -> Source:
             "its end first."
         )
     parts, evaluated, meta = classifier.restore(path)
+    identity = {
+        "weights": path,
+        "dataset": result["dataset"],
+        "fingerprint": meta["fingerprint"],
+        "options": result["options"],
+        "protocol": result["protocol"],
+        "seed": result["seed"],
+        "epoch": result["selection"]["epoch"],
+        "started_from": result["started_from"],
+    }
     facts = RunFacts(
         tuple(meta["labels"]),
         Preprocessing.from_dict(meta["preprocessing"]),
         result["protocol"],
-        meta["fingerprint"],
-        result["options"],
+        tuple(_trained_on(identity)),
     )
     model = step.merge_model(parts.graphdef, evaluated)
-    identity = {
-        "weights": path,
-        "fingerprint": facts.fingerprint,
-        "options": facts.options,
-        "protocol": facts.protocol,
-        "seed": result["seed"],
-        "epoch": result["selection"]["epoch"],
-    }
     return Source(f"The weights of {path}", weights.named(model), facts, identity)
+
+
+def _trained_on(identity: Mapping[str, Any]) -> Iterator[TrainedOn]:
+    """The data of a run and of all that it goes back to; a file says nothing of its own."""
+    if "fingerprint" in identity:
+        names = ("weights", "dataset", "fingerprint", "options")
+        yield TrainedOn(*(identity.get(name, "") for name in names))
+    for origin in identity.get("started_from", ()):
+        yield from _trained_on(origin)
 
 
 def check_start(parts: Experiment, model: nnx.Module, source: Source) -> None:
@@ -215,23 +244,38 @@ def _check_trunk(parts: Experiment, source: Source) -> None:
 
 def _check_honest(parts: Experiment, source: Source) -> None:
     """What saw the test split makes everything that starts from it optimistic."""
-    if source.run and source.run.fingerprint == parts.source.fingerprint:
-        theirs, ours = (
-            schemes.which_images(options)
-            for options in (source.run.options, parts.config.dataset.options.to_dict())
-        )
-        if theirs != ours:
+    if source.run is None:
+        return
+    here = parts.config.dataset
+    ours = schemes.which_images(here.options.to_dict())
+    for data in source.run.data:
+        theirs = schemes.which_images(data.options)
+        again = data.dataset == here.name and data.options.get("name") == here.options.get("name")
+        if data.fingerprint == parts.source.fingerprint and theirs != ours:
             said = [
                 ", ".join(f"{name}={value}" for name, value in options.items())
                 for options in (theirs, ours)
             ]
             raise UserError(
-                f"{source.title} were trained on the same data, split in another way ({said[0]}; "
+                f"{_of(source, data)} on the same data, split in another way ({said[0]}; "
                 f"here {said[1]}): what is tested here may have been trained on there. Start from "
                 "a run with the same dataset.options."
             )
-    if source.run and source.run.protocol != "honest" and parts.protocol.label == "honest":
+        # Splits that are drawn by a seed are drawn anew for what was prepared anew.
+        if data.fingerprint != parts.source.fingerprint and again and "split_seed" in theirs:
+            raise UserError(
+                f"{_of(source, data)} on {data.dataset} that was prepared in another way, and is "
+                "split by what was prepared: what is tested here may have been trained on there. "
+                "Use the same prepared data for both."
+            )
+    if source.run.protocol != "honest" and parts.protocol.label == "honest":
         raise UserError(
             f"{source.title} were selected by an optimistic protocol, so that this run cannot be "
             "an honest one; start from an honest run, or give protocol=paper here too."
         )
+
+
+def _of(source: Source, data: TrainedOn) -> str:
+    if source.run is not None and data is source.run.data[0]:
+        return f"{source.title} were trained"
+    return f"{source.title} go back to {data.weights}, which was trained"

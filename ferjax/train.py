@@ -73,6 +73,7 @@ class _Run:
         self.watchdog = watchdog
         self.profile = profile
         self.parts = experiment.build(config)
+        self.parts.check()
         self.checkpoints = Checkpoints(
             directory.path, report=print if distributed.is_main() else _say_nothing
         )

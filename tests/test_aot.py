@@ -1,5 +1,6 @@
 """The command that compiles for absent hardware, with this machine's compiler in its place."""
 
+import dataclasses
 import json
 import sys
 
@@ -101,6 +102,41 @@ def test_the_table_says_what_the_figures_are(steps):
     assert ratios["parameters"] == "1.00" and float(ratios["operations per image"]) < 0.4
 
 
+def test_micro_batches_take_as_many_operations(steps, here):
+    config = tiny.config("", "attention=none,loss=softmax", optimizer__accumulation_steps=4)
+    figures = ahead.figures(config, targets.find("h100"), per_device_batch=16)
+    expected = steps[0]["per_image"]["flops"]
+    assert figures["per_image"]["flops"] == pytest.approx(expected, rel=1e-3)
+
+
+def test_what_compiles_and_does_not_fit_has_no_time(here, monkeypatch):
+    small = targets.find("h100")
+    small = dataclasses.replace(small, chip=dataclasses.replace(small.chip, memory=1 << 16))
+    figures = ahead.figures(
+        tiny.config("", "attention=none,loss=softmax"), small, per_device_batch=16, evaluate=True
+    )
+    assert figures["memory"]["fits"] is False and figures["time"] is None
+    assert ahead_tables.rows(figures)["memory"].startswith("DOES NOT FIT")
+
+
+def test_parameters_split_over_the_devices_take_less_of_each(run_python):
+    source = """
+import sys, jax
+sys.path.insert(0, "tests")
+import tiny
+from ferjax import ahead
+from ferjax.hardware import targets
+targets.Target.devices = lambda self: jax.devices()
+for placement in ("replicated", "sharded"):
+    config = tiny.config("", "attention=none,loss=softmax", train__parameter_placement=placement)
+    config.model.width = 16
+    figures = ahead.figures(config, targets.find("h100"), per_device_batch=4)
+    print(figures["memory"]["arguments"])
+"""
+    whole, split = map(int, run_python(source, devices=4).stdout.split()[-2:])
+    assert split < 0.5 * whole
+
+
 def test_what_does_not_fit_says_by_how_much(here, monkeypatch):
     message = (
         "RESOURCE_EXHAUSTED: Ran out of memory on HBM, the total memory required for HLO "
@@ -150,6 +186,16 @@ def test_the_command_prints_json_and_writes_it(run, tmp_path):
             "train.batch_size is 64, which does not divide evenly over 1 devices x 3 accumulation",
         ),
         (["--target=h100", "--compare=nowhere.py"], "nowhere.py"),
+        (["--target=h100", "--image_shape=48,48,2"], "--image_shape has 2 channels; images have"),
+        (["--target=h100", "--config.train.batch_size=0"], "train.batch_size is 0, which does not"),
+        (
+            ["--target=h100", "--config.optimizer.accumulation_steps=0"],
+            "optimizer.accumulation_steps is 0; it must be at least 1",
+        ),
+        (
+            ["--target=h100", "--config.train.parameter_placement=shard"],
+            "train.parameter_placement is 'shard'",
+        ),
         (["--target=h100", "--config.model.colour=1"], "colour"),
     ],
 )

@@ -166,6 +166,15 @@ def test_images_that_trained_the_model_are_not_clean(finished, tmp_path, monkeyp
     found = cross_dataset.score(parts, weights, source, "test", label_map, ["single"])
     sizes = {name: one["num_examples"] for name, one in found.scores["single"].items()}
     assert sizes == {"test": 16, "test_clean": 2} and found.note == ""
+    # Nor does anybody know of a run that goes back to one on other data.
+    own = {"weights": "second", "fingerprint": parts.fingerprint}
+    other = {**own, "started_from": [{"weights": "first", "fingerprint": "f" * 64}]}
+    for origin, groups in ((own, ["test", "test_clean"]), (other, ["test"])):
+        found = cross_dataset.score(
+            parts, weights, source, "test", label_map, ["single"], started_from=[origin]
+        )
+        assert sorted(found.scores["single"]) == groups
+    assert "The run started from first, which was trained on other data" in found.note
     # Without the run's own data nobody knows, and it is said.
     elsewhere = parts.elsewhere(data_dir=str(tmp_path / "data"))
     monkeypatch.setattr(catalog, "SYNTHETIC", None)

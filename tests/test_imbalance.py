@@ -37,6 +37,17 @@ def test_the_mean_is_weighted():
     assert float(loss) == pytest.approx((each * importance).sum() / importance.sum(), rel=1e-5)
 
 
+def test_smoothing_keeps_the_weights_of_the_mean():
+    """PyTorch 2: of class indices the divisor is the sum of the weights of the labels."""
+    logits, labels = scores()
+    smooth = objective.Objective(class_weights=WEIGHTS, label_smoothing=0.3)
+    loss, _ = smooth.loss(logits, jnp.zeros((8, 3)), labels, None)
+    weights, k = np.asarray(WEIGHTS), len(WEIGHTS)
+    targets = 0.7 * np.eye(k)[np.asarray(labels)] + 0.3 / k
+    total = -(targets * weights * np.asarray(jax.nn.log_softmax(logits))).sum()
+    assert float(loss) == pytest.approx(total / weights[np.asarray(labels)].sum(), rel=1e-5)
+
+
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_parts_of_a_batch_average_to_the_weighted_loss_of_the_whole(smoothing):
     logits, labels = scores()

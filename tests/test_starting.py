@@ -35,11 +35,13 @@ def test_a_run_can_start_from_another(finished, data_dir):
     assert origins == [
         {
             "weights": str(workdir),
+            "dataset": "synthetic",
             "fingerprint": result["fingerprint"],
             "options": result["options"],
             "protocol": "honest",
             "seed": 0,
             "epoch": result["selection"]["epoch"],
+            "started_from": [],
             "loaded": said[0],
         }
     ]
@@ -138,13 +140,20 @@ def test_late_fusion_trains_no_new_classifier(data_dir):
         starting.check_start(parts, model, nameless)
 
 
-def source(arrays, parts, **facts):
+def source(arrays, parts, *earlier, **facts):
+    """Weights of a run on the data of `parts`, but for `facts`, that goes back to `earlier`."""
+    usual = {
+        "weights": "RUN",
+        "dataset": parts.config.dataset.name,
+        "fingerprint": parts.source.fingerprint,
+        "options": parts.config.dataset.options.to_dict(),
+    }
+    data = [starting.TrainedOn(**usual | one) for one in (facts.pop("data", {}), *earlier)]
     usual = {
         "labels": parts.labels,
         "preprocessing": parts.preprocessing,
         "protocol": "honest",
-        "fingerprint": parts.source.fingerprint,
-        "options": parts.config.dataset.options.to_dict(),
+        "data": tuple(data),
     }
     return starting.Source("The weights of RUN", arrays, starting.RunFacts(**usual | facts), {})
 
@@ -156,12 +165,43 @@ def test_trunks_from_elsewhere_must_have_seen_the_same(data_dir):
     other = dataclasses.replace(parts.preprocessing, mean=(0.25,))
     for facts, message in (
         ({"preprocessing": other}, r"were trained with .*mean=\(0\.25,\).*this run prepares"),
-        ({"fingerprint": "f" * 64}, r"on data with fingerprint ffffffffffff, and this run's"),
-        ({"options": {"fold": 3}}, r"same data, split in another way \(fold=3; here channels=1"),
+        (
+            {"data": {"fingerprint": "f" * 64}},
+            r"on data with fingerprint ffffffffffff, and this run's",
+        ),
+        (
+            {"data": {"options": {"fold": 3}}},
+            r"same data, split in another way \(fold=3; here channels=1",
+        ),
         ({"protocol": "optimistic"}, r"RUN were selected by an optimistic protocol"),
     ):
         with pytest.raises(UserError, match=message):
             check(parts, source({}, parts, **facts))
+
+
+def test_what_was_tested_must_not_have_trained_anything_that_a_run_goes_back_to(data_dir):
+    parts = experiment.build(tiny.config(data_dir))
+    between = {"dataset": "fer2013", "fingerprint": "f" * 64, "options": {}}
+    first = {"weights": "FIRST", "options": {"fold": 0, "split_seed": 0}}
+    starting._check_honest(parts, source({}, parts, {}, data=between))
+    for again, message in (
+        ({}, r"RUN go back to FIRST, which was trained on the same data, split in another way"),
+        ({"fingerprint": "e" * 64}, r"FIRST, .* on synthetic that was prepared in another way"),
+    ):
+        with pytest.raises(UserError, match=message):
+            starting._check_honest(parts, source({}, parts, first | again, data=between))
+    # Official splits stay what they are.
+    same = {"fingerprint": "e" * 64, "options": {"target": "majority"}}
+    starting._check_honest(parts, source({}, parts, same, data=between))
+
+
+def test_the_runs_that_a_run_goes_back_to_are_recorded():
+    facts = {"dataset": "ck_plus", "fingerprint": "a", "options": {"fold": 1}}
+    file = {"weights": "w.npz", "sha256": "b"}
+    origin = {"weights": "second", **facts, "started_from": [file, {"weights": "first", **facts}]}
+    found = list(starting._trained_on(origin))
+    assert [one.weights for one in found] == ["second", "first"]
+    assert found[1] == ("first", "ck_plus", "a", {"fold": 1})
 
 
 def test_an_unfinished_run_is_no_source(finished, tmp_path):

@@ -35,7 +35,8 @@ def test_files_arrays_and_batch_sizes_give_the_same_probabilities(finished, tmp_
     whole = model(images).probabilities
     np.testing.assert_allclose(model(image_files.find([tmp_path])).probabilities, whole, atol=1e-5)
     for image, row in zip(images, whole, strict=True):
-        np.testing.assert_allclose(model(image[..., 0]).probabilities[0], row, atol=1e-5)
+        for one in (image[..., 0], image, np.repeat(image, 3, axis=-1)):
+            np.testing.assert_allclose(model(one).probabilities, [row], atol=1e-5)
 
 
 def test_the_last_checkpoint_can_be_used_too(finished):
@@ -115,3 +116,28 @@ def test_evaluate_refuses_other_data(finished, tmp_path, run_main):
     code, _, error = run_main(evaluate, f"--workdir={workdir}")
     assert code == 2
     assert "was trained on synthetic with fingerprint" in error
+
+
+def test_evaluate_calls_a_split_that_the_model_has_seen_optimistic(finished, tmp_path, run_main):
+    for split, label in (("test", "honest"), ("validation+test", "optimistic")):
+        out = tmp_path / "out.json"
+        code, said, error = run_main(
+            evaluate, f"--workdir={finished[0]}", f"--split={split}", f"--json={out}"
+        )
+        assert code == 0, error
+        assert json.loads(out.read_text())["protocol"] == label
+        assert ("OPTIMISTIC:" in said) == (label == "optimistic")
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--tta="], "--tta names no view"),
+        (["--split=tests"], "--split is 'tests'; expected one of train, validation, test, valid"),
+        (["--split=train+test"], "--split is 'train+test'; expected one of"),
+        (["--dataset=fer2013", "--clean_index=a.json"], "--clean_index knows near duplicates wit"),
+    ],
+)
+def test_evaluate_refuses_flags_before_any_work(finished, run_main, flags, message):
+    code, _, error = run_main(evaluate, f"--workdir={finished[0]}", *flags)
+    assert code == 2 and message in error

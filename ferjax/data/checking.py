@@ -29,8 +29,14 @@ def check_counts(
         split: tuple(np.bincount([item.label for item in items], minlength=len(names)).tolist())
         for split, items in reading.splits.items()
     }
-    if not counts or not all(map(sum, counts.values())):
+    if not any(map(sum, counts.values())):
         raise UserError(f"{path} has no image in it.\n{spec.how_to_obtain}")
+    empty = [split for split, each in counts.items() if not sum(each)]
+    if empty and not spec.expected_counts:
+        raise UserError(
+            f"{path} has no image of the {' and the '.join(empty)} split; put images there, or "
+            "remove what is meant to hold them."
+        )
     expected = spec.expected_counts or {}
     wrong = []
     for split, wanted in expected.items():

@@ -112,6 +112,11 @@ def check(num_examples: int, batch_size: int, sampling: str) -> None:
             f"train.batch_size is {batch_size}, but the training split has only {num_examples} "
             "examples; use a smaller batch."
         )
+    check_sampling(sampling)
+
+
+def check_sampling(sampling: str) -> None:
+    """Raises a UserError unless it is one of `SAMPLINGS`."""
     if sampling not in SAMPLINGS:
         raise UserError(
             f"train.sampling is {sampling!r}; expected one of {', '.join(SAMPLINGS)}."

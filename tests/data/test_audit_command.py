@@ -10,6 +10,9 @@ from fake_fer2013 import SPEC, TOTAL, files, write_zip
 from PIL import Image
 
 from ferjax.data import audit, catalog, clean_index, preparation, source
+from ferjax.data.auditing import audit_findings
+from ferjax.data.auditing.near_duplicates import Pairs
+from ferjax.data.auditing.pooled import Pool
 
 
 @pytest.fixture
@@ -96,6 +99,14 @@ def test_what_is_asked_wrongly(run_command, tmp_path, arguments, message):
     code, _, err = run_command(*arguments, f"--data_dir={tmp_path}")
     assert code == 2
     assert message in err
+
+
+def test_without_a_test_split_nothing_is_clean(data_dir):
+    opened = source.open_dataset("fer2013", data_dir)
+    pool = Pool({split: opened.load(split, in_memory=False) for split in ("train", "validation")})
+    none = np.zeros(0, int)
+    found = audit_findings.clean_positions(pool, Pairs(none, none, none, none, none, 0))
+    assert [len(rows) for rows in found.values()] == [0, 0]
 
 
 def test_a_folder_that_cannot_be_written(run_command, data_dir, tmp_path):

@@ -4,9 +4,11 @@ import io
 
 import numpy as np
 import pytest
+import tiny
 from fake_fer2013 import jpeg, write_folder, write_zip
 from PIL import Image
 
+from ferjax import train
 from ferjax.data import catalog, preparation, source
 from ferjax.data.readers import image_folder
 from ferjax.errors import UserError
@@ -297,3 +299,21 @@ def test_splits_that_are_missing_or_there_twice(tmp_path):
     assert f"{tmp_path}/b has the folders test and none named train" in message
     message = error_of(write_folder(tmp_path / "c", split_files(("train", "test", "val", "valid"))))
     assert "the folders val and valid are both the validation split" in message
+
+
+def test_a_split_without_images(tmp_path):
+    path = write_folder(tmp_path / "a", split_files(("train", "test")))
+    (path / "validation").mkdir()
+    message = r"a has no image of the validation split; put images there, or remove what"
+    with pytest.raises(UserError, match=message):
+        prepare(path, tmp_path / "data")
+
+
+def test_a_share_that_leaves_no_test_image_is_refused_before_training(tmp_path):
+    prepare(write_folder(tmp_path / "a", class_files()), tmp_path / "data", name="mine")
+    config = tiny.config(tmp_path / "data")
+    config.dataset.name = "image_folder"
+    config.dataset.options = {"name": "mine", "held_out": 0.1, "test_share": 0.0, "split_seed": 0}
+    with pytest.raises(UserError, match=r"The test split of image_folder has no example, .*share"):
+        train.train(config, str(tmp_path / "run"))
+    assert not (tmp_path / "run" / "checkpoints").exists()

@@ -216,6 +216,8 @@ def clean_positions(pool: Pool, pairs: Pairs) -> dict[str, Int[np.ndarray, " _"]
     `test_clean` is that of `clean.clean_test_mask`. `test_clean_near` leaves out of it whatever has
     a near duplicate in another split, or earlier in test, whether or not that one is clean.
     """
+    if "test" not in pool.splits:
+        return {name: np.zeros(0, np.intp) for name in ("test_clean", "test_clean_near")}
     test = pool.splits.index("test")
     contents = [
         [content.to_bytes(8, "little") for content in pool.content[pool.split == n].tolist()]
