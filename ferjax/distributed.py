@@ -7,10 +7,13 @@ its own part of each batch. Process 0, the main one, writes the files of the run
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import itertools
 import os
 import re
+import signal
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple, NoReturn
 
@@ -29,6 +32,9 @@ MODES = ("off", "auto", "tpu", "slurm", "kubernetes", "flags")
 _HEARTBEAT_SECONDS = 25
 # Counts the questions of `stop_agreed`, over all runs of the process.
 _QUESTIONS = itertools.count(1)
+# What an abort does first: in this time `peers` hears of a death, if there was one.
+_ABORT_SECONDS = 5.0
+_WAIT = ctypes.CFUNCTYPE(None, ctypes.c_int)(lambda _: time.sleep(_ABORT_SECONDS))
 _SLURM = (
     "SLURM_JOB_ID",
     "SLURM_STEP_NODELIST",
@@ -131,6 +137,7 @@ def joined(where: Place | None) -> Iterator[None]:
         yield
         return
     _initialize(where)
+    _delay_abort()
     try:
         host = None if where.coordinator is None else where.coordinator.rpartition(":")[0]
         peers = Peers(jax.process_index(), jax.process_count(), _broadcast_bytes, host)
@@ -228,6 +235,17 @@ def _initialize(where: Place) -> None:
             f"The other processes cannot be joined{found}: {line}. Start all of them within five "
             "minutes, with the same number of processes, and let them reach process 0."
         ) from None
+
+
+def _delay_abort() -> None:
+    """Gives `peers` time to say why, before an abort of JAX's runtime ends the process.
+
+    The runtime aborts as soon as process 0 is gone, with a code that no launcher restarts on, and
+    has no way to be told otherwise. A handler of Python's own would not run before the abort.
+    """
+    libc = ctypes.CDLL(None)
+    libc.signal.argtypes = (ctypes.c_int, ctypes.c_void_p)
+    libc.signal(signal.SIGABRT, ctypes.cast(_WAIT, ctypes.c_void_p))
 
 
 def _broadcast_bytes(message: bytes) -> bytes:

@@ -124,24 +124,52 @@ with distributed.joined(distributed.Place(f"localhost:{port}", 2, rank)):
 """
 
 
-def test_sigterm_before_the_first_question_is_heard_by_all(repository):
-    """As while a run is restored or compiled."""
+DYING = """
+import os, signal, sys, time
+from ferjax import distributed, peers
+rank, port = int(sys.argv[1]), sys.argv[2]
+hear = peers.Peers._hear
+peers.Peers._hear = lambda self, line: time.sleep(1) or hear(self, line)
+with distributed.joined(distributed.Place(f"localhost:{port}", 2, rank)):
+    distributed.wait_for_all("joined")
+    if rank == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(100)
+"""
+
+
+def two_processes(source, repository):
+    """Exit codes and outputs of two processes that run `source` with their rank and a port."""
     with socket.create_server(("", 0)) as free:
         port = str(free.getsockname()[1])
-    asking = [
+    started = [
         subprocess.Popen(
-            [sys.executable, "-c", ASKING, str(rank), port],
+            [sys.executable, "-c", source, str(rank), port],
             cwd=repository,
             env=os.environ | {"PYTHONPATH": str(repository)},
             stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
         )
         for rank in (0, 1)
     ]
-    outputs = [process.communicate(timeout=120)[0] for process in asking]
-    assert [process.returncode for process in asking] == [0, 0]
-    last = [output.splitlines()[-1] for output in outputs]
-    assert last[0] == last[1] and last[0].startswith("stopped at ")
+    outputs = [process.communicate(timeout=120)[0] for process in started]
+    return [process.returncode for process in started], outputs
+
+
+def test_the_death_of_process_0_is_no_abort(repository):
+    """JAX's runtime aborts then, maybe before the thread that watches the peers has heard."""
+    codes, outputs = two_processes(DYING, repository)
+    assert codes == [-9, 75], outputs[1]
+    assert "process 0 of 2 has died" in outputs[1]
+
+
+def test_sigterm_before_the_first_question_is_heard_by_all(repository):
+    """As while a run is restored or compiled."""
+    codes, outputs = two_processes(ASKING, repository)
+    assert codes == [0, 0], outputs
+    last = [re.findall("stopped at .*", output) for output in outputs]
+    assert last[0] == last[1] and len(last[0]) == 1
 
 
 def test_different_configs_are_refused_and_an_error_of_one_ends_all(data_dir, tmp_path):
