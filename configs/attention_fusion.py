@@ -26,7 +26,7 @@ ferjax/models/fusion.py.
 
 Arguments, joined by commas after the colon:
 
-    dataset=NAME and what belongs to it: see ferjax/config_datasets.py
+    dataset=NAME and what belongs to it: see ferjax/config/datasets.py
     fusion=attention|early|joint|late|none
     trunks=NAME+NAME                 of resnet18, resnet34, vgg11, vgg13, vgg16, vgg19; one for
                                      fusion=none; resnet18+resnet34
@@ -58,9 +58,9 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from ferjax import config_datasets
-from ferjax.arguments import Argument, check_count, parse, refuse
-from ferjax.defaults import defaults
+from ferjax.config import datasets
+from ferjax.config.arguments import Argument, check_count, parse, refuse
+from ferjax.config.fields import defaults
 
 TRUNKS = ("resnet18", "resnet34", "vgg11", "vgg13", "vgg16", "vgg19")
 ATTENTION = {"fusion": ("attention",)}
@@ -76,7 +76,7 @@ WIDTHS = {"paper": 64, "cpu": 32, "synthetic": 16}
 LEARNING_RATES = {"paper": 1e-4, "cpu": 1e-3, "synthetic": 1e-3}
 FROM_SCRATCH = 1e-3
 ARGUMENTS = {
-    **config_datasets.ARGUMENTS,
+    **datasets.ARGUMENTS,
     "fusion": Argument("attention", ("attention", "early", "joint", "late", "none")),
     "trunks": Argument((), TRUNKS, type=str),  # resnet18+resnet34, or the first of them
     "trunks_from": Argument((), type=str, only=TWO),
@@ -88,7 +88,7 @@ ARGUMENTS = {
     "local_attention": Argument(True, only=ATTENTION),
     "local_gate": Argument(True, only={**ATTENTION, "local_attention": (True,)}),
     "frozen": Argument(True, only=ATTENTION),
-    "budget": Argument("paper", ("paper", "cpu"), only={"dataset": config_datasets.REAL}),
+    "budget": Argument("paper", ("paper", "cpu"), only={"dataset": datasets.REAL}),
     "image_size": Argument(None, type=int),
     "stem": Argument(None, ("imagenet", "small", "half"), type=str),
     "dtype": Argument(None, ("float32", "bfloat16"), type=str),
@@ -166,7 +166,7 @@ def _common(args: dict[str, Any]) -> ConfigDict:
     config = defaults()
     config.paper = "tran2023"
     config.seed = args["seed"]
-    config_datasets.apply(config, args)
+    datasets.apply(config, args)
     config.model.width = WIDTHS[args["budget"]]
     config.model.channels = 3
     config.model.image_size = args["image_size"]

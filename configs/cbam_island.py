@@ -31,7 +31,7 @@ two CPU cores. The paper's own schedule, budget=paper, has not been run.
 
 Arguments, joined by commas after the colon:
 
-    dataset=NAME and what belongs to it: see ferjax/config_datasets.py
+    dataset=NAME and what belongs to it: see ferjax/config/datasets.py
     attention=none|se|cbam        attention in every residual block
     loss=softmax|center|island
     preset=sun2021|cai2018|wen2016  published (lambda, lambda_1): (0.5, 0.5), (0.01, 10),
@@ -55,13 +55,13 @@ faces the first epochs pass at chance.
 
 from ml_collections import ConfigDict
 
-from ferjax import config_datasets
-from ferjax.arguments import Argument, parse
-from ferjax.defaults import defaults
+from ferjax.config import datasets
+from ferjax.config.arguments import Argument, parse
+from ferjax.config.fields import defaults
 
 CENTERS = {"loss": ("center", "island")}
 ARGUMENTS = {
-    **config_datasets.ARGUMENTS,
+    **datasets.ARGUMENTS,
     "attention": Argument("cbam", ("none", "se", "cbam")),
     "loss": Argument("island", ("softmax", "center", "island")),
     "preset": Argument(
@@ -70,7 +70,7 @@ ARGUMENTS = {
     "lambda": Argument(None, type=float, only=CENTERS),
     "center_update": Argument("rule", ("rule", "gradient"), only=CENTERS),
     "paper_literal": Argument(False),
-    "budget": Argument("paper", ("paper", "cpu"), only={"dataset": config_datasets.REAL}),
+    "budget": Argument("paper", ("paper", "cpu"), only={"dataset": datasets.REAL}),
     "stem": Argument(None, ("small", "half", "imagenet"), type=str),
     "dtype": Argument(None, ("float32", "bfloat16"), type=str),
     "init_from": Argument(""),
@@ -94,7 +94,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
     config.paper = "sun2021"
     config.seed = args["seed"]
     config.init_from = args["init_from"]
-    config_datasets.apply(config, args)
+    datasets.apply(config, args)
     config.model.name = "resnet18"
     config.model.attention = args["attention"]
     config.model.stem = "small"

@@ -11,14 +11,15 @@ recognition". Rows of its table for FER2013, each one argument away:
     python -m ferjax.main --config=configs/se_cnn.py:attention=none --workdir=DIR
     python -m ferjax.main --config=configs/se_cnn.py:dataset=synthetic --workdir=DIR
 
-The model is ferjax/models/se_cnn.py, its gate `SqueezeExcitation` in ferjax/models/attention.py.
+The model is ferjax/models/se_cnn.py, its gate `SqueezeExcitation` in
+ferjax/models/layers/attention.py.
 Training as the paper states it: images / 255, shifts by up to a tenth of the side, Adam with
 learning rate 2e-3, halved on a plateau, at most 100 epochs, early stopping on validation accuracy
 with patience 16. The text prints 69.07 and 68.04 where the table has 69.04 and 68.01.
 
 Arguments, joined by commas after the colon:
 
-    dataset=NAME and what belongs to it: see ferjax/config_datasets.py
+    dataset=NAME and what belongs to it: see ferjax/config/datasets.py
     attention=none|se           (se)
     se_position=block|conv      a gate once per block (block), or after every convolution
     batch_norm=true|false       batch norm between convolution and ReLU (true)
@@ -31,12 +32,12 @@ Arguments, joined by commas after the colon:
 
 from ml_collections import ConfigDict
 
-from ferjax import config_datasets
-from ferjax.arguments import Argument, parse
-from ferjax.defaults import defaults
+from ferjax.config import datasets
+from ferjax.config.arguments import Argument, parse
+from ferjax.config.fields import defaults
 
 ARGUMENTS = {
-    **config_datasets.ARGUMENTS,
+    **datasets.ARGUMENTS,
     "attention": Argument("se", ("none", "se")),
     "se_position": Argument("block", ("block", "conv"), only={"attention": ("se",)}),
     "batch_norm": Argument(True),
@@ -54,7 +55,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
     config.seed = args["seed"]
     config.init_from = args["init_from"]
     both = "validation+test" if args["dataset"] in ("fer2013", "synthetic") else "test"
-    config_datasets.apply(config, args, selection=both, test=both)
+    datasets.apply(config, args, selection=both, test=both)
 
     config.model.name = "se_cnn"
     config.model.attention = args["attention"]

@@ -17,7 +17,7 @@ whether A has a bias and where dropout sits. Training: SGD with Nesterov momentu
 
 Arguments, joined by commas after the colon:
 
-    dataset=NAME and what belongs to it: see ferjax/config_datasets.py
+    dataset=NAME and what belongs to it: see ferjax/config/datasets.py
     attention=concat|multiply|none       the paper appends the map A as one more channel (concat)
     batch_norm=true|false                VGG-19 with batch norm; false unless synthetic
     image_size=NUMBER                    a multiple of 32; 224 unless synthetic
@@ -28,12 +28,12 @@ Arguments, joined by commas after the colon:
 
 from ml_collections import ConfigDict
 
-from ferjax import config_datasets
-from ferjax.arguments import Argument, parse
-from ferjax.defaults import defaults
+from ferjax.config import datasets
+from ferjax.config.arguments import Argument, parse
+from ferjax.config.fields import defaults
 
 ARGUMENTS = {
-    **config_datasets.ARGUMENTS,
+    **datasets.ARGUMENTS,
     "attention": Argument("concat", ("concat", "multiply", "none")),
     "batch_norm": Argument(None, type=bool),
     "image_size": Argument(None, type=int),
@@ -50,7 +50,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
     config.paper = "tam2021"
     config.seed = args["seed"]
     config.init_from = args["init_from"]
-    config_datasets.apply(config, args)
+    datasets.apply(config, args)
 
     config.model.name = "vgg19_attention"
     config.model.attention = args["attention"]

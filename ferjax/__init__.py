@@ -11,7 +11,7 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ferjax.classifier import Classifier
+    from ferjax.inference.classifier import Classifier
 
 __all__ = ["load"]
 
@@ -29,6 +29,6 @@ def load(workdir: str | os.PathLike[str], *, checkpoint: str = "best") -> Classi
     Raises:
       ferjax.errors.UserError: the folder is no run, or holds no checkpoint that can be read.
     """
-    from ferjax.classifier import Classifier
+    from ferjax.training import restored
 
-    return Classifier(workdir, checkpoint=checkpoint)
+    return restored.classifier(workdir, checkpoint)

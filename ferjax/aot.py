@@ -26,9 +26,9 @@ import sys
 from absl import flags
 from ml_collections import config_flags
 
-from ferjax import command
+from ferjax.cli import command
 from ferjax.errors import UserError
-from ferjax.hardware import targets
+from ferjax.performance.hardware import targets
 
 FLAGS = flags.FlagValues()
 config_flags.DEFINE_config_file(
@@ -66,13 +66,14 @@ def main(argv: list[str]) -> None:
     import json
     from pathlib import Path
 
-    from ferjax import ahead, ahead_tables, tables
-    from ferjax.rundir import write_json
+    from ferjax.cli import tables
+    from ferjax.filesystem import write_json
+    from ferjax.performance import ahead_of_time, ahead_of_time_tables
 
     made = []
     for config in filter(None, (FLAGS.config, FLAGS.compare)):
         made.append(
-            ahead.figures(
+            ahead_of_time.figures(
                 config,
                 target,
                 per_device_batch=FLAGS.per_device_batch,
@@ -91,9 +92,9 @@ def main(argv: list[str]) -> None:
         print(json.dumps(content, indent=2))
         return
     for figures in made:
-        tables.print_tables(*ahead_tables.report(figures))
+        tables.print_tables(*ahead_of_time_tables.report(figures))
     if len(made) == 2:
-        tables.print_tables(ahead_tables.comparison(*made))
+        tables.print_tables(ahead_of_time_tables.comparison(*made))
 
 
 def _image_shape(texts: list[str] | None) -> tuple[int, int, int] | None:

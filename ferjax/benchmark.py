@@ -16,7 +16,7 @@ from __future__ import annotations
 from absl import flags
 from ml_collections import config_flags
 
-from ferjax import command, huge_pages
+from ferjax.cli import command, huge_pages
 
 FLAGS = flags.FlagValues()
 config_flags.DEFINE_config_file(
@@ -37,8 +37,10 @@ flags.mark_flag_as_required("config", flag_values=FLAGS)
 def main(argv: list[str]) -> None:
     """Measures, prints a table, and writes --json if asked."""
     command.refuse_arguments(argv)
-    from ferjax import places, tables, throughput
-    from ferjax.rundir import write_json
+    from ferjax import filesystem
+    from ferjax.cli import tables
+    from ferjax.filesystem import write_json
+    from ferjax.performance import throughput
 
     figures = throughput.measure(
         FLAGS.config,
@@ -48,7 +50,7 @@ def main(argv: list[str]) -> None:
     )
     tables.print_tables(tables.figure_table(throughput.rows(figures), "Throughput"))
     if FLAGS.json:
-        write_json(places.of(FLAGS.json), figures)
+        write_json(filesystem.of(FLAGS.json), figures)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,21 @@
-"""The exceptions that decide how a command ends, and the nearest-name hint of their messages."""
+"""The exceptions that decide how a command ends, their exit codes, and the nearest-name hint.
+
+  0  done
+  2  the user can put it right; the message says how (`UserError`)
+ 70  a defect of ferjax, with its traceback
+ 75  stopped, and the same command resumes it (`Interrupted`)
+130  stopped from the keyboard
+"""
 
 import difflib
+import sys
+import traceback
 from collections.abc import Iterable
+
+EXIT_USER_ERROR = 2
+EXIT_DEFECT = 70
+EXIT_RESUMABLE = 75
+EXIT_KEYBOARD = 130
 
 
 class UserError(Exception):
@@ -31,3 +45,23 @@ def nearest(name: str, choices: Iterable[str]) -> str:
     by_lower = {choice.lower(): choice for choice in choices}
     close = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
     return f" Did you mean {by_lower[close[0]]!r}?" if close else ""
+
+
+def explain(error: BaseException) -> int:
+    """Says on stderr why a command ends, and returns its exit code."""
+    if isinstance(error, UserError):
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_USER_ERROR
+    if isinstance(error, Interrupted):
+        print(f"interrupted: {error}", file=sys.stderr)
+        return EXIT_RESUMABLE
+    if isinstance(error, KeyboardInterrupt):
+        print("interrupted from the keyboard", file=sys.stderr)
+        return EXIT_KEYBOARD
+    traceback.print_exception(error)
+    print(
+        "This is a defect of ferjax, not of what you asked for: please report it with the lines "
+        "above.",
+        file=sys.stderr,
+    )
+    return EXIT_DEFECT

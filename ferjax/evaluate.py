@@ -22,7 +22,7 @@ from typing import Any
 
 from absl import flags
 
-from ferjax import command, huge_pages
+from ferjax.cli import command, huge_pages
 from ferjax.errors import UserError, nearest
 
 SPLITS = ("train", "validation", "test", "validation+test")
@@ -69,18 +69,20 @@ flags.mark_flag_as_required("workdir", flag_values=FLAGS)
 def main(argv: list[str]) -> None:
     """Prints the tables, and writes --json if asked."""
     command.refuse_arguments(argv)
-    from ferjax import classifier, places, report, tables
-    from ferjax.rundir import write_json
+    from ferjax import filesystem
+    from ferjax.cli import tables
+    from ferjax.filesystem import write_json
+    from ferjax.training import restored, result
 
     _check_flags()
     views = tuple(FLAGS.tta)
-    parts, weights, meta = classifier.restore(FLAGS.workdir, FLAGS.checkpoint)
+    parts, weights, meta = restored.restore(FLAGS.workdir, FLAGS.checkpoint)
     if FLAGS.dataset:
         parts = parts.elsewhere(evaluation_batch_size=FLAGS.batch_size)
         about, scores = _elsewhere(parts, weights, views)
     else:
         parts = parts.elsewhere(data_dir=FLAGS.data_dir, evaluation_batch_size=FLAGS.batch_size)
-        report.check_same_data(parts, meta, FLAGS.workdir)
+        result.check_same_data(parts, meta, FLAGS.workdir)
         scores = parts.evaluation(FLAGS.split, views, _clean_groups(parts.source))(weights)
         about = {
             "dataset": meta["dataset"],
@@ -107,7 +109,7 @@ def main(argv: list[str]) -> None:
         print(about["note"])
     if FLAGS.json:
         fields = {
-            "format": report.FORMAT,
+            "format": result.FORMAT,
             **about,
             "protocol": label,
             "split": FLAGS.split,
@@ -115,7 +117,7 @@ def main(argv: list[str]) -> None:
             "labels": list(parts.labels),
             "scores": scores,
         }
-        write_json(places.of(FLAGS.json), fields)
+        write_json(filesystem.of(FLAGS.json), fields)
 
 
 def _own_split(selection: str) -> tuple[str, str]:
@@ -128,12 +130,14 @@ def _own_split(selection: str) -> tuple[str, str]:
 
 def _elsewhere(parts: Any, weights: Any, views: tuple[str, ...]) -> tuple[dict[str, Any], Any]:
     """What another data set is and how it was mapped, and the scores on it."""
-    from ferjax import cross_dataset
-    from ferjax.data import dataset_options, label_maps
-    from ferjax.data.source import open_dataset
-    from ferjax.rundir import RunDirectory
+    from ferjax.data import label_maps
+    from ferjax.data.dataset import open_dataset
+    from ferjax.data.options import parse
+    from ferjax.evaluation import cross_dataset
+    from ferjax.training import restored
+    from ferjax.workdir.directory import RunDirectory
 
-    options = dataset_options.parse(FLAGS.dataset, FLAGS.options or [])
+    options = parse(FLAGS.dataset, FLAGS.options or [])
     data_dir = FLAGS.data_dir or parts.config.dataset.data_dir or None
     source = open_dataset(FLAGS.dataset, data_dir, **options)
     if FLAGS.label_map is None:
@@ -143,15 +147,13 @@ def _elsewhere(parts: Any, weights: Any, views: tuple[str, ...]) -> tuple[dict[s
             "mean with --label_map=emotions, or class by class with --label_map=theirs=ours,..."
         )
     label_map = label_maps.parse(FLAGS.label_map, source.labels.names, parts.labels)
+    started_from = (RunDirectory(FLAGS.workdir).result() or {}).get("started_from", ())
     found = cross_dataset.score(
-        parts,
-        weights,
+        restored.scored_model(parts, weights, views, started_from),
         source,
         FLAGS.split,
         label_map,
-        views,
         unmapped=FLAGS.unmapped or "refuse",
-        started_from=(RunDirectory(FLAGS.workdir).result() or {}).get("started_from", ()),
     )
     about = {
         "dataset": source.name,
@@ -169,7 +171,7 @@ def _clean_groups(source: Any) -> dict[str, Any]:
     """The test images without near duplicates, where an audit has looked for them."""
     if not FLAGS.clean_index:
         return {}
-    from ferjax.data.clean_index import read_clean_index
+    from ferjax.data.audit.clean_index import read_clean_index
 
     if FLAGS.split != "test":
         raise UserError(f"--clean_index is about the test split, and --split is {FLAGS.split}.")

@@ -14,7 +14,7 @@ import sys
 from absl import flags
 from ml_collections import config_flags
 
-from ferjax import command, huge_pages
+from ferjax.cli import command, huge_pages
 
 FLAGS = flags.FlagValues()
 config_flags.DEFINE_config_file(
@@ -53,19 +53,20 @@ def main(argv: list[str]) -> None:
     # After the flags, so that --help and errors answer at once.
     import jax
 
-    from ferjax import distributed, runs
+    from ferjax.distributed import cluster, processes
+    from ferjax.training import sweep
 
     if FLAGS.config.compilation_cache:
         # Before the first program: JAX decides then whether it keeps any.
         jax.config.update("jax_compilation_cache_dir", FLAGS.config.compilation_cache)
-    where = distributed.place(
+    where = cluster.place(
         FLAGS.distributed,
         coordinator=FLAGS.coordinator,
         num_processes=FLAGS.num_processes,
         process_id=FLAGS.process_id,
     )
-    with distributed.joined(where):
-        runs.run(
+    with processes.joined(where):
+        sweep.run(
             FLAGS.config,
             FLAGS.workdir,
             num_seeds=FLAGS.seeds,

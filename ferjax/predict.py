@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from absl import flags
 
-from ferjax import command
+from ferjax.cli import command
 
 FLAGS = flags.FlagValues()
 flags.DEFINE_string("workdir", None, "run directory of ferjax.main", flag_values=FLAGS)
@@ -30,11 +30,12 @@ def main(argv: list[str]) -> None:
             "python -m ferjax.predict --workdir=DIR face.png"
         )
     import ferjax
-    from ferjax import places, tables
-    from ferjax.data import image_files
-    from ferjax.rundir import write_json
+    from ferjax import filesystem
+    from ferjax.cli import tables
+    from ferjax.data.images.files import find
+    from ferjax.filesystem import write_json
 
-    files = image_files.find(argv[1:])
+    files = find(argv[1:])
     prediction = ferjax.load(FLAGS.workdir, checkpoint=FLAGS.checkpoint)(files)
     rows = {str(file): row.tolist() for file, row in zip(files, prediction[0], strict=True)}
     tables.print_tables(tables.prediction_table(rows, prediction.names))
@@ -47,7 +48,7 @@ def main(argv: list[str]) -> None:
             }
             for file, row in rows.items()
         ]
-        write_json(places.of(FLAGS.json), {"workdir": str(FLAGS.workdir), "images": images})
+        write_json(filesystem.of(FLAGS.json), {"workdir": str(FLAGS.workdir), "images": images})
 
 
 if __name__ == "__main__":

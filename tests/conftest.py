@@ -105,7 +105,7 @@ def run_main(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str
 
     Returns its exit code, stdout and stderr. `module` has FLAGS and main, as ferjax.data.prepare.
     """
-    from ferjax import command
+    from ferjax.cli import command
 
     def run(module: ModuleType, *arguments: str) -> tuple[int, str, str]:
         for flag in module.FLAGS:
@@ -129,17 +129,16 @@ def finished(
     data_dir: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, ConfigDict, dict[str, Any]]:
     """(workdir, config, result) of one shrunk run that tests may read and must not change."""
-    import tiny
-
-    from ferjax import train
+    from ferjax.training import loop
+    from tests.helpers import tiny
 
     workdir = tmp_path_factory.mktemp("runs") / "run"
     config = tiny.config(data_dir)
-    return workdir, config, train.train(config, str(workdir))
+    return workdir, config, loop.train(config, str(workdir))
 
 
 # Files whose tests share nothing that is dear to make: any worker takes any of their tests.
-INDEPENDENT = ("test_pairs", "test_golden_papers", "test_configs", "test_config_datasets")
+INDEPENDENT = ("test_pairs", "test_golden_papers", "test_configs", "test_datasets")
 
 
 class FilesAndSingleTests(LoadScopeScheduling):
@@ -161,9 +160,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         "test_several_processes",
         "test_golden_training",
         "test_real_fer2013",
-        "test_train",
-        "test_fusion_runs",
-        "test_fold_runs",
+        "test_loop",
+        "test_trunks",
+        "test_sweep",
         "test_raf_db",
     )
     rank = {name: position for position, name in enumerate(longest)}

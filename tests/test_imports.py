@@ -1,85 +1,23 @@
-"""Imports point one way, and importing ferjax stays light."""
+"""Imports run down the floors, between rooms and within them, and importing ferjax stays light."""
 
 import ast
 from graphlib import CycleError, TopologicalSorter
 
-# From the bottom to the top. A module imports from its own layer or from lower ones, never from
-# a higher one, and nowhere in a circle. Modules of a package that are not named are in its layer.
-# Imports inside functions count too, except in `ferjax` itself, whose names are loaded when they
-# are first asked for.
-LAYERS = [
-    ["ferjax", "ferjax.defaults", "ferjax.errors"],
-    [
-        "ferjax.arguments",
-        "ferjax.command",
-        "ferjax.config_errors",
-        "ferjax.huge_pages",
-        "ferjax.places",
-    ],
-    ["ferjax.distributed", "ferjax.peers"],
-    ["ferjax.compiled", "ferjax.hardware"],
-    [
-        "ferjax.losses",
-        "ferjax.objective",
-        "ferjax.plateau",
-        "ferjax.protocol",
-        "ferjax.metrics",
-        "ferjax.data.augment",
-        "ferjax.data.clean",
-        "ferjax.data.examples",
-        "ferjax.data.labels",
-        "ferjax.data.preprocess",
-        "ferjax.data.views",
-        "ferjax.models.attention",
-        "ferjax.models.convolution",
-        "ferjax.models.frozen",
-        "ferjax.models.cpu_convolution",
-        "ferjax.models.initialization",
-        "ferjax.models.layers",
-        "ferjax.models.named",
-        "ferjax.models.norm",
-        "ferjax.models.normalization",
-        "ferjax.models.pooling",
-        "ferjax.models.tiny_maps",
-        "ferjax.models.tpu_convolution",
-        "ferjax.models.weight_files",
-        "ferjax.models.winograd",
-    ],
-    [
-        "ferjax.checkpoints",
-        "ferjax.data",
-        "ferjax.evaluation",
-        "ferjax.interruption",
-        "ferjax.jsonl",
-        "ferjax.lease",
-        "ferjax.models",
-        "ferjax.optim",
-        "ferjax.profiling",
-        "ferjax.progress",
-        "ferjax.rundir",
-        "ferjax.selection",
-        "ferjax.sharding",
-        "ferjax.step",
-        "ferjax.tables",
-        "ferjax.watchdog",
-        "ferjax.writer",
-    ],
-    ["ferjax.config_datasets", "ferjax.programs"],
-    ["ferjax.experiment_data"],
-    ["ferjax.experiment"],
-    ["ferjax.absent_data"],
-    ["ferjax.ahead"],
-    ["ferjax.classifier", "ferjax.report", "ferjax.summaries", "ferjax.throughput"],
-    ["ferjax.cross_dataset"],
-    ["ferjax.starting"],
-    ["ferjax.agreement", "ferjax.late_metrics", "ferjax.stages"],
-    ["ferjax.train"],
-    ["ferjax.runs"],
-    ["ferjax.ahead_tables"],
-    ["ferjax.main", "ferjax.evaluate", "ferjax.predict", "ferjax.benchmark", "ferjax.aot"],
+# From the top to the bottom. A room is a folder or a file of ferjax/; it imports from the floors
+# below its own. Imports inside functions count too, except in `ferjax` itself, whose names are
+# loaded when they are first asked for.
+FLOORS = [
+    ["main", "evaluate", "predict", "benchmark", "aot"],
+    ["performance"],
+    ["training"],
+    ["evaluation", "config"],
+    ["inference"],
+    ["data", "models", "workdir"],
+    ["distributed", "cli"],
+    ["filesystem", "losses", "metrics"],
+    ["errors"],
 ]
-LAYER = {module: number for number, layer in enumerate(LAYERS) for module in layer}
-PACKAGES = ("ferjax.compiled", "ferjax.data", "ferjax.hardware", "ferjax.models")
+FLOOR = {room: number for number, floor in enumerate(FLOORS) for room in floor}
 LIGHT = {"ferjax"}
 
 
@@ -109,6 +47,7 @@ def imported(tree, known):
 
 
 def arrows(repository):
+    """Module -> the modules of ferjax that it imports."""
     trees = modules(repository)
     return {
         name: {target for target in imported(tree, set(trees)) if target in trees} - {name}
@@ -117,13 +56,14 @@ def arrows(repository):
     }
 
 
-def layer_of(name):
-    package = next((package for package in PACKAGES if name.startswith(package + ".")), None)
-    return LAYER.get(name, LAYER.get(package))
+def room_of(module):
+    return module.split(".")[1] if "." in module else ""  # `ferjax` itself holds names alone
 
 
-def test_every_module_has_a_layer(repository):
-    assert [name for name in modules(repository) if layer_of(name) is None] == []
+def test_the_floors_hold_every_room_and_nothing_else(repository):
+    rooms = {room_of(name) for name in modules(repository) if name not in LIGHT}
+    assert rooms == set(FLOOR)
+    assert len(list((repository / "ferjax").glob("[!_.]*"))) <= 30 and len(FLOORS) <= 9
 
 
 def test_no_import_runs_up(repository):
@@ -131,7 +71,8 @@ def test_no_import_runs_up(repository):
         f"{name} imports {target}"
         for name, targets in arrows(repository).items()
         for target in targets
-        if layer_of(target) > layer_of(name)
+        if room_of(target) not in ("", room_of(name))
+        and FLOOR[room_of(target)] <= FLOOR[room_of(name)]
     ]
     assert up == []
 
@@ -144,7 +85,10 @@ def test_no_import_runs_in_a_circle(repository):
 
 
 def test_each_outside_writer_has_one_file(repository):
-    owners = {"tensorboardX": {"ferjax.writer"}, "orbax": {"ferjax.checkpoints"}}
+    owners = {
+        "tensorboardX": {"ferjax.workdir.tensorboard"},
+        "orbax": {"ferjax.workdir.checkpoints"},
+    }
     for package, allowed in owners.items():
         users = {
             name
@@ -163,7 +107,7 @@ def test_nothing_imports_tensorflow_or_a_pickle(repository):
 
 
 def test_configs_import_only_what_configs_are_made_of(repository):
-    allowed = {"ferjax.arguments", "ferjax.config_datasets", "ferjax.defaults"}
+    allowed = {"ferjax.config.arguments", "ferjax.config.datasets", "ferjax.config.fields"}
     for path in (repository / "configs").glob("*.py"):
         found = imported(ast.parse(path.read_text()), allowed)
         ours = {target for target in found if target.split(".")[0] == "ferjax"}

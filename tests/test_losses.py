@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from golden import numpy_losses as reference
 
 from ferjax import losses
+from tests.golden import numpy_losses as reference
 
 B, K, D = 12, 7, 32
 TOLERANCE = 1e-5

@@ -6,7 +6,9 @@ import sys
 import jax
 import pytest
 
-from ferjax import distributed, main, runs
+from ferjax import main
+from ferjax.distributed import cluster, processes
+from ferjax.training import sweep
 
 # What ml_collections loads a config file with.
 pytestmark = pytest.mark.filterwarnings(r"ignore:the load_module\(\):DeprecationWarning")
@@ -24,9 +26,9 @@ def order(monkeypatch):
         happened.append(("joined", where, jax.config.jax_compilation_cache_dir))
         yield
 
-    monkeypatch.setattr(distributed, "joined", joined)
+    monkeypatch.setattr(processes, "joined", joined)
     monkeypatch.setattr(
-        runs,
+        sweep,
         "run",
         lambda config, workdir, **options: happened.append((config.paper, workdir, options)),
     )
@@ -67,7 +69,7 @@ def test_compiled_programs_are_kept_from_the_first_one_on(run, order, tmp_path):
         "--profile_steps=2:4",
     )
     assert (code, err) == (0, "")
-    place = distributed.Place("localhost:1234", 2, 1)
+    place = cluster.Place("localhost:1234", 2, 1)
     assert order[0] == ("joined", place, f"{tmp_path}/cache")
     assert order[1][2] == {"num_seeds": 1, "profile_steps": "2:4"}
 

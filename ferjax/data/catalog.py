@@ -1,6 +1,6 @@
 """Which data sets there are: their classes, sizes, splits and where a person gets them.
 
-A data set that joins needs an entry here, and a reader and a builder (named in preparation.py).
+A data set that joins needs an entry here, and a reader and a builder (named in prepare/preparation.py).
 """
 
 import re
@@ -30,7 +30,7 @@ class DatasetSpec:
       image_shape: (H, W, C) as it is stored unless its user asks for another size; None where the
         user's own copy, or an option, says.
       how_to_obtain: what a person who has no copy should do; "" where nothing is to be done.
-      scheme: how train, validation and test come of the stored splits (see `schemes`).
+      scheme: how train, validation and test come of the stored splits (see `splitters`).
       is_made: whether ferjax makes it itself when it is first used.
     """
 

@@ -12,10 +12,10 @@ import jax.numpy as jnp
 from flax import nnx
 
 from ferjax.models import weights
-from ferjax.models.architectures import NAMES, Common, at_least, build, check, options
-from ferjax.models.frozen import Frozen
-from ferjax.models.initialization import initialize
-from ferjax.models.named import name_modules
+from ferjax.models.layers.frozen import Frozen
+from ferjax.models.layers.initialization import initialize
+from ferjax.models.layers.named import name_modules
+from ferjax.models.registry import NAMES, Common, at_least, build, check, options
 
 __all__ = ["BATCH_STATS", "DTYPES", "NAMES", "create", "options", "parameter_count", "weights"]
 

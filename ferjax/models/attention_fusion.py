@@ -20,9 +20,9 @@ from flax import nnx
 from jaxtyping import Array, Float, Key
 
 from ferjax.models.fusion import Fusion, Trunk
-from ferjax.models.initialization import random_parameter
-from ferjax.models.layers import Dense
-from ferjax.models.named import NamedModule
+from ferjax.models.layers.basic import Dense
+from ferjax.models.layers.initialization import random_parameter
+from ferjax.models.layers.named import NamedModule
 
 TOKENS = ("space", "channel", "batch")
 FEATURES = ("map", "pooled")

@@ -16,9 +16,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from ferjax.models.frozen import freeze
-from ferjax.models.layers import Dense
-from ferjax.models.named import NamedModule
+from ferjax.models.layers.basic import Dense
+from ferjax.models.layers.frozen import freeze
+from ferjax.models.layers.named import NamedModule
 from ferjax.models.resnet import ResNet
 from ferjax.models.vgg import VGG
 

@@ -11,10 +11,10 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Key
 
-from ferjax.models.attention import CBAM, SqueezeExcitation
-from ferjax.models.layers import Conv, Dense
-from ferjax.models.named import NamedModule
-from ferjax.models.norm import BatchNorm
+from ferjax.models.layers.attention import CBAM, SqueezeExcitation
+from ferjax.models.layers.basic import Conv, Dense
+from ferjax.models.layers.batch_norm import BatchNorm
+from ferjax.models.layers.named import NamedModule
 
 STAGE_SIZES = {"resnet10": (1, 1, 1, 1), "resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3)}
 # kernel, stride, whether a 3x3/2 max-pool follows

@@ -13,11 +13,11 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Key
 
-from ferjax.models import convolution
-from ferjax.models.attention import SqueezeExcitation
-from ferjax.models.layers import Conv, Dense
-from ferjax.models.named import NamedModule
-from ferjax.models.norm import BatchNorm
+from ferjax.models.layers.attention import SqueezeExcitation
+from ferjax.models.layers.basic import Conv, Dense
+from ferjax.models.layers.batch_norm import BatchNorm
+from ferjax.models.layers.named import NamedModule
+from ferjax.models.ops import convolution
 
 SE_POSITIONS = ("block", "conv")
 # of the paper's framework, Keras

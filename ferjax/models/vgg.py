@@ -14,10 +14,10 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Key
 
-from ferjax.models import convolution
-from ferjax.models.layers import Conv, Dense, Dropout
-from ferjax.models.named import NamedModule
-from ferjax.models.norm import BatchNorm
+from ferjax.models.layers.basic import Conv, Dense, Dropout
+from ferjax.models.layers.batch_norm import BatchNorm
+from ferjax.models.layers.named import NamedModule
+from ferjax.models.ops import convolution
 
 # Channels of the convolutions between one pooling and the next, at width 64: configurations A, B,
 # D and E of the paper.

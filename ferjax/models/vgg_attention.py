@@ -13,8 +13,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from ferjax.models.layers import Conv, Dense, Dropout
-from ferjax.models.pooling import maximum
+from ferjax.models.layers.basic import Conv, Dense, Dropout
+from ferjax.models.ops.maxima import maximum
 from ferjax.models.vgg import LAYOUTS, VGGTrunk
 
 ATTENTIONS = ("concat", "multiply", "none")

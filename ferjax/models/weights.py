@@ -12,7 +12,7 @@ import numpy as np
 from flax import nnx
 
 from ferjax.errors import UserError
-from ferjax.models.frozen import Frozen
+from ferjax.models.layers.frozen import Frozen
 from ferjax.models.weight_files import read as read
 
 _LEAVES = {"kernel": "weight", "scale": "weight", "mean": "running_mean", "var": "running_var"}

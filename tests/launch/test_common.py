@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from fake_programs import LAUNCH, Fakes
+
+from tests.helpers.fake_programs import LAUNCH, Fakes
 
 GOOD = {
     "tpu_vm.sh": {

@@ -4,7 +4,8 @@ import signal
 
 import pytest
 import yaml
-from fake_programs import AWKWARD, LAUNCH, Fakes, assert_dry_run_is_exact
+
+from tests.helpers.fake_programs import AWKWARD, LAUNCH, Fakes, assert_dry_run_is_exact
 
 SCRIPT = LAUNCH / "gke_jobset.sh"
 KUBECTL = ["kubectl", "--context=gke_project_us-west4_cluster", "--namespace=default"]

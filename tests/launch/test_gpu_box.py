@@ -4,7 +4,8 @@ import os
 import signal
 
 import pytest
-from fake_programs import AWKWARD, LAUNCH, SAVES, Fakes, assert_dry_run_is_exact
+
+from tests.helpers.fake_programs import AWKWARD, LAUNCH, SAVES, Fakes, assert_dry_run_is_exact
 
 SCRIPT = LAUNCH / "gpu_box.sh"
 VARIABLES = {"CONFIG": "configs/cbam_island.py", "WORKDIR": "my runs/a", "RESTART_SECONDS": "0"}

@@ -3,7 +3,8 @@
 import signal
 
 import pytest
-from fake_programs import AWKWARD, LAUNCH, UNTIL, Fakes, assert_dry_run_is_exact
+
+from tests.helpers.fake_programs import AWKWARD, LAUNCH, UNTIL, Fakes, assert_dry_run_is_exact
 
 SCRIPT = LAUNCH / "slurm.sh"
 JOB = LAUNCH / "slurm_job.sh"

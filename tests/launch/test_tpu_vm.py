@@ -4,7 +4,15 @@ import os
 import signal
 
 import pytest
-from fake_programs import AWKWARD, LAUNCH, UNTIL, Fakes, assert_dry_run_is_exact, split
+
+from tests.helpers.fake_programs import (
+    AWKWARD,
+    LAUNCH,
+    UNTIL,
+    Fakes,
+    assert_dry_run_is_exact,
+    split,
+)
 
 SCRIPT = LAUNCH / "tpu_vm.sh"
 PLACE = ["--project=project", "--zone=us-west4-a"]

@@ -6,7 +6,8 @@ import signal
 import subprocess
 
 import pytest
-from fake_programs import AWKWARD, LAUNCH, SAVES, Fakes
+
+from tests.helpers.fake_programs import AWKWARD, LAUNCH, SAVES, Fakes
 
 
 @pytest.fixture

@@ -9,9 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
-from golden import cases, weights
 
-from ferjax import losses, models, step
+from ferjax import losses, models
+from ferjax.models import functional
+from tests.golden import cases, weights
 
 CASES = [pytest.param(case, id=case.key) for case in cases.FORWARD]
 BACKWARD = [pytest.param(case, id=case.key) for case in cases.FORWARD if case.backward]
@@ -36,7 +37,7 @@ def build(case):
         rngs=nnx.Rngs(0),
     )
     models.weights.load_torchvision(model, state_dict)
-    return *step.split_model(model), jnp.asarray(images), jnp.asarray(labels), golden
+    return *functional.split_model(model), jnp.asarray(images), jnp.asarray(labels), golden
 
 
 def assert_close(actual, expected, tolerance=1e-5):
@@ -48,7 +49,7 @@ def assert_close(actual, expected, tolerance=1e-5):
 @pytest.mark.parametrize("case", CASES)
 def test_evaluation_mode(case):
     graphdef, state, images, _, golden = build(case)
-    logits, features = jax.jit(step.forward, static_argnums=0)(graphdef, state, images)
+    logits, features = jax.jit(functional.forward, static_argnums=0)(graphdef, state, images)
     assert_close(logits, golden["eval_logits"])
     assert_close(features, golden["eval_features"])
 
@@ -60,10 +61,10 @@ def test_training_mode_and_gradients(case):
     @jax.jit
     def differentiate(state):
         def loss_of(params):
-            model = step.merge_model(graphdef, step.Weights(params, state.statistics))
+            model = functional.merge_model(graphdef, functional.Weights(params, state.statistics))
             model.train()
             logits, features = model(images)
-            statistics = step.split_model(model)[1].statistics
+            statistics = functional.split_model(model)[1].statistics
             return losses.cross_entropy(logits, labels), (logits, features, statistics)
 
         return jax.grad(loss_of, has_aux=True)(state.params)

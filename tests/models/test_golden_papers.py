@@ -12,11 +12,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
-from golden import cases, cases_papers, weights
 
-from ferjax import models, optim, step
-from ferjax.models.frozen import Frozen
-from ferjax.objective import Objective
+from ferjax import models
+from ferjax.models import functional
+from ferjax.models.layers.frozen import Frozen
+from ferjax.training import optimizer, step
+from ferjax.training.objective import Objective
+from tests.golden import cases, cases_papers, weights
 
 CASES = {case.key: case for case in cases_papers.CASES}
 POSITIONS = {key: position for position, key in enumerate(CASES)}
@@ -60,7 +62,7 @@ def test_evaluation_mode(key, golden):
     expected = golden["evaluation"][position]
     np.testing.assert_array_equal(case.checksums(), golden["checksums"][position], "other draws")
     images = jnp.asarray(case.inputs()[0])
-    forward = jax.jit(functools.partial(step.forward, *step.split_model(create(case))))
+    forward = jax.jit(functools.partial(functional.forward, *functional.split_model(create(case))))
     logits, features = forward(images)
     assert_close(logits, expected[:, :NUM_CLASSES])
     assert_close(cases_papers.summary(np.asarray(features)), expected[:, NUM_CLASSES:])
@@ -79,7 +81,7 @@ def test_evaluation_mode(key, golden):
 )
 def test_an_image_alone_is_classified_as_in_a_batch(key, golden):
     case = CASES[key]
-    forward = jax.jit(functools.partial(step.forward, *step.split_model(create(case))))
+    forward = jax.jit(functools.partial(functional.forward, *functional.split_model(create(case))))
     alone, _ = forward(jnp.asarray(case.inputs()[0][:1]))
     assert_close(alone, golden["evaluation"][POSITIONS[key]][:1, :NUM_CLASSES])
 
@@ -88,10 +90,12 @@ def test_an_image_alone_is_classified_as_in_a_batch(key, golden):
 def test_one_step_of_training(key, golden):
     """(new - old) / learning rate, by probes, and everything that no gradient moves."""
     case = CASES[key]
-    graphdef, initial = step.split_model(create(case))
+    graphdef, initial = functional.split_model(create(case))
     recipe = step.Recipe(
         graphdef=graphdef,
-        optimizer=optim.optimizer("sgd", learning_rate=cases_papers.LEARNING_RATE, momentum=0.0),
+        optimizer=optimizer.optimizer(
+            "sgd", learning_rate=cases_papers.LEARNING_RATE, momentum=0.0
+        ),
         objective=Objective("softmax"),
     )
     state = step.init_state(recipe, initial, num_classes=NUM_CLASSES, num_features=1, seed=0)

@@ -6,11 +6,11 @@ import sys
 import numpy as np
 import pytest
 from flax import nnx
-from golden import weights as drawn
 from safetensors.numpy import save_file
 
 from ferjax import models
 from ferjax.errors import UserError
+from tests.golden import weights as drawn
 
 ARRAYS = {"conv.weight": np.arange(6, dtype=np.float32).reshape(2, 3), "conv.bias": np.ones(2)}
 

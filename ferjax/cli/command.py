@@ -1,0 +1,97 @@
+"""How every command starts and ends: flags, `--help`, error messages; exit codes as in `errors`."""
+
+import re
+import sys
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from absl import flags, logging
+
+from ferjax.cli import config_flags
+from ferjax.errors import UserError, explain, nearest
+
+_HELP = ("--help", "-help", "-h", "--helpshort", "--helpfull")
+
+
+def run(
+    main: Callable[[list[str]], int | None],
+    *,
+    flag_values: flags.FlagValues = flags.FLAGS,
+    argv: Sequence[str] | None = None,
+) -> NoReturn:
+    """Parses the flags, calls `main`, and exits with the code that says how it went.
+
+    Args:
+      main: takes the program name and the arguments that are not flags; returns None or an exit
+        code. The docstring of its module is what `--help` prints.
+      flag_values: where the command defined its flags. A `FlagValues` of its own keeps them apart
+        from those of other commands and libraries.
+      argv: the program name and its arguments; `sys.argv` by default.
+    """
+    argv = list(sys.argv if argv is None else argv)
+    # Orbax warns of every wait for a save that it was asked to wait for.
+    logging.set_verbosity(logging.ERROR)
+    sys.exit(_exit_code(main, flag_values, argv))
+
+
+def refuse_arguments(argv: Sequence[str]) -> None:
+    """Raises a UserError for a command that takes flags only and was given something else."""
+    if len(argv) > 1:
+        raise UserError(
+            f"unexpected argument {argv[1]!r}: this command takes flags only, as --name=value."
+        )
+
+
+def _exit_code(
+    main: Callable[[list[str]], int | None], flag_values: flags.FlagValues, argv: list[str]
+) -> int:
+    arguments = argv[1 : argv.index("--")] if "--" in argv else argv[1:]
+    if any(argument in _HELP for argument in arguments):
+        print(_help(main, flag_values))
+        return 0
+    try:
+        return main(_parse(flag_values, argv)) or 0
+    except (Exception, KeyboardInterrupt) as error:
+        return explain(error)
+
+
+def _parse(flag_values: flags.FlagValues, argv: list[str]) -> list[str]:
+    """The arguments that are not flags; raises a UserError that names the flag at fault."""
+    config_flags.check_files(flag_values, argv)
+    try:
+        rest = flag_values(argv)
+    except flags.UnrecognizedFlagError as error:
+        names = [f"--{flag.name}" for flag in _own_flags(flag_values)]
+        unknown = f"--{error.flagname}"
+        hint = config_flags.unknown_flag_hint(flag_values, error.flagname, argv)
+        hint = hint or nearest(unknown, names) or f" There are: {', '.join(names)}."
+        raise UserError(f"unknown flag {unknown}.{hint}") from None
+    except flags.Error as error:
+        missing = re.search(r"Flag --(\S+) must have a value other than None", str(error))
+        if missing:
+            raise UserError(f"--{missing[1]} is required; --help shows an example.") from None
+        raise UserError(str(error)) from None
+    except (AttributeError, KeyError, IndexError, ValueError):
+        # What a config flag raises when an override names a field that its config lacks.
+        config_flags.check_overrides(flag_values, argv)
+        raise
+    if flag_values is not flags.FLAGS:
+        # Libraries define flags of their own there, and absl refuses to read them before parsing.
+        flags.FLAGS.mark_as_parsed()
+    return rest
+
+
+def _own_flags(flag_values: flags.FlagValues) -> list[flags.Flag]:
+    """The flags of this command, without those that libraries and absl itself define."""
+    if flag_values is not flags.FLAGS:
+        return [flag_values[name] for name in sorted(flag_values)]
+    return sorted(flag_values.get_key_flags_for_module(sys.argv[0]), key=lambda flag: flag.name)
+
+
+def _help(main: Callable[[list[str]], int | None], flag_values: flags.FlagValues) -> str:
+    docstring = (sys.modules[main.__module__].__doc__ or "").strip()
+    lines = [docstring, "", "Flags:"]
+    for flag in _own_flags(flag_values):
+        default = "" if flag.default is None else f" [default: {flag.default}]"
+        lines.append(f"  --{'[no]' if flag.boolean else ''}{flag.name}: {flag.help}{default}")
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""Configs: every field with its default and meaning, and the key=value arguments of a config."""

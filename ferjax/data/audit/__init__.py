@@ -1,0 +1,1 @@
+"""What makes a score on a data set doubtful: duplicates, leaks, contradictions."""

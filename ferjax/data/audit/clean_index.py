@@ -1,0 +1,140 @@
+"""clean_test.json: which test images count as clean, in a file that outlives the audit.
+
+Format 1:
+
+    format          1
+    dataset         the name of the data set
+    fingerprint     64 hex digits of the content of all stored splits
+    options         of the data set's scheme, by name, as the audit had them
+    split           "test"
+    num_examples    how many examples that split has
+    groups          {group: positions}, ascending, in the order of Source.load("test");
+                    test_clean: pixels that are in neither train nor validation, first of identical
+                    ones; test_clean_near: those of test_clean that also have no near duplicate in
+                    train or validation or earlier in test
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Integer
+
+from ferjax.data.dataset import Source
+from ferjax.errors import UserError
+from ferjax.filesystem import write_json
+
+FORMAT = 1
+GROUPS = ("test_clean", "test_clean_near")
+_AGAIN = "run ferjax.data.audit again on the data at hand"
+
+
+def write_clean_index(
+    path: Path, source: Source, groups: Mapping[str, Integer[np.ndarray, " _"]]
+) -> None:
+    """Writes the file, whole or not at all.
+
+    Args:
+      path: the file.
+      source: the data set that was audited.
+      groups: positions in its test split for each of `GROUPS`.
+    """
+    fields = {
+        "format": FORMAT,
+        "dataset": source.name,
+        "fingerprint": source.fingerprint,
+        "options": source.options,
+        "split": "test",
+        "num_examples": source.num_examples["test"],
+        "groups": {name: groups[name].tolist() for name in GROUPS},
+    }
+    write_json(path, fields)
+
+
+def read_clean_index(
+    path: str | os.PathLike[str], source: Source
+) -> dict[str, Bool[np.ndarray, " N"]]:
+    """Reads the file that an audit of this very data set wrote.
+
+    Args:
+      path: the file.
+      source: the data set that is to be evaluated.
+
+    Returns:
+      For each of `GROUPS`, True where an example of `Source.load("test")` belongs to it.
+
+    Raises:
+      UserError: there is no such file, it is damaged or of another format, or it was written for
+        another data set, for other content, or for other splits.
+    """
+    fields = _fields(path)
+    _check_source(path, fields, source)
+    count = fields["num_examples"]
+    return {name: _mask(path, name, fields["groups"].get(name), count) for name in GROUPS}
+
+
+def _fields(path: str | os.PathLike[str]) -> dict[str, Any]:
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise UserError(
+            f"cannot read {path} ({error.strerror}); expected the clean_test.json that "
+            "ferjax.data.audit writes."
+        ) from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is damaged ({error}): {_AGAIN}.") from None
+    try:
+        fields = json.loads(text)
+    except ValueError as error:
+        raise UserError(f"{path} is damaged ({error}): {_AGAIN}.") from None
+    found = fields.get("format") if isinstance(fields, dict) else None
+    if found != FORMAT:
+        raise UserError(
+            f"{path} has format {found!r}, expected {FORMAT}: it is not a clean_test.json of this "
+            f"version of ferjax; {_AGAIN}."
+        )
+    return fields
+
+
+def _check_source(path: str | os.PathLike[str], fields: Mapping[str, Any], source: Source) -> None:
+    # Through JSON, where a tuple is a list.
+    options = json.loads(json.dumps(source.options))
+    expected = {
+        "dataset": source.name,
+        "fingerprint": source.fingerprint,
+        "options": options,
+        "split": "test",
+        "num_examples": source.num_examples["test"],
+    }
+    for field, wanted in expected.items():
+        if field not in fields:
+            raise UserError(f"{path} has no field {field!r}: {_AGAIN}.")
+        if fields[field] != wanted or type(fields[field]) is not type(wanted):
+            raise UserError(
+                f"{path} was written for {field} {fields[field]!r}, and the data set at hand has "
+                f"{wanted!r}: {_AGAIN}."
+            )
+    if not isinstance(fields.get("groups"), dict):
+        raise UserError(f"{path} has no field 'groups' of positions: {_AGAIN}.")
+
+
+def _mask(
+    path: str | os.PathLike[str], name: str, positions: Any, count: int
+) -> Bool[np.ndarray, " N"]:
+    if not isinstance(positions, list):
+        raise UserError(f"{path} has no group {name!r}: {_AGAIN}.")
+    mask = np.zeros(count, bool)
+    last = -1
+    for position in positions:
+        if type(position) is not int or not last < position < count:
+            raise UserError(
+                f"{path}, group {name}: expected ascending positions from {last + 1} to "
+                f"{count - 1}, found {position!r}: {_AGAIN}."
+            )
+        mask[position], last = True, position
+    return mask

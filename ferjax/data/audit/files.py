@@ -1,0 +1,49 @@
+"""The files that an audit leaves: audit.html, audit.json and clean_test.json."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ferjax.data.audit import clean_index, report
+from ferjax.data.audit import page as audit_page
+from ferjax.data.audit.audit import Audit
+from ferjax.data.dataset import Source
+from ferjax.errors import UserError
+from ferjax.filesystem import write_json
+
+
+def save(audit: Audit, source: Source, folder: Path, *, max_groups: int) -> list[Path]:
+    """Writes all files, each whole or not at all, over those of an earlier audit.
+
+    Args:
+      audit: what was found.
+      source: the data set that was audited.
+      folder: made if it is not there.
+      max_groups: how many groups each section of the page shows.
+
+    Returns:
+      The paths of the files.
+
+    Raises:
+      UserError: the folder cannot be made or written.
+    """
+    page, numbers, index = (
+        folder / name for name in ("audit.html", "audit.json", "clean_test.json")
+    )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _write_text(page, audit_page.page(audit, max_groups))
+        write_json(numbers, report.result(audit))
+        clean_index.write_clean_index(index, source, audit.findings.clean)
+    except OSError as error:
+        raise UserError(
+            f"cannot write to {folder} ({error}): name another folder with --output."
+        ) from error
+    return [page, numbers, index]
+
+
+def _write_text(path: Path, text: str) -> None:
+    temporary = path.with_name(path.name + ".new")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)

@@ -1,1 +1,0 @@
-"""The data sets as TFDS builders, without TensorFlow."""

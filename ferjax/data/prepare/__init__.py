@@ -1,0 +1,1 @@
+"""From what a user obtained to a prepared data set."""

@@ -1,0 +1,227 @@
+"""From a source that the user has to a prepared data set: read, check, fingerprint, write.
+
+Everything is read, decoded and checked before the first byte is written. Images are held one at a
+time, so that a data set may be larger than memory where its reader allows it.
+"""
+
+import contextlib
+import dataclasses
+import inspect
+import io
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tensorflow_datasets as tfds
+from etils import epath
+from rich.console import Console
+
+from ferjax import filesystem
+from ferjax.cli import progress
+from ferjax.data import catalog
+from ferjax.data.catalog import DatasetSpec
+from ferjax.data.prepare import builders, checking
+from ferjax.data.prepare.items import Reader, Reading
+from ferjax.data.prepare.readers.ck_plus import read as ck_plus
+from ferjax.data.prepare.readers.fer2013 import read as fer2013
+from ferjax.data.prepare.readers.fer_plus import read as fer_plus
+from ferjax.data.prepare.readers.image_folder import read as image_folder
+from ferjax.data.prepare.readers.raf_db import read as raf_db
+from ferjax.data.storage import local, remote
+from ferjax.data.storage.fingerprint import fingerprint
+from ferjax.errors import UserError, nearest
+
+_READERS: dict[str, Reader] = {
+    "fer2013": fer2013.read,
+    "raf_db": raf_db.read,
+    "ck_plus": ck_plus.read,
+    "fer_plus": fer_plus.read,
+    "image_folder": image_folder.read,
+}
+_BUILDERS: dict[str, type[builders.PreparedBuilder]] = {
+    "fer2013": builders.Fer2013,
+    "fer_plus": builders.FerPlus,
+    "raf_db": builders.RafDb,
+    "ck_plus": builders.CkPlus,
+    "image_folder": builders.ImageFolder,
+}
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A prepared data set.
+
+    Attributes:
+      directory: where it lies.
+      counts: for each split, the number of examples of each class.
+      fingerprint: of its content.
+      source_format: the form of the source it was made from.
+      names: its class names.
+      notes: sentences about what was left out.
+      was_there: True if the same content had been prepared before, so that nothing was written.
+    """
+
+    directory: epath.Path
+    counts: Mapping[str, tuple[int, ...]]
+    fingerprint: str
+    source_format: str
+    names: tuple[str, ...]
+    notes: tuple[str, ...]
+    was_there: bool
+
+
+def prepare(
+    spec: DatasetSpec,
+    source: str | os.PathLike,
+    data_dir: str | os.PathLike | None = None,
+    *,
+    overwrite: bool = False,
+    console: Console | None = None,
+    **options: Any,
+) -> Prepared:
+    """Prepares a data set.
+
+    Args:
+      spec: which one, with the counts it must have.
+      source: what the user obtained: a zip, a folder or a file.
+      data_dir: where to put it, local or remote; the default of `storage.local.resolve` if None.
+      overwrite: whether other content that is already there may be replaced.
+      console: where progress is shown; nowhere if None.
+      **options: of the reader, and `name` where users name the data set.
+
+    Raises:
+      UserError: the source is missing, is not this data set, is damaged or incomplete; other
+        content is there and `overwrite` is not set; or `data_dir` cannot be written.
+    """
+    console = console or Console(file=io.StringIO())
+    path = filesystem.local(source, "--source").expanduser()
+    if not path.exists():
+        raise UserError(f"there is nothing at {path}.\n{spec.how_to_obtain}")
+    own_name = _own_name(spec, options)
+    reading = _read(spec, path, options, console)
+    names = reading.names or (spec.labels.names if spec.labels else ())
+    counts = checking.check_counts(spec, path, reading, names)
+    splits, features = checking.check_images(reading, console)
+    found = fingerprint({name: [one.digest for one in split] for name, split in splits.items()})
+    root = local.resolve(data_dir)
+    directory = local.version_dir(root, spec.name, own_name)
+    result = Prepared(
+        directory, counts, found, reading.source_format, names, reading.notes, was_there=True
+    )
+
+    def on_wait() -> None:
+        console.print("another preparation is writing here; waiting for it to end")
+
+    total = sum(map(len, splits.values()))
+    try:
+        here = remote.local(directory)
+        is_remote = filesystem.is_remote(directory)
+        with local.exclusive(here.parent, on_wait):
+            there = (remote.describe if is_remote else local.open_finished)(directory)
+            if there is not None:
+                other = there.info.metadata["fingerprint"]
+                if other == found and tuple(there.info.features["label"].names) == names:
+                    return result
+                if not overwrite:
+                    raise UserError(
+                        f"{directory} already holds {spec.title} with other content (fingerprint "
+                        f"{other[:12]}..., that of {path} is {found[:12]}...). Pass "
+                        "--overwrite to replace it, or another --data_dir to keep both."
+                    )
+            with (
+                local.replaced(here),
+                progress.bar(console, "writing", total) as on_item,
+            ):
+                builder = _BUILDERS[spec.name](
+                    splits=splits,
+                    features={**features, "names": names},
+                    metadata={
+                        "fingerprint": found,
+                        "source_format": result.source_format,
+                        "counts": {split: list(count) for split, count in counts.items()},
+                    },
+                    on_item=on_item,
+                    config=tfds.core.BuilderConfig(name=own_name) if own_name else None,
+                    data_dir=remote.local(root),
+                    file_format="array_record",
+                )
+                _write(builder)
+            if is_remote:
+                console.print(f"putting it into {directory}")
+                remote.put(directory)
+    except OSError as error:
+        raise UserError(f"cannot write to {directory}: {error}.") from error
+    return dataclasses.replace(result, was_there=False)
+
+
+def summary(spec: DatasetSpec, prepared: Prepared) -> str:
+    """What was prepared: a table of split by class, the fingerprint and the place."""
+    names = ["split", *prepared.names, "total"]
+    rows = [
+        [split, *(f"{count:,}" for count in counts), f"{sum(counts):,}"]
+        for split, counts in prepared.counts.items()
+    ]
+    widths = [max(map(len, column)) for column in zip(names, *rows, strict=True)]
+    lines = [
+        "  ".join(
+            cell.rjust(width) if column else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in [names, *rows]
+    ]
+    done = "had been prepared before, with the same content" if prepared.was_there else "is ready"
+    return "\n".join(
+        [
+            f"{spec.title} ({prepared.source_format}) {done}: {prepared.directory}",
+            "",
+            *lines,
+            "",
+            f"fingerprint {prepared.fingerprint}",
+            *prepared.notes,
+        ]
+    )
+
+
+def _own_name(spec: DatasetSpec, options: dict[str, Any]) -> str:
+    """Takes the user's name out of the options, and refuses one that is missing or out of place."""
+    own_name = options.pop("name", "") or ""
+    if spec.labels is not None:
+        if own_name:
+            raise UserError(f"--name is of image_folder alone; {spec.name} has its own name.")
+        return ""
+    catalog.check_own_name(spec, own_name, "--name")
+    return own_name
+
+
+def _read(spec: DatasetSpec, path: Path, options: dict[str, Any], console: Console) -> Reading:
+    reader = _READERS[spec.name]
+    parameters = inspect.signature(reader).parameters.values()
+    known = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+    for option in options:
+        if option not in known:
+            listing = f"It takes: {', '.join(known)}." if known else "It takes none."
+            raise UserError(
+                f"{spec.name} does not take --{option}.{nearest(option, known)} {listing}"
+            )
+    total = sum(
+        each if isinstance(each, int) else sum(each)
+        for each in (spec.expected_counts or {}).values()
+    )
+    with progress.bar(console, f"reading {path.name}", total) as on_item:
+        try:
+            return reader(path, on_item, **options)
+        except OSError as error:
+            raise UserError(f"cannot read {path}: {error}.") from error
+
+
+def _write(builder: builders.PreparedBuilder) -> None:
+    tfds.disable_progress_bar()
+    # TFDS prints about a download that does not take place, and makes a folder for it.
+    with (
+        contextlib.redirect_stdout(io.StringIO()),
+        tempfile.TemporaryDirectory() as no_downloads,
+    ):
+        builder.download_and_prepare(download_dir=no_downloads)

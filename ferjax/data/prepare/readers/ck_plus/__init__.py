@@ -1,0 +1,1 @@
+"""CK+ in its published forms."""

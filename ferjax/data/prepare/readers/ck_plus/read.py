@@ -1,0 +1,55 @@
+"""CK+: the sequences of the official release, or the folder of faces known as CK+48."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from ferjax.data.prepare.items import Reading
+from ferjax.data.prepare.readers import trees
+from ferjax.data.prepare.readers.ck_plus import ck_48, faces, sequences
+from ferjax.errors import UserError
+
+
+def read(
+    path: Path,
+    on_item: Callable[[], None] = lambda: None,
+    *,
+    image_size: int | None = None,
+) -> Reading:
+    """Finds the labelled faces of CK+; images are read when they are asked for.
+
+    Args:
+      path: an existing folder or zip. What is looked for may lie in any folder below it.
+      on_item: called after each face that is found.
+      image_size: height and width of the faces that are cropped from the frames of the official
+        release, 128 if None. Not for CK+48, whose faces are stored as the files that they are.
+
+    Returns:
+      A reading with the one split "whole". Faces of the official release are uint8
+      [image_size, image_size, 1]: a few of its frames have colours, which become grey as the others
+      are. Notes say how many sequences have no label.
+
+    Raises:
+      UserError: the source is not CK+ in a known form, or something in it is missing or damaged.
+        How many faces there are is not checked here.
+    """
+    tree = trees.opened(path)
+    names = tree.names()
+    kind = "folder" if path.is_dir() else "zip"
+    if sequences.is_layout(names):
+        size = faces.check_size(image_size)
+        items, notes = sequences.read(tree, names, size, on_item)
+        return Reading(f"sequences, {kind}", {"whole": items}, notes=notes)
+    if ck_48.is_layout(names):
+        if image_size is not None:
+            raise UserError(
+                f"--image_size={image_size} is for the official release of CK+, whose faces are "
+                f"cropped; {path} is CK+48, whose faces have 48x48 pixels. Leave it out; training "
+                "resizes images by its own config."
+            )
+        return Reading(f"CK+48, {kind}", {"whole": ck_48.read(tree, names, on_item)})
+    examples = ", ".join(names[:3]) or "no file at all"
+    raise UserError(
+        f"{path} is not CK+: expected cohn-kanade-images/S005/001/S005_001_00000011.png and so on "
+        "with the folders Emotion and Landmarks beside cohn-kanade-images, or CK+48 "
+        f"(happy/S010_006_00000013.png and so on); found {len(names)} files ({examples})."
+    )

@@ -1,0 +1,1 @@
+"""FER2013 in its published forms."""

@@ -1,0 +1,1 @@
+"""FER+ in its published forms."""

@@ -1,0 +1,1 @@
+"""RAF-DB in its published forms."""

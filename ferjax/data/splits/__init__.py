@@ -1,0 +1,1 @@
+"""From stored splits to those that train, select and test."""

@@ -1,0 +1,1 @@
+"""Prepared data sets on disk and in an object store."""

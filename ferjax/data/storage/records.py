@@ -1,0 +1,198 @@
+"""Reading stored examples by number: what is known of them at once, their images when asked.
+
+Shape letters: N examples, B of them, H W C image, V entries of a ballot.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow_datasets as tfds
+from jaxtyping import Int, UInt8
+from tensorflow_datasets.proto import tf_example_pb2
+
+from ferjax.data.images import decoding
+from ferjax.errors import UserError
+
+# Records that are in memory twice, as bytes and as arrays, while many are read.
+CHUNK = 4096
+# Decoding lets go of Python's lock; reading a chunk of small records does not gain from more.
+_THREADS = 8
+
+
+@dataclass(frozen=True)
+class Index:
+    """What is known of the N examples of a stored split beside their pixels.
+
+    Attributes:
+      labels: int32 [N].
+      keys: N names.
+      pixel_hashes: N times 32 bytes.
+      subjects: N names, each "" where the data set does not say.
+      votes: int32 [N, V], V = 0 for a data set without votes.
+    """
+
+    labels: np.ndarray
+    keys: tuple[str, ...]
+    pixel_hashes: tuple[bytes, ...]
+    subjects: tuple[str, ...]
+    votes: np.ndarray
+
+
+class StoredSplit:
+    """The records of one stored split, opened when they are first read.
+
+    Args:
+      builder: the TFDS builder of a finished data set, for reading.
+      name: of the split.
+    """
+
+    def __init__(self, builder: Any, name: str):
+        self._builder, self.name = builder, name
+        image = builder.info.features["image"]
+        self.image_shape: tuple[int, int, int] = tuple(image.shape)
+        self._as_files = isinstance(image, tfds.features.Image)
+        self._opened: Any = None
+
+    def __len__(self) -> int:
+        return self._builder.info.splits[self.name].num_examples
+
+    def index(self) -> Index:
+        """Reads every record once, without decoding images; raises as `images` does."""
+        facts: list[tuple[Any, ...]] = []
+        with self._readable():
+            for start in range(0, len(self), CHUNK):
+                records = self._records(range(start, min(start + CHUNK, len(self))))
+                facts += [self._facts(record) for record in records]
+        return _index(facts)
+
+    def read(self) -> tuple[Index, UInt8[np.ndarray, "N H W C"]]:
+        """Reads every record once, images and all; raises as `images` does."""
+        images = np.empty((len(self), *self.image_shape), np.uint8)
+        facts = []
+        with self._readable():
+            for start in range(0, len(self), CHUNK):
+                records = self._records(range(start, min(start + CHUNK, len(self))))
+                facts += [self._facts(record) for record in records]
+                self._decode(records, images[start : start + CHUNK])
+        return _index(facts), images
+
+    def images(
+        self, positions: Int[np.ndarray, " B"], *, threads: int = _THREADS
+    ) -> UInt8[np.ndarray, "B H W C"]:
+        """The images at some positions, in that order; no other is read.
+
+        Raises:
+          UserError: the files are damaged.
+        """
+        out = np.empty((len(positions), *self.image_shape), np.uint8)
+        with self._readable():
+            for start in range(0, len(positions), CHUNK):
+                chunk = positions[start : start + CHUNK].tolist()
+                self._decode(self._records(chunk), out[start : start + CHUNK], threads)
+        return out
+
+    @contextlib.contextmanager
+    def _readable(self) -> Iterator[None]:
+        """Says in words what a reader of records says of damaged files."""
+        try:
+            yield
+        except (OSError, RuntimeError, ValueError) as error:
+            raise UserError(
+                f"the {self.name} split in {self._builder.data_dir} cannot be read ({error}): "
+                "delete that folder and prepare it again."
+            ) from error
+
+    def _records(self, positions: Sequence[int]) -> list[Any]:
+        # Records are parsed here, not by TFDS, which takes six times as long per example.
+        if self._opened is None:
+            self._opened = self._builder.as_data_source(
+                self.name, deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES
+            )
+            if len(self._opened) != len(self):
+                raise ValueError(f"{len(self._opened)} records found, {len(self)} expected")
+        stored = self._opened.__getitems__(list(positions))
+        records = [tf_example_pb2.Example.FromString(one).features.feature for one in stored]
+        for position, record in zip(positions, records, strict=True):
+            # What a file that is cut short gives in place of a record.
+            if "label" not in record:
+                raise ValueError(f"record {position} is empty")
+        return records
+
+    def _facts(self, record: Any) -> tuple[Any, ...]:
+        return (
+            record["label"].int64_list.value[0],
+            record["key"].bytes_list.value[0].decode(),
+            bytes.fromhex(record["pixel_hash"].bytes_list.value[0].decode()),
+            record["subject"].bytes_list.value[0].decode(),
+            tuple(record["votes"].int64_list.value) if "votes" in record else (),
+        )
+
+    def _decode(self, records: Sequence[Any], out: np.ndarray, threads: int = _THREADS) -> None:
+        def one(number: int) -> None:
+            data = records[number]["image"].bytes_list.value[0]
+            if self._as_files:
+                where = records[number]["key"].bytes_list.value[0].decode()
+                out[number] = decoding.decode(data, where, self.image_shape[2])
+            else:
+                out[number] = np.frombuffer(data, np.uint8).reshape(self.image_shape)
+
+        if self._as_files and threads > 1 and len(records) > 1:
+            with ThreadPoolExecutor(threads) as pool:
+                for _ in pool.map(one, range(len(records))):
+                    pass
+        else:
+            for number in range(len(records)):
+                one(number)
+
+
+class RecordImages:
+    """Images that are read from their records when they are indexed; safe to share by threads.
+
+    Args:
+      parts: stored splits, and the positions in each that are meant, one part after the other.
+    """
+
+    dtype = np.uint8
+
+    def __init__(self, parts: Sequence[tuple[StoredSplit, Int[np.ndarray, " _"]]]):
+        self._splits = [split for split, _ in parts]
+        self._part = np.concatenate(
+            [np.full(len(positions), number) for number, (_, positions) in enumerate(parts)]
+        )
+        self._position = np.concatenate([positions for _, positions in parts])
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(N, H, W, C)."""
+        return (len(self), *self._splits[0].image_shape)
+
+    def __len__(self) -> int:
+        return len(self._position)
+
+    def __getitem__(self, indices: Any, /) -> UInt8[np.ndarray, "B H W C"]:
+        """Reads and decodes the images at an array of indices or a slice."""
+        part, position = self._part[indices], self._position[indices]
+        out = np.empty((len(position), *self.shape[1:]), np.uint8)
+        for number, split in enumerate(self._splits):
+            rows = np.flatnonzero(part == number)
+            if len(rows):
+                # Whoever streams has threads of its own.
+                out[rows] = split.images(position[rows], threads=1)
+        return out
+
+
+def _index(facts: Sequence[tuple[Any, ...]]) -> Index:
+    labels, keys, pixel_hashes, subjects, votes = zip(*facts, strict=True) if facts else ((),) * 5
+    return Index(
+        labels=np.asarray(labels, np.int32),
+        keys=tuple(keys),
+        pixel_hashes=tuple(pixel_hashes),
+        subjects=tuple(subjects),
+        votes=np.asarray(votes, np.int32).reshape(len(facts), -1),
+    )

@@ -1,0 +1,117 @@
+"""Prepared data sets in an object store (gs://): put there whole, and fetched whole to be read.
+
+Records are read at random, which takes local files. So a remote data directory has a counterpart
+in the cache folder of each machine that trains on it:
+
+    gs://BUCKET/PATH/<name>/<version>/                    what all machines share
+    CACHE/ferjax/remote/BUCKET/PATH/<name>/<version>/     a copy, made when it is first opened
+
+dataset_info.json is put last and removed first: what lacks it is not a data set. A copy is used as
+long as its fingerprint and the sizes of its files are those of the remote ones; else it is
+replaced.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+import tempfile
+from typing import Any
+
+import tensorflow_datasets as tfds
+from etils import epath
+
+from ferjax import filesystem
+from ferjax.data.storage import local as storage
+from ferjax.errors import UserError
+
+_LAST = "dataset_info.json"
+_FINGERPRINT = "metadata.json"
+_RECORDS = ".array_record-"
+
+
+def local(path: epath.Path) -> epath.Path:
+    """The counterpart of a remote path on this machine; a local path is its own."""
+    if not filesystem.is_remote(path):
+        return path
+    return storage.cache_dir() / "remote" / os.fspath(path).removeprefix(filesystem.SCHEME)
+
+
+def describe(directory: epath.Path) -> Any | None:
+    """A TFDS builder that knows a finished remote data set but cannot read it; None without one.
+
+    Raises:
+      OSError: the object store cannot be read.
+    """
+    names = filesystem.sizes(directory)
+    if _LAST not in names or "features.json" not in names:
+        return None
+    with tempfile.TemporaryDirectory(prefix="ferjax-") as folder:
+        for name in names:
+            if _RECORDS not in name:
+                filesystem.fetch(directory / name, epath.Path(folder) / name)
+        builder = tfds.builder_from_directory(folder)
+        # Here, where the files that the builder reads when it is first asked are.
+        return builder if storage.is_whole(builder, names) else None
+
+
+def open_finished(directory: epath.Path) -> Any | None:
+    """The TFDS builder of the copy of a finished remote data set, fetched if need be, or None.
+
+    Raises:
+      UserError: the object store cannot be read, the cache folder cannot be written, or the data
+        set was replaced while it was fetched.
+    """
+    target = local(directory)
+    try:
+        if not _is_copy(target, directory):
+            if describe(directory) is None:
+                return None
+            with storage.exclusive(target.parent):
+                # Another process of this machine may have done it meanwhile.
+                if not _is_copy(target, directory):
+                    _fetch(directory, target)
+    except OSError as error:
+        raise UserError(f"{directory} cannot be brought to {target}: {error}.") from error
+    return storage.open_finished(target)
+
+
+def put(directory: epath.Path) -> None:
+    """Puts the counterpart of a remote data set there, in the place of what is there.
+
+    Raises:
+      OSError: the object store cannot be written; what is there then is no data set.
+    """
+    source = local(directory)
+    names = sorted((file.name for file in source.iterdir()), key=lambda name: (name == _LAST, name))
+    filesystem.remove(directory / _LAST)
+    for name in filesystem.sizes(directory).keys() - set(names):
+        filesystem.remove(directory / name)
+    for name in names:
+        filesystem.put(source / name, directory / name)
+
+
+def _is_copy(target: epath.Path, directory: epath.Path) -> bool:
+    if not (target / _FINGERPRINT).exists():
+        return False
+    there = filesystem.sizes(directory)
+    here = {file.name: file.stat().length for file in target.iterdir()}
+    if here != there or _LAST not in there:
+        return False
+    return (target / _FINGERPRINT).read_bytes() == filesystem.read_bytes(directory / _FINGERPRINT)
+
+
+def _fetch(directory: epath.Path, target: epath.Path) -> None:
+    sizes = filesystem.sizes(directory)
+    megabytes = sum(sizes.values()) / 1e6
+    print(f"fetching {megabytes:,.0f} MB from {directory}", file=sys.stderr, flush=True)
+    partial = target.parent / f"{storage.INCOMPLETE}{secrets.token_hex(4)}"
+    partial.mkdir()
+    # The fingerprint first: if it is still the same in the end, so was all that came in between.
+    for name in sorted(sizes, key=lambda name: name != _FINGERPRINT):
+        filesystem.fetch(directory / name, partial / name)
+    if not _is_copy(partial, directory):
+        raise UserError(f"{directory} was replaced while it was fetched; run the command again.")
+    with storage.replaced(target):
+        partial.rename(target)

@@ -1,0 +1,1 @@
+"""Faces drawn for a first run without a download."""

@@ -1,0 +1,1 @@
+"""Several devices and processes: sharding, cluster, agreement, signals, watchdog."""

@@ -1,0 +1,1 @@
+"""Scores: exact passes, test-time views, protocols, other data sets, several runs."""

@@ -1,0 +1,247 @@
+"""Where a file lies: on this machine, or in an object store (gs://).
+
+A place is a `pathlib.Path` or, in an object store, an `epath.Path`. An object is there whole or not
+at all; there are no folders to make, nothing can be appended to, and nothing is renamed. What is
+remote fails with an OSError, as a file does, whatever the library below raises.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import importlib.util
+import io
+import json
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from etils import epath
+
+from ferjax.errors import UserError
+
+SCHEME = "gs://"
+Place: TypeAlias = Path | epath.Path
+
+
+def is_remote(path: str | os.PathLike[str]) -> bool:
+    """Whether a path lies in an object store."""
+    return os.fspath(path).startswith(SCHEME)
+
+
+def of(path: str | os.PathLike[str]) -> Place:
+    """The place that a path names.
+
+    Raises:
+      UserError: another scheme than gs://, a slip in writing it, or a gs:// path where gcsfs is not
+        installed.
+    """
+    text = os.fspath(path)
+    if not is_remote(text):
+        if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", text):
+            raise UserError(
+                f"{text} is neither a local path nor one of Google Cloud Storage; expected a path, "
+                "or gs://BUCKET/PATH."
+            )
+        return Path(text)
+    if not text.removeprefix(SCHEME).strip("/"):
+        raise UserError(f"{text} names no bucket; expected gs://BUCKET/PATH.")
+    _store()
+    return epath.Path(text)
+
+
+def local(path: str | os.PathLike[str], what: str) -> Path:
+    """A path that has to be on this machine.
+
+    Raises:
+      UserError: it is not; `what` says what it is, as "--source".
+    """
+    if is_remote(path):
+        raise UserError(f"{what} is {os.fspath(path)}; expected a path on this machine: copy it.")
+    found = of(path)
+    assert isinstance(found, Path)
+    return found
+
+
+def absolute(path: str | os.PathLike[str]) -> epath.Path:
+    """A place as a library wants it that takes both kinds; the working directory counts locally."""
+    found = of(path)
+    return found if is_remote(found) else epath.Path(found.absolute())
+
+
+def make_folder(folder: Place) -> None:
+    """Makes a local folder; an object store has none, and the first object makes the prefix."""
+    if not is_remote(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+
+
+def exists(path: Place) -> bool:
+    """Whether there is a file, a folder, or an object that begins with this path and a slash."""
+    with _as_os_errors(path):
+        return _store().exists(os.fspath(path)) if is_remote(path) else path.exists()
+
+
+def is_there(path: Place) -> bool:
+    """As `exists`, for what the user named.
+
+    Raises:
+      UserError: that cannot be known.
+    """
+    try:
+        return exists(path)
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be looked at ({error}); name another place, or check who may read it."
+        ) from None
+
+
+def is_whole(folder: Place) -> bool:
+    """Whether a checkpoint has all its files: in an object store the last one put says so."""
+    return not is_remote(folder) or exists(folder / "commit_success.txt")
+
+
+def is_folder(path: Place) -> bool:
+    """Whether a path is a folder, or that of objects."""
+    with _as_os_errors(path):
+        return _store().isdir(os.fspath(path)) if is_remote(path) else path.is_dir()
+
+
+def read_bytes(file: Place) -> bytes:
+    """The content of a file.
+
+    Raises:
+      OSError: it cannot be read; FileNotFoundError if it is not there.
+    """
+    with _as_os_errors(file):
+        return _store().cat_file(os.fspath(file)) if is_remote(file) else file.read_bytes()
+
+
+def open_bytes(file: Place) -> io.BytesIO | io.BufferedReader:
+    """A file to read from its start; one that is remote is read at once.
+
+    Raises:
+      OSError: as `read_bytes`.
+    """
+    return io.BytesIO(read_bytes(file)) if is_remote(file) else file.open("rb")
+
+
+def write(file: Place, data: bytes) -> None:
+    """Writes a file, durably, and whole or not at all."""
+    if is_remote(file):
+        with _as_os_errors(file):
+            _store().pipe_file(os.fspath(file), data)
+        return
+    temporary = file.with_name(file.name + ".new")
+    with open(temporary, "wb") as out:
+        out.write(data)
+        out.flush()
+        os.fsync(out.fileno())
+    os.replace(temporary, file)
+
+
+def write_json(path: Place, fields: Mapping[str, Any]) -> None:
+    """Writes a JSON file, durably, and whole or not at all.
+
+    Raises:
+      UserError: it cannot be written.
+    """
+    content = (json.dumps(fields, indent=2, allow_nan=False) + "\n").encode()
+    try:
+        write(path, content)
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be written ({error.strerror}): make room there, or let it be written, "
+            "and run the same command again."
+        ) from None
+
+
+def create(file: epath.Path, data: bytes) -> bool:
+    """Puts an object unless there is one; returns whether it did. Of two callers, one does."""
+    with _as_os_errors(file):
+        try:
+            _store().pipe_file(os.fspath(file), data, mode="create")
+        except FileExistsError:
+            return False
+    return True
+
+
+def remove(file: epath.Path) -> None:
+    """Removes an object that may not be there."""
+    with _as_os_errors(file), contextlib.suppress(FileNotFoundError):
+        _store().rm_file(os.fspath(file))
+
+
+def sizes(folder: epath.Path) -> dict[str, int]:
+    """Name -> bytes of the objects directly below a remote folder; empty where there is none."""
+    with _as_os_errors(folder):
+        try:
+            found = _store().ls(os.fspath(folder), detail=True)
+        except FileNotFoundError:
+            return {}
+    return {os.path.basename(one["name"]): one["size"] for one in found if one["type"] == "file"}
+
+
+def fetch(source: epath.Path, target: Place) -> None:
+    """Copies an object into a local file, which is in pieces until this returns."""
+    with _as_os_errors(source):
+        _store().get_file(os.fspath(source), os.fspath(target))
+
+
+def put(source: Place, target: epath.Path) -> None:
+    """Copies a local file into an object, whole or not at all."""
+    with _as_os_errors(target):
+        _store().put_file(os.fspath(source), os.fspath(target))
+
+
+@contextlib.contextmanager
+def here(file: Place) -> Iterator[Path]:
+    """A file under its own name on this machine, for what reads local files alone.
+
+    Raises:
+      UserError: a remote one that cannot be read.
+    """
+    if not is_remote(file):
+        yield file
+        return
+    with tempfile.TemporaryDirectory(prefix="ferjax-") as folder:
+        target = Path(folder) / file.name
+        try:
+            fetch(file, target)
+        except OSError as error:
+            raise UserError(f"{file} cannot be read ({error}).") from error
+        yield target
+
+
+def _store() -> Any:
+    """The file system behind gs://, the one that epath uses too."""
+    if importlib.util.find_spec("gcsfs") is None:
+        raise UserError(
+            "Paths that begin with gs:// need gcsfs, which is not installed: pip install "
+            "'ferjax[gcs]'."
+        )
+    # Before gcsfs is imported: it would ask over gRPC of what kind each bucket is, which takes
+    # minutes where that way is closed. Set to true, it knows zonal buckets.
+    os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
+    import fsspec
+    import fsspec.config
+
+    # Checkpoints are written past gcsfs, which would go on believing an older listing.
+    fsspec.config.conf.setdefault("gcs", {}).setdefault("use_listings_cache", False)
+    return fsspec.filesystem("gcs", finalize_on_close=True)
+
+
+@contextlib.contextmanager
+def _as_os_errors(place: Place) -> Iterator[None]:
+    """What gcsfs and the libraries below it raise becomes an OSError that names the place."""
+    try:
+        yield
+    except (OSError, UserError):
+        raise
+    except Exception as error:
+        if not is_remote(place):
+            raise
+        text = str(error) or type(error).__name__
+        raise OSError(errno.EIO, text.splitlines()[0][:200], os.fspath(place)) from error

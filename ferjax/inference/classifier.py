@@ -1,0 +1,100 @@
+"""A trained model that names the expression of faces.
+
+Shapes: N images, h w c the native shape of the training images, K classes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import UInt8
+
+from ferjax.data.images import files
+from ferjax.errors import UserError
+
+# Batches are padded to one of two sizes, so that at most two programs are compiled.
+BATCH_SIZES = (1, 64)
+
+
+class Prediction(NamedTuple):
+    """What a classifier says of N faces.
+
+    Attributes:
+      probabilities: float32 [N, K]; every row sums to 1.
+      names: the K class names, in the order of the columns.
+    """
+
+    probabilities: np.ndarray
+    names: tuple[str, ...]
+
+
+class Classifier:
+    """A trained model, with its labels and the shape of its images; `ferjax.load` makes one.
+
+    Args:
+      predict: `images uint8 [N, h, w, c] -> probabilities float32 [N, K]`, for N in `BATCH_SIZES`.
+      labels: the K class names, in the order of the probabilities.
+      native_shape: (h, w, c) of the training images, to which every image is brought first.
+    """
+
+    def __init__(
+        self,
+        predict: Callable[[np.ndarray], Any],
+        *,
+        labels: tuple[str, ...],
+        native_shape: tuple[int, int, int],
+    ):
+        self._predict = predict
+        self.labels = labels
+        self.native_shape = native_shape
+
+    def __call__(
+        self,
+        images: UInt8[np.ndarray, "..."] | str | os.PathLike[str] | Iterable[Any],
+    ) -> Prediction:
+        """Classifies faces; each prediction is independent of the other images.
+
+        Args:
+          images: one uint8 array [H, W] or [H, W, 1 or 3], or a batch [N, H, W] or [N, H, W, 1 or
+            3], where no image is 1 or 3 pixels wide; or a path or
+            an iterable of paths of image files; or an iterable of arrays of any sizes. A face
+            should fill the image as it does in the training data.
+
+        Raises:
+          UserError: no image, a file that is not an image, or an array of another type.
+        """
+        return self.predict_arrays(self._arrays(images))
+
+    def predict_arrays(self, images: UInt8[np.ndarray, "N h w c"]) -> Prediction:
+        """Classifies images that already have the native shape."""
+        chunks, start = [], 0
+        while start < len(images):
+            left = len(images) - start
+            size = next((size for size in BATCH_SIZES if size >= left), BATCH_SIZES[-1])
+            chunk = images[start : start + size]
+            padded = np.zeros((size, *self.native_shape), np.uint8)
+            padded[: len(chunk)] = chunk
+            scores = np.asarray(self._predict(padded))
+            chunks.append(scores[: len(chunk)])
+            start += len(chunk)
+        return Prediction(np.concatenate(chunks), self.labels)
+
+    def _arrays(self, images: Any) -> np.ndarray:
+        if isinstance(images, str | os.PathLike):
+            images = [images]
+        if isinstance(images, np.ndarray) and (
+            images.ndim == 2 or (images.ndim == 3 and images.shape[-1] in (1, 3))
+        ):
+            images = images[None]
+        fitted = [self._one(image) for image in images]
+        if not fitted:
+            raise UserError("There is no image to classify.")
+        return np.stack(fitted)
+
+    def _one(self, image: Any) -> UInt8[np.ndarray, "h w c"]:
+        if isinstance(image, str | os.PathLike):
+            return files.read(image, self.native_shape)
+        return files.fit_array(np.asarray(image), self.native_shape)

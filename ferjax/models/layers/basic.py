@@ -1,0 +1,129 @@
+"""Convolution, dense and dropout layers with float32 parameters and a chosen compute type.
+
+Shapes: B batch, H W image, I input channels, O output channels.
+"""
+
+from __future__ import annotations
+
+import math
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float, Key
+
+from ferjax.models.layers.initialization import random_parameter
+from ferjax.models.layers.named import NamedModule
+from ferjax.models.ops import convolution
+
+
+class Conv(NamedModule):
+    """A square 2-D convolution, NHWC x HWIO.
+
+    Args:
+      in_features: input channels I.
+      out_features: output channels O.
+      kernel_size: side of the kernel.
+      stride: step in both directions.
+      padding: zeros added on every side.
+      use_bias: whether to add a bias.
+      dtype: the compute type; the parameters are stored in float32 and cast.
+
+    The initial kernel is He-normal over the fan-out (He et al. 2015, eq. 14), the bias is zero.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        kernel_size: int,
+        *,
+        stride: int = 1,
+        padding: int = 0,
+        use_bias: bool = False,
+        dtype: jnp.dtype,
+    ):
+        shape = (kernel_size, kernel_size, in_features, out_features)
+        stddev = math.sqrt(2.0 / (kernel_size**2 * out_features))
+        self.kernel = random_parameter(shape, stddev)
+        self.bias = nnx.Param(jnp.zeros((out_features,), jnp.float32)) if use_bias else None
+        self.stride = stride
+        self.padding = padding
+        self.dtype = dtype
+
+    def __call__(self, x: Float[Array, "B H W I"]) -> Float[Array, "B h w O"]:
+        """Convolves in the compute type."""
+        kernel = self.kernel[...].astype(self.dtype)
+        y = convolution.conv2d(
+            x.astype(self.dtype), kernel, stride=self.stride, padding=self.padding
+        )
+        return (
+            y if self.bias is None else y + self.bias[...].astype(self.dtype)[None, None, None, :]
+        )
+
+
+class Dense(NamedModule):
+    """An affine map of rows.
+
+    Args:
+      in_features: input width I.
+      out_features: output width O.
+      use_bias: whether to add a bias.
+      dtype: the compute type; None computes in float32 at full precision, as attention gates and
+        classifiers, small and delicate, want it.
+
+    The initial kernel has variance 1 / I (LeCun et al. 1998), the bias is zero.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        use_bias: bool = True,
+        dtype: jnp.dtype | None = None,
+    ):
+        stddev = math.sqrt(1.0 / in_features)
+        self.kernel = random_parameter((in_features, out_features), stddev)
+        self.bias = nnx.Param(jnp.zeros((out_features,), jnp.float32)) if use_bias else None
+        self.dtype = dtype
+
+    def __call__(self, x: Float[Array, "*rows I"]) -> Float[Array, "*rows O"]:
+        """Maps the last axis, in the compute type."""
+        if self.dtype is None:
+            y = jnp.dot(x, self.kernel[...], precision=jax.lax.Precision.HIGHEST)
+        else:
+            y = jnp.dot(x.astype(self.dtype), self.kernel[...].astype(self.dtype))
+        if self.bias is None:
+            return y
+        return y + self.bias[...].astype(y.dtype).reshape((1,) * (y.ndim - 1) + (-1,))
+
+
+class Dropout(NamedModule):
+    """Dropout (Srivastava et al. 2014) whose mask depends on the example, not on its batch.
+
+    Args:
+      rate: share of the values set to zero; the rest is divided by 1 - rate.
+      salt: tells the masks of a model's dropout layers apart.
+    """
+
+    def __init__(self, rate: float, *, salt: int):
+        self.rate = rate
+        self.salt = salt
+        self.deterministic = False
+
+    def __call__(
+        self, x: Float[Array, "B *rest"], keys: Key[Array, " B"] | None
+    ) -> Float[Array, "B *rest"]:
+        """Drops values in training mode; needs one random key for each example there."""
+        if self.deterministic or self.rate == 0.0:
+            return x
+        if keys is None:
+            raise ValueError("dropout in training mode needs keys=, one random key per example")
+
+        def keep(key: Array) -> Array:
+            return jax.random.bernoulli(
+                jax.random.fold_in(key, self.salt), 1.0 - self.rate, x.shape[1:]
+            )
+
+        return jnp.where(jax.vmap(keep)(keys), x / (1.0 - self.rate), 0).astype(x.dtype)

@@ -1,0 +1,113 @@
+"""The batch normalisation layer: PyTorch's running averages around `normalization`'s functions.
+
+Shapes: B batch, C channels, G groups of the batch; "..." any axes between batch and channels.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax.numpy as jnp
+from flax import nnx
+from jax import lax
+from jaxtyping import Array, Float
+
+from ferjax.models.layers.named import NamedModule
+from ferjax.models.ops import convolution
+from ferjax.models.ops.batch_norm import batch_norm, batch_norm_max_pool, moments
+
+
+class BatchNorm(NamedModule):
+    """Batch normalisation over all axes but the last.
+
+    While `use_running_average` is False (set by `model.train()`; `model.eval()` sets it True) the
+    batch's statistics normalise and the running ones move by PyTorch's rule:
+    running = momentum * running + (1 - momentum) * batch, with the unbiased variance.
+
+    Args:
+      num_features: channels C.
+      momentum: weight of the old running statistics; 0.9 is PyTorch's `momentum=0.1`.
+      epsilon: added to the variance.
+      groups: parts of the batch with statistics of their own; the running ones take their mean.
+      initial_scale: first value of every scale.
+    """
+
+    def __init__(
+        self,
+        num_features: int,
+        *,
+        momentum: float = 0.9,
+        epsilon: float = 1e-5,
+        groups: int = 1,
+        initial_scale: float = 1.0,
+    ):
+        shape = (num_features,)
+        self.scale = nnx.Param(jnp.full(shape, initial_scale, jnp.float32))
+        self.bias = nnx.Param(jnp.zeros(shape, jnp.float32))
+        self.mean = nnx.BatchStat(jnp.zeros(shape, jnp.float32))
+        self.var = nnx.BatchStat(jnp.ones(shape, jnp.float32))
+        self.momentum = momentum
+        self.epsilon = epsilon
+        self.groups = groups
+        self.use_running_average = False
+
+    def __call__(self, x: Float[Array, "B ... C"]) -> Float[Array, "B ... C"]:
+        """Returns x normalised, in its own type; in training mode also moves the statistics."""
+        if self.use_running_average:
+            return self._fixed(x)
+        return self._move(x, *batch_norm(x, self.scale[...], self.bias[...], **self._options()))
+
+    def max_pool(
+        self, x: Float[Array, "B H W C"], *, window: int, stride: int, padding: int
+    ) -> Float[Array, "B h w C"]:
+        """Returns the maxima of windows of `self(x)`, never written; see `batch_norm_max_pool`."""
+        sizes: dict[str, Any] = {"window": window, "stride": stride, "padding": padding}
+        if self.use_running_average:
+            return convolution.max_pool(self._fixed(x), **sizes)
+        results = batch_norm_max_pool(
+            x, self.scale[...], self.bias[...], **self._options(), **sizes
+        )
+        return self._move(x, *results)
+
+    def affine(self, x: Float[Array, "B ... C"]) -> tuple[Float[Array, "G C"], Float[Array, "G C"]]:
+        """(slope, offset) of each group: self(x) is slope x + offset, for the caller to compute.
+
+        A layer behind that is affine in each channel can so be joined to this one. There is one
+        group in evaluation mode; in training mode this moves the statistics.
+        """
+        mean, var = self.mean[...][None, :], self.var[...][None, :]
+        if not self.use_running_average:
+            shift = lax.stop_gradient(self.mean[...])
+            mean, var = moments(x, shift=shift, groups=self.groups)
+            self._move(x, x, mean, var)
+        slope = self.scale[...][None, :] * lax.rsqrt(var + self.epsilon)
+        return slope, self.bias[...][None, :] - mean * slope
+
+    def _options(self) -> dict[str, Any]:
+        shift = lax.stop_gradient(self.mean[...])
+        return {"shift": shift, "epsilon": self.epsilon, "groups": self.groups}
+
+    def _fixed(self, x: Float[Array, "B ... C"]) -> Float[Array, "B ... C"]:
+        slope = self.scale[...] * lax.rsqrt(self.var[...] + self.epsilon)
+        offset = self.bias[...] - self.mean[...] * slope
+        leading = (1,) * (x.ndim - 1)
+        y = x.astype(jnp.float32) * slope.reshape(*leading, -1) + offset.reshape(*leading, -1)
+        return y.astype(x.dtype)
+
+    def _move(
+        self,
+        x: Float[Array, "B ... C"],
+        y: Float[Array, "B ... C"],
+        mean: Float[Array, "G C"],
+        var: Float[Array, "G C"],
+    ) -> Float[Array, "B ... C"]:
+        """Moves the running statistics towards those of x, and returns y."""
+        count = x.size // (x.shape[-1] * self.groups)
+        unbiased = var * (count / max(count - 1, 1))
+        self.mean[...] = self._moved(self.mean[...], mean)
+        self.var[...] = self._moved(self.var[...], unbiased)
+        return y
+
+    def _moved(self, running: Float[Array, " C"], batch: Float[Array, "G C"]) -> Float[Array, " C"]:
+        batch = lax.stop_gradient(jnp.mean(batch, axis=0))
+        return self.momentum * running + (1 - self.momentum) * batch

@@ -1,0 +1,1 @@
+"""Functions of arrays with their own gradients, in forms that a device runs fast."""

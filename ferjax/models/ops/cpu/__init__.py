@@ -1,0 +1,1 @@
+"""Convolutions in the CPU's own formulations."""

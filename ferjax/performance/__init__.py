@@ -1,0 +1,1 @@
+"""Throughput here, and what a config would cost on hardware elsewhere."""

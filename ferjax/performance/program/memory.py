@@ -1,0 +1,80 @@
+"""What a compiled program needs of a device's memory."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from typing import Any
+
+from ferjax.performance.program.hlo import Program
+from ferjax.performance.program.layers import layer_of
+
+# What gives no memory of its own: other names of what is there already.
+_NAMES = {"get-tuple-element", "tuple", "bitcast", "while", "conditional", "call", "opt-barrier"}
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+_SIZE = r"([\d.]+)([KMGT]?)(?:i?B)?"
+# How the compilers say that a program is too large: what it needs, and what there is.
+_TOO_LARGE = (
+    re.compile(rf"memory required for .*?\({_SIZE}\) exceeds available \w+ \({_SIZE}\)"),
+    re.compile(rf"Used {_SIZE} of {_SIZE} "),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Buffer:
+    """An array of a program.
+
+    Attributes:
+      bytes: that it takes, with what fills up the tiles of its layout.
+      value: type and shape, as "f32[512,24,24,64]".
+      opcode: of the instruction that gives it; "parameter" is an argument of the program.
+      layer: see `layers.layer_of`.
+    """
+
+    bytes: int
+    value: str
+    opcode: str
+    layer: str
+
+
+def sizes(compiled: Any) -> dict[str, int]:
+    """Bytes on each device, of a `jax.stages.Compiled`.
+
+    `total` counts once what is donated: the new state takes the place of the old one.
+    """
+    memory = compiled.memory_analysis()
+    parts = {
+        "arguments": memory.argument_size_in_bytes,
+        "outputs": memory.output_size_in_bytes - memory.alias_size_in_bytes,
+        "temporaries": memory.temp_size_in_bytes,
+        "code": memory.generated_code_size_in_bytes,
+    }
+    return {"total": sum(parts.values()), **parts}
+
+
+def largest(program: Program, number: int = 5) -> list[Buffer]:
+    """The largest single arrays in the main memory, from the entry computation.
+
+    They need not be there at the same time, and several may share their place.
+    """
+    found = [
+        Buffer(value.padded_bytes, str(value), line.opcode, layer_of(line, program))
+        for line in program.computations[program.entry]
+        # The start of a transfer names what it takes as well; the done gives what comes of it.
+        if line.opcode not in _NAMES and not line.opcode.endswith("-start")
+        for value in line.values
+        if value.space == 0
+    ]
+    return sorted(found, key=lambda buffer: -buffer.bytes)[:number]
+
+
+def shortage(message: str) -> tuple[int, int] | None:
+    """(bytes needed, bytes there are) of a compiler's message that a program is too large.
+
+    None where the message says neither.
+    """
+    for pattern in _TOO_LARGE:
+        if found := pattern.search(message):
+            needed, unit, there, unit_there = found.groups()
+            return round(float(needed) * _UNITS[unit]), round(float(there) * _UNITS[unit_there])
+    return None

@@ -1,0 +1,68 @@
+"""What all processes of a run must agree on before it starts: its folder, its config, its data."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import secrets
+import time
+from collections.abc import Iterator
+
+import jax
+from ml_collections import ConfigDict
+
+from ferjax.distributed import processes
+from ferjax.errors import UserError
+from ferjax.training import experiment
+from ferjax.workdir.directory import RunDirectory
+
+# What network file systems may take to show a file of another machine.
+_SHARED_SECONDS = 30.0
+
+
+@contextlib.contextmanager
+def claimed(directory: RunDirectory, config: ConfigDict) -> Iterator[None]:
+    """Claims the folder of a run once for all its processes, and holds it inside the block.
+
+    Raises:
+      UserError: what `RunDirectory.claim` raises; or the processes have different configs, or do
+        not share the folder.
+    """
+    fields = config.to_json(sort_keys=True)
+    digest = hashlib.sha256(fields.encode()).hexdigest()
+    processes.check_equal("The config, by its SHA-256,", digest)
+    with directory.claim(config) if processes.is_main() else contextlib.nullcontext():
+        if jax.process_count() > 1:
+            _check_shared(directory)
+        yield
+
+
+def _check_shared(directory: RunDirectory) -> None:
+    """Process 0 leaves a mark, and all must find it."""
+    token = processes.broadcast(secrets.token_hex(8))
+    if processes.is_main():
+        directory.mark(token)
+    processes.wait_for_all("marked")
+    deadline = time.monotonic() + _SHARED_SECONDS
+    while directory.found_mark() != token:
+        if time.monotonic() > deadline:
+            raise UserError(
+                f"Process {jax.process_index()} does not see what process 0 wrote to the workdir "
+                f"{directory.path}; name a folder that all processes share."
+            )
+        time.sleep(0.2)
+
+
+def open_data(config: ConfigDict) -> None:
+    """Opens the data set of several processes, which may have to be made first: by one of them.
+
+    Raises:
+      UserError: what opening it raises; or the processes have different data.
+    """
+    if jax.process_count() == 1:
+        return
+    parts = experiment.build(config)
+    if processes.is_main():
+        _ = parts.source
+    processes.wait_for_all("data")
+    processes.check_equal("The fingerprint of the data set", parts.source.fingerprint)

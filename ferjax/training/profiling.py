@@ -1,0 +1,91 @@
+"""A trace of some training steps, for TensorBoard and XProf."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from ferjax import filesystem
+from ferjax.errors import UserError
+from ferjax.filesystem import Place
+
+
+class Profile:
+    """Traces steps `first` to `last` of a run, both included.
+
+    The trace lies in `WORKDIR/tensorboard/plugins/profile`, where `tensorboard --logdir` finds it
+    with the plugin `xprof`.
+
+    Args:
+      steps: "FIRST:LAST", 1-based; None for no trace.
+      workdir: the run directory.
+
+    Raises:
+      UserError: `steps` is something else.
+    """
+
+    def __init__(self, steps: str | None, workdir: Place):
+        self._folder = workdir / "tensorboard"
+        self._local = Path()
+        self._first, self._last = (0, 0) if steps is None else parse_steps(steps)
+        self._running = False
+
+    @contextlib.contextmanager
+    def step(self, step: int) -> Iterator[None]:
+        """What is sent to the devices inside the block is step number `step`."""
+        if step == self._first:
+            options = jax.profiler.ProfileOptions()
+            options.python_tracer_level = 0  # it would hide the steps among millions of calls
+            remote = filesystem.is_remote(self._folder)  # JAX's profiler writes local files alone
+            self._local = Path(tempfile.mkdtemp(prefix="ferjax-") if remote else self._folder)
+            jax.profiler.start_trace(str(self._local), profiler_options=options)
+            self._running = True
+        with jax.profiler.StepTraceAnnotation("train", step_num=step):
+            yield
+
+    def after(self, step: int, values: Any) -> None:
+        """Call it after that block; the end of a trace awaits `values`, results of the step."""
+        if self._running and step == self._last:
+            jax.block_until_ready(values)
+            self.close()
+
+    def close(self) -> None:
+        """Writes a trace that is still running, as when the run ends within it.
+
+        One that cannot be written is reported, and the run goes on.
+        """
+        if not self._running:
+            return
+        self._running = False
+        try:
+            jax.profiler.stop_trace()
+            if self._local != self._folder:
+                for file in filter(Path.is_file, self._local.rglob("*")):
+                    filesystem.put(file, self._folder / file.relative_to(self._local).as_posix())
+                shutil.rmtree(self._local)
+        except (OSError, RuntimeError) as error:
+            print(f"The trace cannot be written to {self._folder}: {error}", file=sys.stderr)
+
+
+def parse_steps(text: str) -> tuple[int, int]:
+    """(first, last) of "FIRST:LAST".
+
+    Raises:
+      UserError: it is something else, or empty.
+    """
+    found = re.fullmatch(r"(\d+):(\d+)", text)
+    first, last = (int(found[1]), int(found[2])) if found else (0, 0)
+    if not 1 <= first <= last:
+        raise UserError(
+            f"--profile_steps is {text!r}; expected FIRST:LAST, steps of the run counted from 1, "
+            "as 11:15."
+        )
+    return first, last

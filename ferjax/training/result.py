@@ -1,0 +1,140 @@
+"""The result of a run: the fields of result.json, and how they are printed.
+
+result.json, format 1 (fractions, not percent):
+
+    format          1
+    paper, seed, dataset, fingerprint, labels
+    options         of the data set, as which fold is tested
+    protocol        "honest": selected on validation, tested once; or "optimistic"
+    started_from    one object for each source of weights: where it was, what identifies it (sha256
+                    of a file; fingerprint, protocol, seed, epoch of a run), what was loaded
+    selection       split, view, accuracy, epoch, step of the epoch that was selected
+    test            {view: {group: metrics}}; group "test" is the official split, "test_clean" the
+                    images whose pixels are in neither train nor validation, first of identical ones
+    num_steps, parameters
+    versions        of ferjax and of what it stands on
+    machine         platform, device, number of devices
+    cost            train_seconds (with validation and saving), images_per_second over that time
+    finished        date and time, UTC
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Mapping
+from importlib import metadata
+from typing import Any
+
+import jax
+from ml_collections import ConfigDict
+
+from ferjax.cli import tables
+from ferjax.errors import UserError
+from ferjax.filesystem import Place
+from ferjax.training.best_epoch import Selection
+from ferjax.training.experiment import Experiment
+
+FORMAT = 1
+PACKAGES = ("ferjax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
+
+
+def result(
+    config: ConfigDict,
+    parts: Experiment,
+    *,
+    origins: list[dict[str, Any]],
+    selection: Selection,
+    scores: dict[str, Any],
+    num_steps: int,
+    train_seconds: float,
+) -> dict[str, Any]:
+    """The object that result.json holds; see the head of this file."""
+    device = jax.devices()[0]
+    images = num_steps * config.train.batch_size
+    return {
+        "format": FORMAT,
+        "paper": config.paper,
+        "seed": config.seed,
+        "dataset": config.dataset.name,
+        "options": config.dataset.options.to_dict(),
+        "fingerprint": parts.source.fingerprint,
+        "labels": list(parts.labels),
+        "protocol": parts.protocol.label,
+        "started_from": origins,
+        "selection": {
+            "split": parts.protocol.selection,
+            "view": config.evaluation.selection_view,
+            "accuracy": selection.accuracy,
+            "epoch": selection.epoch,
+            "step": selection.step,
+        },
+        "test": scores,
+        "num_steps": num_steps,
+        "parameters": parts.num_parameters,
+        "versions": {package: metadata.version(package) for package in PACKAGES},
+        "machine": {
+            "platform": device.platform,
+            "device": device.device_kind,
+            "num_devices": jax.device_count(),
+        },
+        "cost": {
+            "train_seconds": train_seconds,
+            "images_per_second": images / train_seconds if train_seconds else 0.0,
+        },
+        "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+
+
+def print_result(fields: dict[str, Any], workdir: Place) -> None:
+    """Prints the tables of a result, what the run made, and what to do next."""
+    scores, labels = fields["test"], fields["labels"]
+    view = next(iter(scores))
+    split = next(iter(scores[view]))
+    main = scores[view][split]
+    optimistic = "" if fields["protocol"] == "honest" else ", OPTIMISTIC"
+    chosen, cost = fields["selection"], fields["cost"]
+    tables.print_tables(
+        tables.class_table(labels, main, f"Classes ({view}, {split}{optimistic})"),
+        tables.confusion_table(labels, main["confusion"]),
+        tables.score_table(scores, f"Test scores of seed {fields['seed']}{optimistic}"),
+    )
+    print(
+        f"\nSelected epoch {chosen['epoch']} by {chosen['split']} accuracy "
+        f"{100 * chosen['accuracy']:.2f} % ({chosen['view']}); "
+        f"{'reported on ' + split + optimistic if optimistic else 'tested once'}. "
+        f"{cost['train_seconds'] / 60:.1f} minutes, {cost['images_per_second']:.0f} images/s."
+    )
+    print(
+        f"\nMade in {workdir}:\n"
+        "  result.json     every number above\n"
+        "  metrics.jsonl   one line per step and per epoch\n"
+        "  tensorboard/    the same for `tensorboard --logdir`\n"
+        "  checkpoints/    the best epoch and the last two, to use or to resume\n"
+        "\nTry next:\n"
+        f"  python -m ferjax.evaluate --workdir={workdir} --split=validation --tta=ten_crop\n"
+        f"  python -m ferjax.predict --workdir={workdir} FACE.png\n"
+        f"  python -c \"import ferjax; print(ferjax.load('{workdir}').labels)\"\n"
+    )
+
+
+def check_same_data(parts: Experiment, meta: Mapping[str, Any], workdir: str | Place) -> None:
+    """Refuses data that is not what a checkpoint was trained on, by its fingerprint."""
+    found, expected = parts.source.fingerprint, meta["fingerprint"]
+    if found != expected:
+        raise UserError(
+            f"The run in {workdir} was trained on {meta['dataset']} with fingerprint "
+            f"{expected[:12]}, but the prepared data set has {found[:12]}. Name the --data_dir "
+            "of the data it was trained on, or prepare that again."
+        )
+    names = parts.source.labels.names
+    if names != tuple(meta["labels"]):
+        raise UserError(
+            f"The run in {workdir} knows the classes {', '.join(meta['labels'])}, and the prepared "
+            f"data set has {', '.join(names)}. Prepare the data it was trained on again."
+        )
+
+
+def as_json(value: Any) -> Any:
+    """`value` as it comes back from a JSON file: tuples are lists there."""
+    return json.loads(json.dumps(value))

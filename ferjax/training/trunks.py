@@ -1,0 +1,127 @@
+"""The runs that a fusion begins with: each trunk alone, and all known to fit before any starts."""
+
+from __future__ import annotations
+
+import functools
+
+from flax import nnx
+from ml_collections import ConfigDict
+
+from ferjax import filesystem
+from ferjax.errors import UserError
+from ferjax.filesystem import Place
+from ferjax.models import weights
+from ferjax.training import experiment, warm_start
+from ferjax.training.experiment import Experiment
+from ferjax.workdir.directory import RunDirectory
+
+TRUNKS = "trunks"  # folder of a run's own trunks
+# Fields of a trunk's model that need not be those of the fusion.
+OWN_FIELDS = ("name", "dtype", "remat", "batch_stats")
+
+
+def own_runs(config: ConfigDict, directory: RunDirectory) -> dict[str, ConfigDict]:
+    """The configs of the trunks that a run trains itself, by name.
+
+    Nothing is trained before everything is known to fit that can be known: every field, the trunks
+    in the fusion, and what they start from.
+
+    Args:
+      config: of the run.
+      directory: its folder; a run that has begun needs its trunks no more.
+
+    Raises:
+      UserError: what cannot be built, trunks that would not fit, the same trunk twice, or a source
+        of weights that does not exist or fit.
+    """
+    if directory.has_checkpoint:
+        return {}
+    for path in filter(None, (config.init_from, *config.trunks_from)):
+        _check_exists(path)
+    if config.init_from and (config.stages or config.trunks_from):
+        raise UserError(
+            f"init_from is {config.init_from}, but this run starts from its trunks. Give the "
+            "config's argument init_from=PATH to start from a whole fusion, or give each trunk "
+            "what it starts from, as trunk_init=PATH+PATH."
+        )
+    if not config.stages:
+        return {}
+    if sorted(config.stages) != sorted(config.model.trunks):
+        raise UserError(
+            f"model.trunks is {'+'.join(config.model.trunks)}, and a run trains each trunk once, "
+            f"here {'+'.join(config.stages)}. Change the trunks by the config's argument; train "
+            "two of one kind by themselves and give both as trunks_from=DIR+DIR."
+        )
+    for name, stage in config.stages.items():
+        _check_fields(config, name, stage)
+    fusion = experiment.build(config)
+    fusion.check()
+    model = nnx.eval_shape(fusion.model)
+    for index, name in enumerate(config.model.trunks, start=1):
+        _check_trunk(fusion, model, index, config.stages[name], directory.path / TRUNKS / name)
+    return dict(config.stages.items())
+
+
+def trunk_sources(parts: Experiment, workdir: Place) -> tuple[str, ...]:
+    """Where the trunks of a fusion come from: the config's `trunks_from`, else its own runs."""
+    config = parts.config
+    if config.trunks_from:
+        if len(config.trunks_from) != 2:
+            raise UserError(
+                f"trunks_from names {len(config.trunks_from)} trunks; a fusion has two: "
+                "FIRST+SECOND."
+            )
+        return tuple(config.trunks_from)
+    if not config.stages:
+        return ()
+    # In the order of the model: a config sorts its fields.
+    return tuple(str(workdir / TRUNKS / name) for name in config.model.trunks)
+
+
+def _check_fields(config: ConfigDict, name: str, stage: ConfigDict) -> None:
+    """A trunk's own run must see what the fusion sees."""
+    shared = [
+        f"model.{field}"
+        for field in stage.model
+        if field in config.model and field not in OWN_FIELDS
+    ]
+    shared += [f"dataset.options.{key}" for key in config.dataset.options]
+    shared += ["dataset.name", "preprocess.normalization", "seed"]
+    for path in shared:
+        own, wanted = (functools.reduce(getattr, path.split("."), made) for made in (stage, config))
+        if own != wanted:
+            raise UserError(
+                f"{path} is {wanted!r} for the fusion and {own!r} for its trunk {name}; set both, "
+                f"as --config.{path}=... --config.stages.{name}.{path}=..., or use the config's "
+                "argument."
+            )
+
+
+def _check_trunk(
+    fusion: Experiment, model: nnx.Module, index: int, stage: ConfigDict, workdir: Place
+) -> None:
+    """A trunk's own run must be possible and must make what the (abstract) fusion takes."""
+    title = f"The weights that {workdir} is to make"
+    trunk = experiment.build(stage)
+    trunk.check()
+    if trunk.protocol.label != "honest" and fusion.protocol.label == "honest":
+        raise UserError(
+            f"{title} would be selected by an optimistic protocol, so that this run could not be "
+            "an honest one; give both the same protocol."
+        )
+    own = nnx.eval_shape(trunk.model)
+    weights.check(
+        model,
+        weights.shapes(own),
+        source=title,
+        leave=warm_start.trunk_heads(fusion),
+        inside=f"trunk{index}",
+    )
+    if stage.init_from and not RunDirectory(workdir).has_checkpoint:
+        _check_exists(stage.init_from)
+        warm_start.check_start(trunk, own, warm_start.read(stage.init_from))
+
+
+def _check_exists(path: str) -> None:
+    if not filesystem.is_there(filesystem.of(path)):
+        raise UserError(f"There are no weights at {path}: neither a run nor a file is there.")

@@ -1,0 +1,1 @@
+"""A run on disk: config, result, checkpoints, metrics, and who may write there."""

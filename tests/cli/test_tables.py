@@ -1,0 +1,94 @@
+"""Result tables hold the numbers and fit a pipe of 80 columns."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from ferjax.cli.tables import class_table, confusion_table, print_tables, score_table, seed_table
+from ferjax.metrics import Metrics, mean_sd_ci
+
+NAMES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+
+
+def metrics(accuracy=0.6725):
+    return Metrics(
+        num_examples=3589,
+        accuracy=accuracy,
+        loss=1.0342,
+        macro_f1=0.6512,
+        per_class_recall=[0.1 * i for i in range(7)],
+        per_class_precision=[0.4321] * 7,
+        per_class_f1=[0.3] * 7,
+        confusion=[[1000 + 10 * i + j for j in range(7)] for i in range(7)],
+    )
+
+
+def printed(*tables):
+    out = io.StringIO()
+    print_tables(*tables, console=Console(file=out, width=80))
+    text = out.getvalue()
+    assert max(map(len, text.splitlines())) <= 80
+    assert "\x1b" not in text
+    return text
+
+
+def line_of(text, start):
+    (line,) = [line.split() for line in text.splitlines() if line.split()[:1] == [start]]
+    return line
+
+
+def test_scores_by_view_and_split():
+    scores = {
+        "single": {"test": metrics(0.6725), "clean test": metrics(0.6611)},
+        "flip": {"test": metrics(0.6801)},
+    }
+    text = printed(score_table(scores))
+    assert line_of(text, "single") == [
+        "single",
+        "67.25",
+        "%",
+        "65.12",
+        "%",
+        "1.0342",
+        "66.11",
+        "%",
+        "65.12",
+        "%",
+        "1.0342",
+    ]
+    assert line_of(text, "flip") == ["flip", "68.01", "%", "65.12", "%", "1.0342", "-", "-", "-"]
+
+
+def test_classes():
+    text = printed(class_table(NAMES, metrics()))
+    assert line_of(text, "fear") == ["fear", "7161", "20.00", "%", "43.21", "%", "30.00", "%"]
+
+
+EIGHT = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt")
+
+
+@pytest.mark.parametrize("names", [NAMES, EIGHT])
+def test_confusion_matrix_holds_every_count(names):
+    confusion = [[1000 * i + j for j in range(len(names))] for i in range(len(names))]
+    text = printed(confusion_table(names, confusion))
+    row = names.index("surprise")
+    expected = ["surprise", *(str(1000 * row + j) for j in range(len(names)))]
+    assert line_of(text, "surprise") == expected
+
+
+def test_seeds():
+    text = printed(seed_table({"accuracy": mean_sd_ci([0.66, 0.67, 0.68])}, "test"))
+    assert line_of(text, "accuracy") == [
+        "accuracy",
+        "3",
+        "67.00",
+        "%",
+        "1.00",
+        "%",
+        "64.52",
+        "%",
+        "to",
+        "69.48",
+        "%",
+    ]

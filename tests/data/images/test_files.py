@@ -1,0 +1,79 @@
+"""Image files of users."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ferjax.data.images import files
+from ferjax.errors import UserError
+
+GREY, RGB = (8, 8, 1), (8, 8, 3)
+
+
+def pixels(*shape):
+    return np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
+
+
+def test_an_image_of_the_native_shape_keeps_every_pixel(tmp_path):
+    image = pixels(8, 8)
+    Image.fromarray(image).save(tmp_path / "a.png")
+    np.testing.assert_array_equal(files.read(tmp_path / "a.png", GREY)[..., 0], image)
+    np.testing.assert_array_equal(files.fit_array(image, GREY)[..., 0], image)
+
+
+@pytest.mark.parametrize("shape", [(20, 12), (20, 12, 1), (20, 12, 3)])
+@pytest.mark.parametrize("native", [GREY, RGB])
+def test_any_other_shape_is_brought_to_it(shape, native):
+    out = files.fit_array(pixels(*shape), native)
+    assert out.shape == native and out.dtype == np.uint8
+
+
+def test_orientation_is_honoured(tmp_path):
+    image = Image.fromarray(pixels(8, 8))
+    exif = Image.Exif()
+    exif[0x0112] = 3  # turned by 180 degrees
+    image.save(tmp_path / "a.png", exif=exif)
+    out = files.read(tmp_path / "a.png", GREY)
+    np.testing.assert_array_equal(out[..., 0], np.asarray(image)[::-1, ::-1])
+
+
+def test_folders_are_searched_in_order(tmp_path):
+    for name in ("b/2.png", "a/1.JPG", "a/note.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("")
+    assert [path.name for path in files.find([tmp_path])] == ["1.JPG", "2.png"]
+
+
+def broken(tmp_path):
+    (tmp_path / "text.png").write_text("not an image")
+    Image.fromarray(pixels(64, 64)).save(tmp_path / "whole.png")
+    (tmp_path / "cut.png").write_bytes((tmp_path / "whole.png").read_bytes()[:300])
+    Image.fromarray(pixels(8, 8).astype(np.int32)).save(tmp_path / "deep.tiff")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("text.png", r"text\.png is not an image that can be read"),
+        ("cut.png", r"cut\.png is a damaged image"),
+        ("deep.tiff", r"deep\.tiff has pixels of mode I.* convert it to 8 bits"),
+        ("missing.png", r"missing\.png is a damaged image .*No such file"),
+    ],
+)
+def test_what_is_not_an_image_is_refused_by_name(tmp_path, name, message):
+    with pytest.raises(UserError, match=message):
+        files.read(broken(tmp_path) / name, GREY)
+
+
+def test_nothing_to_find_is_refused(tmp_path):
+    with pytest.raises(UserError, match="has no image in it"):
+        files.find([tmp_path])
+    with pytest.raises(UserError, match="There is no file or folder"):
+        files.find([tmp_path / "missing"])
+
+
+@pytest.mark.parametrize("array", [np.zeros((8, 8), np.float32), np.zeros((8, 8, 2), np.uint8)])
+def test_arrays_of_another_type_are_refused(array):
+    with pytest.raises(UserError, match=r"expected uint8 of shape \[H, W\]"):
+        files.fit_array(array, GREY)

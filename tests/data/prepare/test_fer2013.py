@@ -1,0 +1,232 @@
+"""The readers of FER2013: each form gives the same examples, each fault its own message."""
+
+import numpy as np
+import pytest
+
+from ferjax.data.prepare.readers.fer2013 import read as fer2013
+from ferjax.data.storage.fingerprint import example_digest, fingerprint
+from ferjax.errors import UserError
+from tests.helpers.fake_fer2013 import (
+    COUNTS,
+    NAMES,
+    TOTAL,
+    files,
+    jpeg,
+    rows,
+    write_fer2013_csv,
+    write_folder,
+    write_icml_csv,
+    write_zip,
+)
+
+IMAGE = "train/happy/Training_1.jpg"
+
+
+def write_zipped_csv(path, content):
+    csv_path = write_icml_csv(path.parent / "icml.csv", rows(content))
+    return write_zip(path, {"archive/icml_face_data.csv": csv_path.read_bytes()})
+
+
+FORMS = {
+    "zip": lambda folder, content: write_zip(folder / "a.zip", content),
+    "zip below a folder": lambda folder, content: write_zip(folder / "a.zip", content, "fer2013/"),
+    "folder": lambda folder, content: write_folder(folder / "a", content),
+    "fer2013.csv": lambda folder, content: write_fer2013_csv(folder / "a.csv", rows(content)),
+    "icml_face_data.csv": lambda folder, content: write_icml_csv(folder / "a.csv", rows(content)),
+    "zip of a csv": lambda folder, content: write_zipped_csv(folder / "a.zip", content),
+}
+
+
+def counts(items):
+    return tuple(np.bincount([item.label for item in items], minlength=7).tolist())
+
+
+def fingerprint_of(splits):
+    return fingerprint(
+        {
+            name: [example_digest(item.image(), item.label) for item in items]
+            for name, items in splits.items()
+        }
+    )
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_holds_the_same_examples(tmp_path, form):
+    content = files()
+    calls = []
+    path = FORMS[form](tmp_path, content)
+    reading = fer2013.read(path, lambda: calls.append(1))
+    assert len(calls) == TOTAL
+    assert {name: counts(split) for name, split in reading.splits.items()} == COUNTS
+    for split in reading.splits.values():
+        assert len({item.key for item in split}) == len(split)
+    wanted = fer2013.read(write_folder(tmp_path / "wanted", content)).splits
+    assert fingerprint_of(reading.splits) == fingerprint_of(wanted)
+
+
+def test_the_form_is_named(tmp_path):
+    content = files()
+    found = {form: fer2013.read(FORMS[form](tmp_path, content)).source_format for form in FORMS}
+    assert found == {
+        "zip": "zip",
+        "zip below a folder": "zip",
+        "folder": "folder",
+        "fer2013.csv": "fer2013.csv",
+        "icml_face_data.csv": "icml_face_data.csv",
+        "zip of a csv": "icml_face_data.csv",
+    }
+
+
+def test_classes_go_by_name_and_keys_are_whole_paths(tmp_path):
+    content = files() | {"train/.DS_Store": b"", "__MACOSX/train/sad/Training_0.jpg": b""}
+    splits = fer2013.read(write_zip(tmp_path / "a.zip", content, "x/")).splits
+    for split in splits.values():
+        for item in split:
+            assert NAMES[item.label] == item.key.split("/")[1]
+            assert item.key in content
+    # "sad" is before "neutral" in the labels, behind it in the alphabet.
+    assert {item.label for item in splits["train"] if "/sad/" in item.key} == {4}
+
+
+def test_pixels_are_those_of_the_file(tmp_path):
+    ramp = np.arange(48 * 48) % 256
+    row = (3, " ".join(map(str, ramp)), "PublicTest")
+    splits = fer2013.read(write_fer2013_csv(tmp_path / "a.csv", [row])).splits
+    (item,) = splits["validation"]
+    np.testing.assert_array_equal(item.image()[:, :, 0], ramp.reshape(48, 48))
+    assert item.key == "row 1"
+    assert len(splits["train"]) == len(splits["test"]) == 0
+
+
+def error_of(path):
+    with pytest.raises(UserError) as caught:
+        fer2013.read(path)
+    return str(caught.value)
+
+
+def test_a_truncated_zip(tmp_path):
+    path = write_zip(tmp_path / "a.zip", files())
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    message = error_of(path)
+    assert f"{path} is cut short or damaged" in message
+    assert f"{path.stat().st_size:,} bytes found" in message
+
+
+def test_a_zip_with_a_damaged_member(tmp_path):
+    path = write_zip(tmp_path / "a.zip", files())
+    data = bytearray(path.read_bytes())
+    middle = data.index(IMAGE.encode()) + 400
+    data[middle] ^= 0xFF
+    path.write_bytes(data)
+    assert f"{IMAGE} in {path} is damaged" in error_of(path)
+
+
+@pytest.mark.parametrize("write", [write_zip, write_folder])
+def test_something_that_is_not_fer2013(tmp_path, write):
+    message = error_of(write(tmp_path / "a", {"cats/1.jpg": jpeg(0), "readme.txt": b"cats"}))
+    assert "is not FER2013: expected images named train/<class>/Training_N.jpg" in message
+    assert "found 2 files (cats/1.jpg, readme.txt)" in message
+
+
+@pytest.mark.parametrize("name", ["/train/sad/Training_9.jpg", "../train/sad/Training_9.jpg"])
+def test_a_zip_that_points_outside(tmp_path, name):
+    message = error_of(write_zip(tmp_path / "a.zip", files() | {name: jpeg(0)}))
+    assert f"a file named {name!r}, which points outside the archive" in message
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "expected"),
+    [
+        (IMAGE, b"<html>not found", "is not an image that can be read (15 bytes"),
+        (IMAGE, jpeg(0)[:900], "is a damaged image"),
+        (IMAGE, jpeg(0, size=(47, 48)), "48x48 pixels (mode L), found 47x48 of mode L"),
+        (IMAGE, jpeg(0, mode="RGB"), "48x48 pixels (mode L), found 48x48 of mode RGB"),
+        ("train/hapy/Training_9.jpg", jpeg(0), "'hapy' is not a class of FER2013. Did you mean"),
+        ("train/sad/im0.jpg", jpeg(0), "does not say whether the image is of Training"),
+        ("test/sad/Training_9.jpg", jpeg(0), "a Training image belongs under train/, not test/"),
+    ],
+)
+def test_an_image_that_does_not_belong(tmp_path, name, data, expected):
+    message = error_of(write_folder(tmp_path / "a", files() | {name: data}))
+    assert expected in message
+    assert f"{tmp_path}/a/{name}" in message
+
+
+def test_a_zip_that_holds_the_data_set_twice(tmp_path):
+    content = files()
+    both = content | {f"copy/{name}": data for name, data in content.items()}
+    assert "occurs twice" in error_of(write_zip(tmp_path / "a.zip", both))
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "expected"),
+    [
+        (0, 7, "emotion must be a whole number from 0 to 6, found '7'"),
+        (0, "-1", "emotion must be a whole number from 0 to 6, found '-1'"),
+        (0, "happy", "emotion must be a whole number from 0 to 6, found 'happy'"),
+        (1, "1 2 3", "expected 2304 pixels (48x48), found 3"),
+        (1, " ".join(["7"] * 2303 + ["256"]), "pixels must be whole numbers from 0 to 255, found"),
+        (1, " ".join(["7"] * 2303 + ["x"]), "pixels must be whole numbers from 0 to 255, found"),
+        (2, "Testing", "Usage must be one of Training, PublicTest, PrivateTest, found 'Testing'"),
+    ],
+)
+@pytest.mark.parametrize("write", [write_fer2013_csv, write_icml_csv])
+def test_a_bad_csv_row_is_named(tmp_path, column, value, expected, write):
+    table = [list(row) for row in rows(files())]
+    table[4][column] = value
+    message = error_of(write(tmp_path / "a.csv", table))
+    assert f"{tmp_path}/a.csv, row 5 after the header: {expected}" in message
+
+
+def test_a_csv_with_another_header(tmp_path):
+    (tmp_path / "a.csv").write_text("Usage,Image name,neutral\nTraining,fer0000000.png,4\n")
+    message = error_of(tmp_path / "a.csv")
+    assert "expected a header with the columns emotion, pixels, Usage" in message
+    assert "found 'Usage,Image name,neutral'" in message
+
+
+def test_files_that_are_no_csv(tmp_path):
+    (tmp_path / "a.csv").write_bytes(b"\xff\xfe\x00" * 99)
+    assert "cannot be read as a CSV file" in error_of(tmp_path / "a.csv")
+    (tmp_path / "a.tar.gz").write_bytes(b"\x1f\x8b\x08\x00")
+    assert "unpack it (tar -xzf a.tar.gz)" in error_of(tmp_path / "a.tar.gz")
+
+
+def test_the_fingerprint_sees_pixels_and_labels_but_no_order():
+    generator = np.random.default_rng(0)
+    images = generator.integers(0, 256, (5, 4, 6, 1), dtype=np.uint8)
+    labels = [0, 1, 2, 1, 0]
+
+    def of(images, labels):
+        return fingerprint({"train": map(example_digest, images, labels)})
+
+    base = of(images, labels)
+    assert len(base) == 64
+    order = generator.permutation(5)
+    assert of(images[order], [labels[i] for i in order]) == base
+    assert of(images[order], labels) != base
+    assert of(images.reshape(5, 6, 4, 1), labels) != base
+    assert of([*images, images[0]], [*labels, labels[0]]) != base
+    for index in [(0, 0, 0, 0), (4, 3, 5, 0)]:
+        changed = images.copy()
+        changed[index] ^= 1
+        assert of(changed, labels) != base
+
+
+def test_the_digest_of_an_example_sees_who_is_shown_and_who_voted():
+    image = np.zeros((2, 2, 1), np.uint8)
+    digests = {
+        example_digest(image, 1),
+        example_digest(image, 1, subject="S1"),
+        example_digest(image, 1, subject="S2"),
+        example_digest(image, 1, votes=(1, 2)),
+        example_digest(image, 1, votes=(2, 1)),
+        example_digest(image, 2),
+    }
+    assert len(digests) == 6
+
+
+def test_the_fingerprint_of_a_data_set_sees_the_split(tmp_path):
+    splits = fer2013.read(write_folder(tmp_path / "a", files())).splits
+    swapped = splits | {"train": splits["test"], "test": splits["train"]}
+    assert fingerprint_of(swapped) != fingerprint_of(splits)

@@ -1,0 +1,75 @@
+"""From votes to labels: numbers worked by hand."""
+
+import numpy as np
+import pytest
+
+from ferjax.data.splits import votes
+from ferjax.errors import UserError
+
+# Ballot, its majority or None, its shares in the eight classes or None. Single votes are struck.
+CASES = [
+    # 4 + 3 + 2 are left: 4 is less than half of 9.
+    ((4, 0, 0, 1, 3, 2, 0, 0, 0, 0), None, {0: 4 / 9, 4: 3 / 9, 5: 2 / 9}),
+    # 6 + 2 are left: 6 is more than half of 8, and alone among the classes.
+    ((6, 0, 1, 1, 0, 0, 0, 0, 2, 0), 0, {0: 1}),
+    ((0, 10, 0, 0, 0, 0, 0, 0, 0, 0), 1, {1: 1}),
+    # 5 is half of 10, and not more.
+    ((5, 0, 5, 0, 0, 0, 0, 0, 0, 0), None, {0: 1 / 2, 2: 1 / 2}),
+    # 5 + 4 are left, one vote struck: 5 is more than half of 9.
+    ((0, 0, 0, 4, 5, 0, 1, 0, 0, 0), 4, {3: 4 / 9, 4: 5 / 9}),
+    # 2 are left of ten: all of what is left.
+    ((1, 1, 1, 1, 1, 1, 1, 2, 1, 0), 7, {7: 1}),
+    # Nothing is left.
+    ((1, 1, 1, 1, 1, 1, 1, 1, 1, 1), None, None),
+    # Unknown and no face lead; that they have more than half does not make them a class.
+    ((0, 0, 0, 0, 0, 0, 0, 0, 7, 3), None, None),
+    ((3, 0, 0, 0, 0, 0, 0, 1, 6, 0), None, None),
+    ((2, 2, 0, 0, 0, 0, 0, 0, 0, 6), None, None),
+    # Unknown does not lead, and counts in the half: 4 of 7 are more.
+    ((0, 0, 4, 1, 1, 0, 1, 0, 3, 0), 2, {2: 1}),
+    # 4 of 9 are not.
+    ((0, 0, 4, 0, 1, 0, 2, 0, 3, 0), None, {2: 4 / 6, 6: 2 / 6}),
+    # Votes that are not ten in all: 2 of 2.
+    ((0, 0, 0, 0, 0, 2, 0, 0, 0, 0), 5, {5: 1}),
+]
+BALLOTS = np.array([ballot for ballot, _, _ in CASES], np.int32)
+
+
+def test_the_entries_of_a_ballot():
+    assert ",".join(votes.ENTRIES) == (
+        "neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF"
+    )
+
+
+def test_majority():
+    labels, kept = votes.majority(BALLOTS)
+    found = [int(label) if keep else None for label, keep in zip(labels, kept, strict=True)]
+    assert found == [label for _, label, _ in CASES]
+    assert labels.dtype == np.int32
+
+
+def test_shares():
+    shares, kept = votes.distribution(BALLOTS)
+    assert shares.dtype == np.float32
+    for row, (ballot, _, wanted) in enumerate(CASES):
+        assert kept[row] == (wanted is not None), ballot
+        expected = [(wanted or dict.fromkeys(range(8), 1 / 8)).get(k, 0) for k in range(8)]
+        np.testing.assert_allclose(shares[row], expected, rtol=1e-6, err_msg=str(ballot))
+
+
+def test_what_each_target_trains_on():
+    labels, targets, kept = votes.labelled(BALLOTS, "majority")
+    assert targets is None
+    np.testing.assert_array_equal(kept, votes.majority(BALLOTS)[1])
+    shares, with_shares = votes.distribution(BALLOTS)
+    for target in ("probability", "cross_entropy"):
+        labels, targets, kept = votes.labelled(BALLOTS, target)
+        np.testing.assert_array_equal(targets, shares)
+        np.testing.assert_array_equal(kept, with_shares)
+        # The label of an example with shares is its largest share.
+        assert labels[kept].tolist() == [0, 0, 1, 0, 4, 7, 2, 2, 5]
+
+
+def test_another_target():
+    with pytest.raises(UserError, match=r"target is 'majorty'; expected one of majority.*mean"):
+        votes.labelled(BALLOTS, "majorty")

@@ -1,0 +1,42 @@
+"""An honest protocol is what it says, and a paper's own is labelled wherever it appears."""
+
+import numpy as np
+import pytest
+
+from ferjax.errors import UserError
+from ferjax.evaluation.protocol import Protocol
+from ferjax.training import experiment, loop
+from ferjax.training.result import print_result
+from tests.helpers import tiny
+
+
+def test_honest_means_selected_on_validation_and_tested_on_test():
+    assert Protocol().label == "honest" and Protocol().remark == ""
+    with pytest.raises(UserError, match=r"selects on validation and tests on test"):
+        Protocol("honest", selection="test")
+    with pytest.raises(UserError, match=r"protocol\.name is 'honset'.*Did you mean 'honest'"):
+        Protocol("honset")
+
+
+def test_the_papers_own_protocol_is_called_optimistic(data_dir, tmp_path, capsys):
+    config = tiny.config(data_dir, "attention=none,protocol=paper", train__num_epochs=1)
+    config.optimizer.warmup_epochs = 0.0
+    result = loop.train(config, str(tmp_path))
+    assert result["protocol"] == "optimistic" and result["selection"]["split"] == "test"
+    # The epoch was selected on what is reported.
+    assert result["selection"]["accuracy"] == result["test"]["single"]["test"]["accuracy"]
+    assert "OPTIMISTIC: selected on test" in capsys.readouterr().err
+    print_result(result, tmp_path)
+    assert capsys.readouterr().out.count("OPTIMISTIC") >= 2
+
+
+def test_a_union_of_splits_counts_every_example_once(data_dir):
+    config = tiny.config(data_dir)
+    config.protocol.update(name="paper", selection="validation+test", test="validation+test")
+    parts = experiment.build(config)
+    both = parts.examples("validation+test")
+    assert len(both) == len(parts.examples("validation")) + len(parts.examples("test")) == 56
+    parts_of = [parts.examples(split) for split in ("validation", "test")]
+    np.testing.assert_array_equal(both.images, np.concatenate([part.images for part in parts_of]))
+    np.testing.assert_array_equal(both.labels, np.concatenate([part.labels for part in parts_of]))
+    assert parts.groups("validation+test")["validation+test"].sum() == 56

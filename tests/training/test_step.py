@@ -1,0 +1,197 @@
+"""The step's invariants: devices, groups, micro-batches, centres, averages, batch mates."""
+
+import dataclasses
+import functools
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ferjax import losses
+from ferjax.models import functional
+from ferjax.models.layers.initialization import initialize
+from ferjax.models.resnet import ResNet
+from ferjax.training import optimizer, step
+from ferjax.training.objective import Objective
+
+SIZE, BATCH, WIDTH = 24, 32, 16
+
+
+def arrays(batch=BATCH):
+    rng = np.random.default_rng(0)
+    images = rng.normal(size=(batch, SIZE, SIZE, 1)).astype(np.float32)
+    return jnp.asarray(images), jnp.asarray(rng.integers(0, 7, batch), jnp.int32)
+
+
+def parts(attention="cbam", groups=None, remat=False, **fields):
+    # Two blocks, of which one halves the map: what holds for them holds for eight.
+    model = ResNet(
+        (1, 1, 0, 0),
+        num_classes=7,
+        channels=1,
+        stem="half",
+        attention=attention,
+        width=WIDTH,
+        se_bias=True,
+        groups=groups or 1,
+        remat=remat,
+        dtype=jnp.dtype("float32"),
+    )
+    initialize(model, jax.random.key(0))
+    graphdef, weights = functional.split_model(model)
+    # The spatial gate starts at scale 0, which would hide its gradient.
+    params = jax.tree_util.tree_map_with_path(
+        lambda path, leaf: leaf + 0.3 if path[-1].key == "scale" else leaf, weights.params
+    )
+    weights = dataclasses.replace(weights, params=params)
+    objective = Objective(name="island")
+    recipe = step.Recipe(
+        graphdef=graphdef,
+        optimizer=optimizer.optimizer("sgd", learning_rate=0.1, weight_decay=1e-3),
+        objective=objective,
+        **fields,
+    )
+    return recipe, step.init_state(recipe, weights, num_classes=7, num_features=2 * WIDTH, seed=0)
+
+
+def run(recipe, state, steps=1, batch=None):
+    update = jax.jit(functools.partial(step.train_step, recipe))
+    for _ in range(steps):
+        state, metrics = update(state, *(batch or arrays()))
+    return state, metrics
+
+
+def leaves(tree):
+    return {
+        jax.tree_util.keystr(path): np.asarray(leaf, np.float64)
+        for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]
+    }
+
+
+def assert_close(one, other, tolerance):
+    one, other = leaves(one), leaves(other)
+    assert one.keys() == other.keys()
+    for name, value in one.items():
+        np.testing.assert_allclose(value, other[name], atol=tolerance, rtol=tolerance, err_msg=name)
+
+
+DEVICES = """
+import json, sys, jax, numpy as np
+from tests.training import test_step
+from ferjax.distributed import sharding
+out = {}
+for name, groups in (("global", None), ("per_device", 8)):
+    recipe, state = test_step.parts(groups=groups)
+    mesh = sharding.make_mesh()
+    state = sharding.replicate(state, mesh)
+    batch = sharding.shard_batch(test_step.arrays(), mesh)
+    state, metrics = test_step.run(recipe, state, batch=batch)
+    out[name] = {k: v.ravel().tolist() for k, v in test_step.leaves((state, metrics)).items()}
+print(json.dumps(out))
+"""
+
+
+@pytest.fixture(scope="module")
+def eight_devices(run_python):
+    return json.loads(run_python(DEVICES, devices=8).stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize(("name", "groups"), [("global", None), ("per_device", 8)])
+def test_eight_devices_equal_one(eight_devices, name, groups):
+    """Loss, gradients (through the update), centres and statistics, for both kinds of statistics.
+
+    "per_device" on eight devices equals one device that normalises eight groups of B/8.
+    """
+    recipe, state = parts(groups=groups)
+    one = leaves(run(recipe, state))
+    for path, value in one.items():
+        # An update is learning rate 0.1 times a gradient.
+        np.testing.assert_allclose(
+            np.asarray(eight_devices[name][path]), value.ravel(), atol=1e-5, rtol=1e-5, err_msg=path
+        )
+
+
+def test_computing_activations_twice_changes_nothing():
+    kept, again = (run(*parts(remat=remat))[0] for remat in (False, True))
+    assert_close(kept.weights, again.weights, 1e-6)
+
+
+def test_groups_change_the_statistics():
+    loss = [float(run(*parts(attention=None, groups=groups))[1]["loss"]) for groups in (None, 8)]
+    assert abs(loss[0] - loss[1]) > 1e-3
+
+
+def test_micro_batches_without_batch_norm_coupling_equal_the_whole_batch():
+    """Copies of one micro-batch have its statistics, so accumulation must change nothing."""
+    images, labels = arrays(4)
+    batch = (jnp.repeat(images, 4, axis=0), jnp.repeat(labels, 4, axis=0))
+    whole, metrics = run(*parts(attention=None), batch=batch)
+    accumulated, others = run(*parts(attention=None, accumulation_steps=4), batch=batch)
+    assert_close(whole.weights.params, accumulated.weights.params, 1e-5)
+    assert_close(whole.centers, accumulated.centers, 1e-5)
+    assert_close(metrics, others, 1e-4)
+
+
+@pytest.mark.parametrize("reduction", losses.REDUCTIONS)
+def test_parts_of_a_batch_average_to_the_loss_of_the_whole(reduction):
+    rng = np.random.default_rng(0)
+    logits, features = jnp.asarray(rng.normal(size=(8, 7))), jnp.asarray(rng.normal(size=(8, 5)))
+    labels, centers = jnp.arange(8) % 7, jnp.asarray(rng.normal(size=(7, 5)))
+    objective = Objective(name="island", reduction=reduction)
+    whole = objective.loss(logits, features, labels, centers)
+    pieces = [
+        objective.loss(logits[i::2], features[i::2], labels[i::2], centers, parts=2) for i in (0, 1)
+    ]
+    assert_close(whole, jax.tree.map(lambda a, b: (a + b) / 2, *pieces), 1e-5)
+
+
+def test_a_tenth_of_the_learning_rate_moves_a_tenth_as_far():
+    recipe, state = parts(attention=None)
+    tenth = dataclasses.replace(state, scale=jnp.float32(0.1))
+    far, near = (run(recipe, start)[0] for start in (state, tenth))
+    for name, start in leaves(state.weights.params).items():
+        ways = [leaves(after.weights.params)[name] - start for after in (far, near)]
+        np.testing.assert_allclose(ways[1], 0.1 * ways[0], rtol=1e-3, atol=1e-6, err_msg=name)
+    assert float(near.scale) == np.float32(0.1)
+
+
+def test_average_of_the_weights_follows_its_recurrence():
+    recipe, state = parts(attention=None, ema_decay=0.75)
+    before = leaves(state.weights)
+    after, _ = run(recipe, state)
+    for name, value in leaves(after.average).items():
+        expected = 0.75 * before[name] + 0.25 * leaves(after.weights)[name]
+        np.testing.assert_allclose(value, expected, rtol=1e-5, atol=1e-6)
+    assert after.evaluated is after.average
+
+
+def test_softmax_has_no_centers_and_its_own_weights_are_evaluated():
+    recipe, state = parts(attention=None)
+    recipe = dataclasses.replace(recipe, objective=Objective())
+    state = dataclasses.replace(state, centers=None)
+    after, metrics = run(recipe, state)
+    assert after.centers is None and "center_loss" not in metrics
+    assert after.evaluated is after.weights
+
+
+@pytest.mark.parametrize("attention", [None, "se", "cbam"])
+def test_a_prediction_does_not_depend_on_its_batch_mates(attention):
+    recipe, state = parts(attention=attention)
+    images, _ = arrays()
+    forward = jax.jit(functools.partial(functional.forward, recipe.graphdef))
+    whole, _ = forward(state.weights, images)
+    other = images.at[1:].set(images[1:] * 7.0 + 3.0)
+    mixed, _ = forward(state.weights, other)
+    np.testing.assert_allclose(whole[0], mixed[0], atol=1e-5)
+    alone, _ = forward(state.weights, images[:1])
+    np.testing.assert_allclose(whole[0], alone[0], atol=1e-5)
+
+
+def test_a_loss_that_is_not_finite_is_reported():
+    recipe, state = parts(attention=None)
+    images, labels = arrays()
+    _, metrics = run(recipe, state, batch=(images.at[0, 0, 0, 0].set(jnp.nan), labels))
+    assert int(metrics["finite"]) == 0
+    assert int(run(recipe, state)[1]["finite"]) == 1
