@@ -46,8 +46,10 @@ def defaults() -> ConfigDict:
     config.loss.name = "softmax"  # or "center", "island"
     config.loss.weight = 0.5  # lambda
     config.loss.pairwise_weight = 0.5  # lambda_1
-    config.loss.center_reduction = "mean"  # or "sum"
+    config.loss.center_reduction = "mean"  # or "sum", "element" (over batch and features)
+    config.loss.center_distance = "squared"  # or "norm": eq. 2 of sun2021 as printed
     config.loss.center_update = "rule"  # or "gradient"
+    config.loss.pairwise_on = "centers"  # or "features": what the pairwise term moves
     config.loss.center_learning_rate = 0.5  # alpha
     config.loss.label_smoothing = 0.0
     config.loss.class_weights = "none"  # or "balanced", or a number for each class: "1+2.5+..."
