@@ -72,24 +72,35 @@ def training_images(
     return jax.jit(run, out_shardings=sharding.by_batch(mesh))
 
 
-def prediction(
-    graphdef: nnx.GraphDef, *, preprocessing: Preprocessing, mesh: jax.sharding.Mesh | None = None
-) -> jax.stages.Wrapped:
+def prediction(graphdef: nnx.GraphDef, *, preprocessing: Preprocessing) -> jax.stages.Wrapped:
     """`(weights, images [B, h, w, c]) -> probabilities float32 [B, K]`; grey levels of any type."""
 
     def run(weights: functional.Weights, images: jax.Array) -> jax.Array:
         return functional.probabilities(graphdef, weights, preprocessing(images))
 
-    return jax.jit(run, out_shardings=None if mesh is None else sharding.by_batch(mesh))
+    return jax.jit(run)
+
+
+def scoring(
+    graphdef: nnx.GraphDef, *, preprocessing: Preprocessing, mesh: jax.sharding.Mesh
+) -> jax.stages.Wrapped:
+    """`(weights, images [B, h, w, c]) -> (probabilities [B, K], features [B, D])`, float32."""
+
+    def run(weights: functional.Weights, images: jax.Array) -> tuple[jax.Array, jax.Array]:
+        logits, features = functional.forward(graphdef, weights, preprocessing(images))
+        return jax.nn.softmax(logits), features
+
+    return jax.jit(run, out_shardings=sharding.by_batch(mesh))
 
 
 def evaluation(
-    predict: jax.stages.Wrapped, *, names: tuple[str, ...], mesh: jax.sharding.Mesh
-) -> Callable[[functional.Weights, batches.Table | None, batches.Batch], States]:
-    """`(weights, table, batch) -> states[view][group]` for the named views.
+    score: jax.stages.Wrapped, *, names: tuple[str, ...], mesh: jax.sharding.Mesh
+) -> Callable[..., States]:
+    """`(weights, table, batch, seen=None) -> states[view][group]` for the named views.
 
-    `predict` is `prediction`'s program: all views share it, so that a model is compiled once for
-    validation and test and sees each image of overlapping views once.
+    `score` is `scoring`'s program: all views share it, so that a model is compiled once for
+    validation and test and sees each image of overlapping views once. `seen(features, labels,
+    groups)` is called with the features of the first image of the first view.
     """
     parts = {name: views.parts(name) for name in names}
     everything = tuple(dict.fromkeys(part for name in names for part in parts[name]))
@@ -115,14 +126,19 @@ def evaluation(
     compiled_count = jax.jit(count, out_shardings=sharding.replicated(mesh))
 
     def run(
-        weights: functional.Weights, table: batches.Table | None, batch: batches.Batch
+        weights: functional.Weights,
+        table: batches.Table | None,
+        batch: batches.Batch,
+        seen: Callable[[jax.Array, jax.Array, Mapping[str, jax.Array]], None] | None = None,
     ) -> States:
         probabilities = {}
         for part in everything:
             images, labels = compiled_show(table, batch, part=part)
-            probabilities[part] = predict(weights, images)
-        seen = {name: [probabilities[part] for part in parts[name]] for name in names}
-        return compiled_count(seen, labels, batch.groups)
+            probabilities[part], features = score(weights, images)
+            if seen is not None and part == everything[0]:
+                seen(features, labels, batch.groups)
+        shown = {name: [probabilities[part] for part in parts[name]] for name in names}
+        return compiled_count(shown, labels, batch.groups)
 
     return run
 

@@ -22,10 +22,11 @@ from ml_collections import ConfigDict, FrozenConfigDict
 
 from ferjax import models
 from ferjax.data.pipeline import order
-from ferjax.data.pipeline.batches import Batch, Table, make_table
+from ferjax.data.pipeline.batches import make_table
 from ferjax.data.splits import splitters
 from ferjax.distributed import sharding
 from ferjax.errors import UserError, nearest
+from ferjax.evaluation import class_geometry
 from ferjax.evaluation.evaluator import States, evaluate
 from ferjax.metrics import Metrics
 from ferjax.models import functional
@@ -274,16 +275,22 @@ class Experiment(ExperimentData):
         )
 
     @functools.cache  # noqa: B019 - an experiment lives as long as its process
-    def eval_step(
-        self, names: tuple[str, ...]
-    ) -> Callable[[functional.Weights, Table | None, Batch], States]:
+    def eval_step(self, names: tuple[str, ...]) -> Callable[..., States]:
         """See `compiled_step.evaluation`."""
-        return compiled_step.evaluation(self._sharded_predict_step, names=names, mesh=self.mesh)
+        return compiled_step.evaluation(self._score_step, names=names, mesh=self.mesh)
 
     @functools.cached_property
-    def _sharded_predict_step(self) -> jax.stages.Wrapped:
-        return compiled_step.prediction(
+    def _score_step(self) -> jax.stages.Wrapped:
+        return compiled_step.scoring(
             self.graphdef, preprocessing=self.preprocessing, mesh=self.mesh
+        )
+
+    @functools.cached_property
+    def _class_sums(self) -> jax.stages.Wrapped:
+        """`(features, labels, mask) -> Sums` of a batch, for `class_geometry`."""
+        return jax.jit(
+            functools.partial(class_geometry.batch_sums, num_classes=len(self.labels)),
+            out_shardings=sharding.replicated(self.mesh),
         )
 
     @functools.cached_property
@@ -298,20 +305,29 @@ class Experiment(ExperimentData):
         split: str,
         names: tuple[str, ...],
         more_groups: Mapping[str, Bool[np.ndarray, " N"]] | None = None,
-    ) -> Callable[[functional.Weights], Any]:
-        """`weights -> metrics[view][group]` over a split, whose pixels are placed only once.
+    ) -> Callable[..., Any]:
+        """`(weights, geometry=None) -> metrics[view][group]` over a split, placed only once.
 
         The groups are those of `groups`, and `more_groups` of the examples of the split; those that
-        have no example are left out.
+        have no example are left out. A `class_geometry.Accumulator` gets the sums of the features
+        of all examples of the split, as the first view shows them.
         """
         groups = {**(more_groups or {}), **self.groups(split)}
         on_device = self.placement(split) == "device"
         table = make_table(self.examples(split), self.mesh) if on_device else None
         count = self.eval_step(names)
 
-        def run(weights: functional.Weights) -> dict[str, dict[str, Metrics]]:
+        def run(
+            weights: functional.Weights, geometry: class_geometry.Accumulator | None = None
+        ) -> dict[str, dict[str, Metrics]]:
+            def seen(
+                features: jax.Array, labels: jax.Array, groups: Mapping[str, jax.Array]
+            ) -> None:
+                if geometry is not None:
+                    geometry.add(self._class_sums(features, labels, groups[split]))
+
             batches = self.evaluation_batches(split, groups)
-            return evaluate(functools.partial(count, weights, table), batches, names)
+            return evaluate(functools.partial(count, weights, table, seen=seen), batches, names)
 
         return run
 

@@ -11,6 +11,8 @@ result.json, format 1 (fractions, not percent):
     selection       split, view, accuracy, epoch, step of the epoch that was selected
     test            {view: {group: metrics}}; group "test" is the official split, "test_clean" the
                     images whose pixels are in neither train nor validation, first of identical ones
+    warnings        what went wrong and was said: kind "collapsed", with the epochs after which the
+                    model predicted class frequencies, and the message; [] for a run that learned
     num_steps, parameters
     versions        of ferjax and of what it stands on
     machine         platform, device, number of devices
@@ -46,6 +48,7 @@ def result(
     origins: list[dict[str, Any]],
     selection: Selection,
     scores: dict[str, Any],
+    warnings: list[dict[str, Any]],
     num_steps: int,
     train_seconds: float,
 ) -> dict[str, Any]:
@@ -70,6 +73,7 @@ def result(
             "step": selection.step,
         },
         "test": scores,
+        "warnings": warnings,
         "num_steps": num_steps,
         "parameters": parts.num_parameters,
         "versions": {package: metadata.version(package) for package in PACKAGES},
@@ -105,6 +109,8 @@ def print_result(fields: dict[str, Any], workdir: Place) -> None:
         f"{'reported on ' + split + optimistic if optimistic else 'tested once'}. "
         f"{cost['train_seconds'] / 60:.1f} minutes, {cost['images_per_second']:.0f} images/s."
     )
+    for warning in fields["warnings"]:
+        print(f"\nWARNING: {warning['message']}")
     print(
         f"\nMade in {workdir}:\n"
         "  result.json     every number above\n"
