@@ -258,6 +258,8 @@ class Experiment(ExperimentData):
             seed=self.config.seed,
             mesh=self.mesh,
             state_shardings=self.state_shardings,
+            num_classes=len(self.labels),
+            mixup=self.config.augment.mixup,
             draws_labels=splitters.draws_labels(self.config.dataset.options.to_dict()),
         )
 
@@ -269,6 +271,8 @@ class Experiment(ExperimentData):
             preprocessing=self.preprocessing,
             seed=self.config.seed,
             mesh=self.mesh,
+            num_classes=len(self.labels),
+            mixup=self.config.augment.mixup,
         )
 
     @functools.cache  # noqa: B019 - an experiment lives as long as its process
@@ -276,7 +280,8 @@ class Experiment(ExperimentData):
         self, names: tuple[str, ...]
     ) -> Callable[[functional.Weights, Table | None, Batch], States]:
         """See `compiled_step.evaluation`."""
-        return compiled_step.evaluation(self._sharded_predict_step, names=names, mesh=self.mesh)
+        parts = {name: self.view_parts(name) for name in names}
+        return compiled_step.evaluation(self._sharded_predict_step, parts=parts, mesh=self.mesh)
 
     @functools.cached_property
     def _sharded_predict_step(self) -> jax.stages.Wrapped:
@@ -319,6 +324,7 @@ class Experiment(ExperimentData):
             "model": self.model_fields,
             "labels": list(self.labels),
             "preprocessing": self.preprocessing.to_dict(),
+            "has_magnified_crops": self.has_magnified_crops,
             "dataset": self.config.dataset.name,
             "fingerprint": self.source.fingerprint,
             "steps_per_epoch": self.steps_per_epoch,
