@@ -108,8 +108,11 @@ class Augmentation:
 
     def __call__(
         self, images: Float[Array, "B H W C"], keys: Key[Array, " B"]
-    ) -> Float[Array, "B H W C"]:
-        """Augments images with grey levels in 0..255, one key each (see `example_keys`)."""
+    ) -> Float[Array, "B h w C"]:
+        """Augments images with grey levels in 0..255, one key each (see `example_keys`).
+
+        The result has the size of `crop`, or of the images.
+        """
         if self.shift or self.flip or self.rotation or self._scales or self.crop:
             images = jax.vmap(self._move)(images, keys)
         if self.desaturation and images.shape[3] == 3:

@@ -64,7 +64,8 @@ def resample(
 
     Args:
       image: of any grey levels.
-      shift: (down, right) in pixels of the magnified image: its pixel `shift` comes to (0, 0).
+      shift: (rows, columns) of the magnified image: without a rotation its pixel there comes to
+        (0, 0).
       flip: whether it is mirrored.
       angle: in radians.
       factor: of the magnification; None for 1.
@@ -84,7 +85,7 @@ def resample(
     source_x = jnp.where(flip, -source_x, source_x)
     points = [source_y + (height - 1) / 2, source_x + (width - 1) / 2]
 
-    def sample(plane: Float[Array, "H W"]) -> Float[Array, "H W"]:
+    def sample(plane: Float[Array, "H W"]) -> Float[Array, "h w"]:
         return jax.scipy.ndimage.map_coordinates(plane, points, order=1, mode="nearest")
 
     return jax.vmap(sample, in_axes=2, out_axes=2)(image)
