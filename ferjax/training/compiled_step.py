@@ -14,6 +14,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Int, Key
 
 from ferjax.data.pipeline import batches
+from ferjax.data.pipeline import mixup as mixing
 from ferjax.data.pipeline.augment import Augmentation, example_keys
 from ferjax.data.pipeline.preprocess import Preprocessing
 from ferjax.distributed import sharding
@@ -34,12 +35,19 @@ def training(
     seed: int,
     mesh: jax.sharding.Mesh,
     state_shardings: Any,
+    num_classes: int,
+    mixup: float = 0.0,
     draws_labels: bool = False,
 ) -> jax.stages.Wrapped:
     """`(state, table, batch) -> (state, metrics)`; the state is donated and stays where it was.
 
     Where examples come with distributions over the classes, these are the targets of the
     cross-entropy; with `draws_labels` a class is drawn from them at each visit, and is the label.
+
+    With `mixup`, alpha of Beta(alpha, alpha), the augmented images are mixed, and the targets are
+    the mixed distributions over the `num_classes` classes. What takes one class of an example, the
+    center loss, the update of the centres and the count of correct answers, takes that of the image
+    with the larger share (see `mixup.mix`).
     """
 
     def run(
@@ -50,6 +58,9 @@ def training(
         if draws_labels and targets is not None:
             labels = drawn_labels(_apart(keys, LABEL), targets)
             targets = None
+        if mixup:
+            share = mixing.shares(keys, mixup)
+            images, labels, targets = mixing.mix(images, labels, targets, share, num_classes)
         return step.train_step(recipe, state, preprocessing(images), labels, model_keys, targets)
 
     placed = (state_shardings, sharding.replicated(mesh))
@@ -62,11 +73,16 @@ def training_images(
     preprocessing: Preprocessing,
     seed: int,
     mesh: jax.sharding.Mesh,
+    num_classes: int,
+    mixup: float = 0.0,
 ) -> jax.stages.Wrapped:
     """`(table, batch) -> images [B, S, S, C]`: what `training` does before the model."""
 
     def run(table: batches.Table | None, batch: batches.Batch) -> jax.Array:
-        images, _, _, _ = _augmented(table, batch, augmentation, seed)
+        images, labels, _, keys = _augmented(table, batch, augmentation, seed)
+        if mixup:
+            share = mixing.shares(keys, mixup)
+            images, _, _ = mixing.mix(images, labels, None, share, num_classes)
         return preprocessing(images)
 
     return jax.jit(run, out_shardings=sharding.by_batch(mesh))
@@ -94,16 +110,19 @@ def scoring(
 
 
 def evaluation(
-    score: jax.stages.Wrapped, *, names: tuple[str, ...], mesh: jax.sharding.Mesh
+    score: jax.stages.Wrapped,
+    *,
+    parts: Mapping[str, tuple[views.Part, ...]],
+    mesh: jax.sharding.Mesh,
 ) -> Callable[..., States]:
-    """`(weights, table, batch, seen=None) -> states[view][group]` for the named views.
+    """`(weights, table, batch, seen=None) -> states[view][group]` for views by name.
 
+    `parts` has the images of each view (see `views.parts`).
     `score` is `scoring`'s program: all views share it, so that a model is compiled once for
     validation and test and sees each image of overlapping views once. `seen(features, labels,
     groups)` is called with the features of the first image of the first view.
     """
-    parts = {name: views.parts(name) for name in names}
-    everything = tuple(dict.fromkeys(part for name in names for part in parts[name]))
+    everything = tuple(dict.fromkeys(part for view in parts.values() for part in view))
     by_batch = sharding.by_batch(mesh)
 
     def show(
@@ -137,7 +156,7 @@ def evaluation(
             probabilities[part], features = score(weights, images)
             if seen is not None and part == everything[0]:
                 seen(features, labels, batch.groups)
-        shown = {name: [probabilities[part] for part in parts[name]] for name in names}
+        shown = {name: [probabilities[part] for part in view] for name, view in parts.items()}
         return compiled_count(shown, labels, batch.groups)
 
     return run

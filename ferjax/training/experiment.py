@@ -261,6 +261,8 @@ class Experiment(ExperimentData):
             seed=self.config.seed,
             mesh=self.mesh,
             state_shardings=self.state_shardings,
+            num_classes=len(self.labels),
+            mixup=self.config.augment.mixup,
             draws_labels=splitters.draws_labels(self.config.dataset.options.to_dict()),
         )
 
@@ -272,12 +274,15 @@ class Experiment(ExperimentData):
             preprocessing=self.preprocessing,
             seed=self.config.seed,
             mesh=self.mesh,
+            num_classes=len(self.labels),
+            mixup=self.config.augment.mixup,
         )
 
     @functools.cache  # noqa: B019 - an experiment lives as long as its process
     def eval_step(self, names: tuple[str, ...]) -> Callable[..., States]:
         """See `compiled_step.evaluation`."""
-        return compiled_step.evaluation(self._score_step, names=names, mesh=self.mesh)
+        parts = {name: self.view_parts(name) for name in names}
+        return compiled_step.evaluation(self._score_step, parts=parts, mesh=self.mesh)
 
     @functools.cached_property
     def _score_step(self) -> jax.stages.Wrapped:
@@ -337,6 +342,7 @@ class Experiment(ExperimentData):
             "model": self.model_fields,
             "labels": list(self.labels),
             "preprocessing": self.preprocessing.to_dict(),
+            "has_magnified_crops": self.has_magnified_crops,
             "dataset": self.config.dataset.name,
             "fingerprint": self.source.fingerprint,
             "steps_per_epoch": self.steps_per_epoch,

@@ -217,6 +217,10 @@ def test_paper_literal_changes_the_weight_decay_and_nothing_else():
         ({"optimizer__warmup_epochs": -1.0}, "warmup_epochs is -1.0; it must be at least 0"),
         ({"augment__flip": 2.0}, "augment.flip is 2.0; a probability"),
         ({"augment__shift": 4.0}, "augment.shift is 4.0; it is a share of the side"),
+        ({"augment__crop": 1.5}, "augment.crop is 1.5; it is a share of the side"),
+        ({"augment__mixup": -0.2}, "augment.mixup is -0.2; it is alpha of Beta"),
+        ({"augment__scale": (1.2, 0.8)}, r"augment.scale is \(1.2, 0.8\); expected two factors"),
+        ({"augment__contrast": 1.5}, "augment.contrast is 1.5; it is the largest relative change"),
     ],
 )
 def test_a_field_with_a_value_that_does_not_exist_is_named(tmp_path, overrides, message):

@@ -118,7 +118,7 @@ def test_rows_are_trained_once_and_shown_as_they_come(file, data_dir, tmp_path, 
     code, out, _ = run_main(command, *flags, "--dry_run")
     assert code == 0 and out.count("seed_") == 5 and not (tmp_path / "runs").exists()
     code, out, _ = run_main(command, *flags, "--rows=softmax")
-    assert code == 0 and "softmax" in out and "island" not in out
+    assert code == 0 and "runs/softmax" in out and "runs/island" not in out
     before = (tmp_path / "runs/softmax/seed_0/result.json").stat().st_mtime_ns
     code, out, _ = run_main(command, *flags)
     assert code == 0 and "0+1" in out
