@@ -44,6 +44,7 @@ Arguments, joined by commas after the colon:
     pairwise_on=centers|features  what the pairwise term moves: the centres alone, as in the
                                   paper's equations, or the features (see
                                   ferjax/training/objective.py)
+    recipe=paper|strong           see ferjax/config/recipes.py
     paper_literal                 weight decay 0.05 as the paper prints it, and nothing else
     budget=paper|cpu              paper: 200 epochs, stem small, bfloat16, for a GPU or a TPU;
                                   cpu: a short schedule, stem half, float32
@@ -61,7 +62,7 @@ stays at the class frequencies. The default weights are those of the island loss
 
 from ml_collections import ConfigDict
 
-from ferjax.config import datasets
+from ferjax.config import datasets, recipes
 from ferjax.config.arguments import Argument, parse
 from ferjax.config.fields import defaults
 
@@ -83,6 +84,7 @@ ARGUMENTS = {
     "center_distance": Argument("squared", ("squared", "norm"), only=CENTERS),
     "center_update": Argument("rule", ("rule", "gradient"), only=CENTERS),
     "pairwise_on": Argument("centers", ("centers", "features"), only=ISLAND),
+    **recipes.ARGUMENTS,
     "paper_literal": Argument(False),
     "budget": Argument("paper", ("paper", "cpu"), only={"dataset": datasets.REAL}),
     "stem": Argument(None, ("small", "half", "imagenet"), type=str),
@@ -142,6 +144,8 @@ def get_config(arg: str | None = None) -> ConfigDict:
         config.optimizer.warmup_epochs = 2.0
         config.train.batch_size = 64
         config.train.num_epochs = 9
+    if args["recipe"] == "strong":
+        recipes.apply_strong(config)
     config.model.stem = args["stem"] or config.model.stem
     config.model.dtype = args["dtype"] or config.model.dtype
     return config
