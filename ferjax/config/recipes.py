@@ -1,4 +1,4 @@
-"""The argument `recipe`: what a paper states, or what the strongest public FER2013 code trains with.
+"""The argument `recipe`: what a paper states, or what strong public FER2013 code trains with.
 
 recipe=paper|strong    (paper) paper: what the paper states, and the mildest default where it is
                        silent; strong: also scale, rotation, brightness, contrast and erasing,
