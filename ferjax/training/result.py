@@ -76,7 +76,7 @@ def result(
         "warnings": warnings,
         "num_steps": num_steps,
         "parameters": parts.num_parameters,
-        "versions": {package: metadata.version(package) for package in PACKAGES},
+        "versions": {package: _version(package) for package in PACKAGES},
         "machine": {
             "platform": device.platform,
             "device": device.device_kind,
@@ -88,6 +88,14 @@ def result(
         },
         "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
+
+
+def _version(package: str) -> str:
+    """The version of an installed package; a checkout that is not installed has none."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"
 
 
 def print_result(fields: dict[str, Any], workdir: Place) -> None:
