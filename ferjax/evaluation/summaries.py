@@ -5,9 +5,10 @@ The result.json of a folder of runs, format 1 (fractions, not percent):
     format, paper, dataset, fingerprint, protocol    those of the runs
     over            "seed" or "fold"
     values          which
-    test            {view: {group: {accuracy, macro_f1, loss: {n, mean, sd, ci95}}}}; over seeds of
-                    folds the mean over folds of each seed is one value. Folds share their training
-                    images, so that they have no confidence interval (null).
+    test            {view: {group: {accuracy, macro_f1, macro_f1_present, loss: {n, mean, sd,
+                    ci95}}}}; over seeds of folds the mean over folds of each seed is one value.
+                    Folds share their training images, so that they have no confidence interval
+                    (null). `macro_f1_present` is not there if a run of an older version has none.
     pooled          over folds: {view: {group: {num_examples, accuracy, ..., confusion}}} of all
                     test images together, each of which one fold tests
 """
@@ -23,7 +24,7 @@ from ferjax.cli import tables
 from ferjax.metrics import SeedSummary, mean_sd_ci, rates
 
 FORMAT = 1
-NUMBERS = ("accuracy", "macro_f1", "loss")
+NUMBERS = ("accuracy", "macro_f1", "macro_f1_present", "loss")
 SHARED = ("paper", "dataset", "fingerprint", "protocol")
 
 
@@ -46,6 +47,7 @@ def summarise(over: str, values: Sequence[int], outcomes: Sequence[Mapping[str, 
             group: {
                 name: _spread([_number(one["test"][view][group][name]) for one in outcomes], over)
                 for name in NUMBERS
+                if all(name in one["test"][view][group] for one in outcomes)
             }
             for group in groups
         }
@@ -85,11 +87,19 @@ def print_summary(summary: Mapping[str, Any]) -> None:
     if "pooled" in summary:
         together = {
             f"{view}, {group}": f"{100 * numbers['accuracy']:.2f} % accuracy, "
-            f"{100 * numbers['macro_f1']:.2f} % macro-F1 of {numbers['num_examples']} images"
+            f"{100 * numbers['macro_f1']:.2f} % macro-F1{_of_present(numbers)} of "
+            f"{numbers['num_examples']} images"
             for view, groups in summary["pooled"].items()
             for group, numbers in groups.items()
         }
         tables.print_tables(tables.figure_table(together, f"All test images together{optimistic}"))
+
+
+def _of_present(numbers: Mapping[str, Any]) -> str:
+    """The macro-F1 of the classes that have examples, where it is another one."""
+    if numbers["macro_f1_present"] == numbers["macro_f1"]:
+        return ""
+    return f" ({100 * numbers['macro_f1_present']:.2f} % of the classes present)"
 
 
 def _number(value: Any) -> float:

@@ -12,6 +12,7 @@ def result(confusion, seed=0):
     numbers = {
         "accuracy": hits / total,
         "macro_f1": 0.5,
+        "macro_f1_present": 0.25 + seed,
         "loss": 1.0 + seed,
         "confusion": confusion,
     }
@@ -23,6 +24,24 @@ def result(confusion, seed=0):
         "seed": seed,
         "test": {"single": {"test": numbers}},
     }
+
+
+def test_macro_f1_of_the_classes_present(capsys):
+    # Two of three classes; nobody is taken for the third. F1 of 2/3 and 4/5.
+    confusion = [[1, 1, 0], [0, 2, 0], [0, 0, 0]]
+    runs = [result(confusion, 0), result(confusion, 1)]
+    summary = summaries.summarise("fold", [0, 1], runs)
+    assert summary["test"]["single"]["test"]["macro_f1_present"]["mean"] == pytest.approx(0.75)
+    pooled = summary["pooled"]["single"]["test"]
+    assert pooled["macro_f1_present"] == pytest.approx((2 / 3 + 4 / 5) / 2)
+    assert pooled["macro_f1"] == pytest.approx((2 / 3 + 4 / 5) / 3)
+    summaries.print_summary(summary)
+    assert "48.89 % macro-F1 (73.33 % of the classes present)" in " ".join(
+        capsys.readouterr().out.split()
+    )
+    del runs[0]["test"]["single"]["test"]["macro_f1_present"]  # a run of an older version
+    older = summaries.summarise("fold", [0, 1], runs)["test"]["single"]["test"]
+    assert "macro_f1_present" not in older and older["macro_f1"]["mean"] == 0.5
 
 
 FOLDS = [result([[3, 1], [0, 0]]), result([[1, 0], [4, 3]])]
