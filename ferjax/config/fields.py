@@ -72,6 +72,7 @@ def defaults() -> ConfigDict:
     config.optimizer.nesterov = False
     config.optimizer.weight_decay = 5e-4
     config.optimizer.clip_norm = 0.0  # 0: no clipping
+    config.optimizer.epsilon = 1e-8  # of adam and radam; Keras has 1e-7
     config.optimizer.accumulation_steps = 1
     config.optimizer.ema_decay = 0.0  # 0: no average
     config.optimizer.plateau = ConfigDict()  # reducing the learning rate

@@ -164,6 +164,7 @@ class Experiment(ExperimentData):
             nesterov=config.optimizer.nesterov,
             weight_decay=config.optimizer.weight_decay,
             clip_norm=config.optimizer.clip_norm,
+            epsilon=config.optimizer.epsilon,
         )
         objective = Objective(
             name=config.loss.name,
@@ -339,6 +340,10 @@ def _check_ranges(config: FrozenConfigDict) -> None:
         value = _field(path, config)
         if not 0.0 <= value < math.inf:
             raise UserError(f"{path} is {value}; it must be at least 0.")
+    if not 0.0 < config.optimizer.epsilon < math.inf:
+        raise UserError(
+            f"optimizer.epsilon is {config.optimizer.epsilon}; it must be above 0, as 1e-8."
+        )
     for path in (
         "optimizer.momentum",
         "optimizer.ema_decay",

@@ -72,7 +72,8 @@ def kept(splits: Mapping[str, Sequence[Ballot]]) -> tuple[str, ...]:
         notes.append(
             f"{split}: {by_majority:,} of {len(ballots):,} images have a majority and are used "
             f"with target=majority, and to select and test; {by_share:,} have one to "
-            "three leading classes and are used with the other targets. The table has all, by the class with most votes."
+            "three leading classes and are used with the other targets. The table has all, by the "
+            "class with most votes."
         )
     return tuple(notes)
 
