@@ -29,6 +29,7 @@ from ferjax.errors import UserError, nearest
 from ferjax.evaluation.evaluator import States, evaluate
 from ferjax.metrics import Metrics
 from ferjax.models import functional
+from ferjax.random_streams import Stream, check_seed, root
 from ferjax.training import compiled_step, step
 from ferjax.training import optimizer as optim
 from ferjax.training.data_parts import ExperimentData
@@ -89,8 +90,7 @@ class Experiment(ExperimentData):
             )
         # When the learning rate is reduced.
         self.plateau = PlateauRule(**config.optimizer.plateau.to_dict())
-        if config.seed < 0:
-            raise UserError(f"seed is {config.seed}; it must be at least 0.")
+        check_seed(config.seed)
 
     def check(self) -> None:
         """Raises a UserError for a field that otherwise only its first use would refuse."""
@@ -136,9 +136,8 @@ class Experiment(ExperimentData):
 
     def model(self, seed: int = 0) -> nnx.Module:
         """A model with fresh weights."""
-        return models.create(
-            **self.model_fields, num_devices=self.mesh.size, rngs=nnx.Rngs(params=seed)
-        )
+        rngs = nnx.Rngs(params=root(seed, Stream.INITIALIZATION))
+        return models.create(**self.model_fields, num_devices=self.mesh.size, rngs=rngs)
 
     @functools.cached_property
     def graphdef(self) -> nnx.GraphDef:

@@ -15,6 +15,7 @@ from ferjax.distributed import processes
 from ferjax.errors import UserError
 from ferjax.evaluation import summaries
 from ferjax.filesystem import Place, write_json
+from ferjax.random_streams import check_seed
 from ferjax.training import profiling
 from ferjax.training.loop import train
 from ferjax.training.result import print_result
@@ -34,6 +35,8 @@ def run(
     """
     axes: list[Axis] = []
     if num_seeds > 1:
+        # Before the first run, not after hours of those that can be.
+        check_seed(config.seed + num_seeds - 1, f"The last seed of --seeds={num_seeds}")
         axes.append(("seed", range(config.seed, config.seed + num_seeds)))
     if config.dataset.options.get("fold") == ALL_FOLDS:
         axes.append(("fold", range(NUM_FOLDS)))

@@ -14,6 +14,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from ferjax.data.pipeline.preprocess import LUMA
 from ferjax.errors import UserError
+from ferjax.random_streams import ExampleStream, Stream, of_example, root
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +83,9 @@ class Augmentation:
     def _move(self, image: Float[Array, "H W C"], key: Key[Array, ""]) -> Float[Array, "H W C"]:
         """Flip, then shift, then rotation, as one resampling of the image."""
         # One draw for all: a generator for each would cost more than the resampling.
-        down, right, mirror, turn, angle = jax.random.uniform(jax.random.fold_in(key, 0), (5,))
+        down, right, mirror, turn, angle = jax.random.uniform(
+            of_example(key, ExampleStream.MOVE), (5,)
+        )
         flip = mirror < self.flip
         draws = jnp.stack([down, right])
         if self.subpixel:
@@ -100,12 +103,14 @@ class Augmentation:
     ) -> Float[Array, "H W C"]:
         weights = jnp.asarray(LUMA, image.dtype)
         grey = jnp.sum(image * weights[None, None, :], axis=2, keepdims=True)
-        chosen = jax.random.bernoulli(jax.random.fold_in(key, 3), self.desaturation)
+        chosen = jax.random.bernoulli(of_example(key, ExampleStream.DESATURATE), self.desaturation)
         return jnp.where(chosen, grey, image)
 
     def _erase(self, image: Float[Array, "H W C"], key: Key[Array, ""]) -> Float[Array, "H W C"]:
         height, width, _ = image.shape
-        area_key, aspect_key, place_key, erase_key = jax.random.split(jax.random.fold_in(key, 1), 4)
+        area_key, aspect_key, place_key, erase_key = jax.random.split(
+            of_example(key, ExampleStream.ERASE), 4
+        )
         low, high = self.erasing_area
         area = jax.random.uniform(area_key, minval=low, maxval=high) * (height * width)
         spread = jnp.log(self.erasing_aspect)
@@ -136,7 +141,7 @@ def example_keys(
     Where examples repeat within an epoch `visits` counts how often each was there before, and the
     key depends on that, too.
     """
-    key = jax.random.fold_in(jax.random.key(seed, impl="threefry2x32"), epoch)
+    key = jax.random.fold_in(root(seed, Stream.EXAMPLES), epoch)
     keys = jax.vmap(lambda index: jax.random.fold_in(key, index))(indices)
     return keys if visits is None else jax.vmap(jax.random.fold_in)(keys, visits)
 
