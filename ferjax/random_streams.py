@@ -50,7 +50,7 @@ def of_example(key: Key[Array, ""], stream: ExampleStream) -> Key[Array, ""]:
 
 
 def check_seed(seed: int, field: str = "seed") -> None:
-    """Raises a UserError for a seed that has no keys of its own; `field` is how the user gave it."""
+    """Raises a UserError for a seed without keys of its own; `field` is how the user gave it."""
     if not 0 <= seed < NUM_SEEDS:
         raise UserError(
             f"{field} is {seed}; it must be at least 0 and below 2^32 = {NUM_SEEDS}, from where on "

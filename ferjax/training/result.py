@@ -9,8 +9,12 @@ result.json, format 1 (fractions, not percent):
     started_from    one object for each source of weights: where it was, what identifies it (sha256
                     of a file; fingerprint, protocol, seed, epoch of a run), what was loaded
     selection       split, view, accuracy, epoch, step of the epoch that was selected
+    training        epoch, loss and accuracy of the selected epoch in training: means over its steps,
+                    of augmented images while the weights still moved; null where nothing trains
     test            {view: {group: metrics}}; group "test" is the official split, "test_clean" the
                     images whose pixels are in neither train nor validation, first of identical ones
+    last, test_last with --report_last: epoch and step with which training ended, and the scores of
+                    its weights in the form of `test`; they select nothing
     num_steps, parameters
     versions        of ferjax and of what it stands on
     machine         platform, device, number of devices
@@ -45,6 +49,7 @@ def result(
     *,
     origins: list[dict[str, Any]],
     selection: Selection,
+    training: dict[str, Any] | None,
     scores: dict[str, Any],
     num_steps: int,
     train_seconds: float,
@@ -69,6 +74,7 @@ def result(
             "epoch": selection.epoch,
             "step": selection.step,
         },
+        "training": training,
         "test": scores,
         "num_steps": num_steps,
         "parameters": parts.num_parameters,
@@ -99,12 +105,21 @@ def print_result(fields: dict[str, Any], workdir: Place) -> None:
         tables.confusion_table(labels, main["confusion"]),
         tables.score_table(scores, f"Test scores of seed {fields['seed']}{optimistic}"),
     )
+    if "test_last" in fields:
+        title = f"Test scores of the last epoch, {fields['last']['epoch']}{optimistic}"
+        tables.print_tables(tables.score_table(fields["test_last"], title))
     print(
         f"\nSelected epoch {chosen['epoch']} by {chosen['split']} accuracy "
         f"{100 * chosen['accuracy']:.2f} % ({chosen['view']}); "
         f"{'reported on ' + split + optimistic if optimistic else 'tested once'}. "
         f"{cost['train_seconds'] / 60:.1f} minutes, {cost['images_per_second']:.0f} images/s."
     )
+    training = fields.get("training")  # a run of an older version has none
+    if training is not None:
+        print(
+            f"In training, epoch {training['epoch']} had a loss of {training['loss']:.4f} and an "
+            f"accuracy of {100 * training['accuracy']:.2f} % (augmented images, moving weights)."
+        )
     print(
         f"\nMade in {workdir}:\n"
         "  result.json     every number above\n"

@@ -77,6 +77,23 @@ def test_folds_are_printed_with_all_images_together(capsys):
     assert "58.33 % accuracy" in text and "of 12 images" in text
 
 
+def test_last_epochs_are_summed_up_apart(capsys):
+    folds = [
+        {**fold, "test_last": result(confusion)["test"]}
+        for fold, confusion in zip(FOLDS, ([[2, 2], [0, 0]], [[1, 0], [0, 7]]), strict=True)
+    ]
+    summary = summaries.summarise("fold", [0, 1], folds)
+    assert summary["test"] == summaries.summarise("fold", [0, 1], FOLDS)["test"]
+    last = summary["test_last"]["single"]["test"]["accuracy"]
+    assert last["mean"] == pytest.approx(0.75) and last["ci95"] is None
+    assert summary["pooled_last"]["single"]["test"]["accuracy"] == pytest.approx(10 / 12)
+    summaries.print_summary(summary)
+    text = capsys.readouterr().out
+    assert "folds 0, 1, last epochs" in text and "together, last epochs" in text
+    # Not of a part of the runs.
+    assert "test_last" not in summaries.summarise("fold", [0, 1], [folds[0], FOLDS[1]])
+
+
 def test_optimistic_folds_say_so(capsys):
     folds = [{**fold, "protocol": "optimistic"} for fold in FOLDS]
     summaries.print_summary(summaries.summarise("fold", [0, 1], folds))
