@@ -1,6 +1,7 @@
 """Which data sets there are: their classes, sizes, splits and where a person gets them.
 
-A data set that joins needs an entry here, and a reader and a builder (named in prepare/preparation.py).
+A data set that joins needs an entry here, and a reader and a builder (named in
+prepare/preparation.py).
 """
 
 import re

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ferjax.distributed import processes
+from ferjax.distributed import cluster
 from ferjax.distributed.cluster import Place, place
 from ferjax.errors import UserError
 
@@ -23,7 +23,7 @@ GKE_TPU = {"TPU_WORKER_ID": "1", "TPU_WORKER_HOSTNAMES": "a,b"}
 
 @pytest.fixture(autouse=True)
 def no_chips(monkeypatch):
-    monkeypatch.setattr(processes, "_on_cloud_tpu", lambda: False)
+    monkeypatch.setattr(cluster, "_on_cloud_tpu", lambda: False)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_where_it_is_read_from(mode, environment, expected):
 
 
 def test_chips_of_a_cloud_tpu_are_found_without_variables(monkeypatch):
-    monkeypatch.setattr(processes, "_on_cloud_tpu", lambda: True)
+    monkeypatch.setattr(cluster, "_on_cloud_tpu", lambda: True)
     assert place("auto", environment={}) == Place()
 
 

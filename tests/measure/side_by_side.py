@@ -2,9 +2,9 @@
 
     python -m tests.measure.side_by_side [--stems=half,small] [--attentions=none,cbam] [--steps=3]
 
-trains both on the same random 48-pixel images (batch 128, float32, SGD with momentum; PyTorch eager and
-channels_last) and prints images per second. Each has a process of its own; they take two turns of
-several steps and the fastest step of each counts, so that other load on the machine hurts both
+trains both on the same random 48-pixel images (batch 128, float32, SGD with momentum; PyTorch eager
+and channels_last) and prints images per second. Each has a process of its own; they take two turns
+of several steps and the fastest step of each counts, so that other load on the machine hurts both
 alike. Turns of one step would measure how fast a virtual machine gets back the memory that it gave
 away while the other program ran. CPU seconds are those of the step that used the fewest. Needs
 torch; pytest does not collect this file.

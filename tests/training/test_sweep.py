@@ -97,7 +97,10 @@ def test_the_own_data_set_of_a_run_is_not_another_one(ck_plus, fold_zero):
     names = source.labels.names
     with pytest.raises(UserError, match=r"ck_plus is the data set that the run was trained on"):
         cross_dataset.score(
-            parts, weights, source, "test", label_maps.by_emotion(names, names), ["single"]
+            restored.scored_model(parts, weights, ["single"]),
+            source,
+            "test",
+            label_maps.by_emotion(names, names),
         )
 
 

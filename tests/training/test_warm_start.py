@@ -82,7 +82,7 @@ def test_a_trunk_is_not_used_twice(tmp_path):
         ({"model.tokens": "spcae"}, r"tokens is 'spcae'; expected one of space"),
         ({"init_from": "."}, r"init_from is \., but this run starts from its trunks"),
         ({"stages.vgg11.init_from": "gone.npz"}, r"There are no weights at gone\.npz"),
-        ({"stages.vgg11.init_from": __file__}, r"test_starting\.py is of no known kind"),
+        ({"stages.vgg11.init_from": __file__}, r"test_warm_start\.py is of no known kind"),
         ({"stages.resnet18.optimizer.name": "radm"}, r"optimizer\.name is 'radm'.*'radam'"),
         ({"stages.resnet18.train.batch_size": 56}, r"batch_size is 56, but the training split has"),
         (

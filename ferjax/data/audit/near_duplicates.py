@@ -10,12 +10,12 @@ the other one taken 2 pixels higher, lower, further left or right: one of them i
 the picture, and what the shift let in at the edge is in none of them.
 
 Measured by `python -m tests.helpers.planted`: of copies that were mirrored, 10 % brighter or
-darker, compressed as JPEG of quality 50, or shifted by 2 pixels along one axis or both, and of copies that
-were all of these, 100 % are found, each kind among 500 of 6,000 synthetic faces and among 250 of
-5,673 images of FER2013. Of the pairs with a copy 99.996 and 99.98 % are right; of the 18 million
-pairs of synthetic faces without copies, which show different persons, 15 are found. In all of
-FER2013 it finds 3,593 pairs; 160 of the least similar ones were looked at, and each shows one
-photograph twice.
+darker, compressed as JPEG of quality 50, or shifted by 2 pixels along one axis or both, and of
+copies that were all of these, 100 % are found, each kind among 500 of 6,000 synthetic faces and
+among 250 of 5,673 images of FER2013. Of the pairs with a copy 99.996 and 99.98 % are right; of the
+18 million pairs of synthetic faces without copies, which show different persons, 15 are found. In
+all of FER2013 it finds 3,593 pairs; 160 of the least similar ones were looked at, and each shows
+one photograph twice.
 
 The cost grows with the square of the number of images. Shape letters: N images, S side of a small
 grey copy, P pairs.
