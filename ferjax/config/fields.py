@@ -99,3 +99,20 @@ def defaults() -> ConfigDict:
     config.evaluation.selection_view = "single"
     config.evaluation.test_views = ("single", "flip")
     return config
+
+
+def completed(config: ConfigDict) -> ConfigDict:
+    """A config that an older version may have written, with the fields that it lacks, by default.
+
+    A default leaves a run what it was before there was the field.
+    """
+    return _filled(config.copy_and_resolve_references(), defaults())
+
+
+def _filled(config: ConfigDict, others: ConfigDict) -> ConfigDict:
+    for name, value in others.items():
+        if name not in config:
+            config[name] = value
+        elif isinstance(value, ConfigDict):
+            _filled(config[name], value)
+    return config

@@ -9,8 +9,8 @@ result.json, format 1 (fractions, not percent):
     started_from    one object for each source of weights: where it was, what identifies it (sha256
                     of a file; fingerprint, protocol, seed, epoch of a run), what was loaded
     selection       split, view, accuracy, epoch, step of the epoch that was selected
-    training        epoch, loss and accuracy of the selected epoch in training: means over its steps,
-                    of augmented images while the weights still moved; null where nothing trains
+    training        epoch, loss and accuracy of the selected epoch in training: means over its
+                    steps, of augmented images while the weights still moved; null if none was made
     test            {view: {group: metrics}}; group "test" is the official split, "test_clean" the
                     images whose pixels are in neither train nor validation, first of identical ones
     last, test_last with --report_last: epoch and step with which training ended, and the scores of
