@@ -1,8 +1,9 @@
 """Cross-entropy, center and island loss, and the update rule of the class centres.
 
 Equations are those of Sun 2021, after Wen et al. 2016 (center loss) and Cai et al. 2018 (island
-loss). Sun prints the center loss without its square and without 1/B; here it has both, as its
-authors have the one and the cross-entropy beside it the other.
+loss). Sun prints the center loss without its square and without 1/B (`distance="norm"`,
+`reduction="sum"`); by default it has both, as its authors have the one and the cross-entropy
+beside it the other.
 
 Shapes: B batch, K classes, D features. Everything is float32.
 """
@@ -14,7 +15,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Shaped
 
 EPSILON = 1e-12
-REDUCTIONS = ("mean", "sum")
+REDUCTIONS = ("mean", "sum", "element")
+DISTANCES = ("squared", "norm")
 
 
 def cross_entropy(
@@ -59,6 +61,7 @@ def center_loss(
     centers: Float[Array, "K D"],
     *,
     reduction: str = "mean",
+    distance: str = "squared",
 ) -> Float[Array, ""]:
     """L_C = 1/(2B) sum_i ||x_i - c_(y_i)||^2 (Wen et al. 2016, eq. 2).
 
@@ -66,12 +69,25 @@ def center_loss(
       features: x, the input of the classifier.
       labels: y, class indices.
       centers: c, one row per class.
-      reduction: "mean" divides by B; "sum" does not.
+      reduction: "mean" divides the sum by B, "sum" does not, "element" divides by B D, as half of
+        PyTorch's `mse_loss` does.
+      distance: "squared", or "norm", ||x_i - c_(y_i)|| without the square, as Sun 2021, eq. 2
+        prints it; its gradient at a centre is 0.
     """
-    if reduction not in REDUCTIONS:
-        raise ValueError(f"reduction is {reduction!r}; expected one of {REDUCTIONS}")
-    total = 0.5 * jnp.sum(jnp.square(features - centers[labels]))
-    return total / features.shape[0] if reduction == "mean" else total
+    for name, value, choices in (
+        ("reduction", reduction, REDUCTIONS),
+        ("distance", distance, DISTANCES),
+    ):
+        if value not in choices:
+            raise ValueError(f"{name} is {value!r}; expected one of {choices}")
+    squares = jnp.sum(jnp.square(features - centers[labels]), axis=1)
+    if distance == "norm":
+        apart = squares > EPSILON  # the root of zero has no finite gradient
+        squares = jnp.where(apart, jnp.sqrt(jnp.where(apart, squares, 1.0)), 0.0)
+    total = 0.5 * jnp.sum(squares)
+    if reduction == "sum":
+        return total
+    return total / (features.shape[0] if reduction == "mean" else features.size)
 
 
 def pairwise_cosine(centers: Float[Array, "K D"]) -> Float[Array, ""]:
@@ -91,6 +107,7 @@ def island_loss(
     pairwise_weight: float = 0.5,
     *,
     reduction: str = "mean",
+    distance: str = "squared",
 ) -> Float[Array, ""]:
     """L_island = L_C + lambda_1 sum_j sum_(k != j) (cos(c_j, c_k) + 1) (Cai et al. 2018, eq. 6).
 
@@ -99,9 +116,10 @@ def island_loss(
       labels: y, class indices.
       centers: c, one row per class.
       pairwise_weight: lambda_1.
-      reduction: of the center loss, "mean" or "sum".
+      reduction: of the center loss, as there.
+      distance: likewise.
     """
-    attraction = center_loss(features, labels, centers, reduction=reduction)
+    attraction = center_loss(features, labels, centers, reduction=reduction, distance=distance)
     return attraction + pairwise_weight * pairwise_cosine(centers)
 
 
@@ -134,14 +152,38 @@ def update_centers(
       The new centres; no gradient flows through them.
     """
     centers, features = jax.lax.stop_gradient((centers, features))
+    attraction = _attraction(centers, features, labels, axis_name)
+    repulsion = _cosine_gradient(centers) * (pairwise_weight / (centers.shape[0] - 1))
+    return centers - alpha * (attraction + repulsion)
+
+
+def moved_centers(
+    centers: Float[Array, "K D"],
+    features: Float[Array, "B D"],
+    labels: Int[Array, " B"],
+    alpha: float = 0.5,
+) -> Float[Array, "K D"]:
+    """The centres that the rule of the center loss would move to, differentiable in the features.
+
+    `update_centers` with pairwise_weight 0 has the same value and no gradient. A class without an
+    example in the batch stays where it is.
+    """
+    return centers - alpha * _attraction(centers, features, labels, None)
+
+
+def _attraction(
+    centers: Float[Array, "K D"],
+    features: Float[Array, "B D"],
+    labels: Int[Array, " B"],
+    axis_name: str | None,
+) -> Float[Array, "K D"]:
+    """sum_(y_i = j) (c_j - x_i) / (1 + n_j) for every j."""
     members = jax.nn.one_hot(labels, centers.shape[0], dtype=centers.dtype)
     counts = jnp.sum(members, axis=0)
     sums = jnp.dot(members.T, features, precision=jax.lax.Precision.HIGHEST)
     if axis_name is not None:
         counts, sums = jax.lax.psum((counts, sums), axis_name)
-    attraction = (counts[:, None] * centers - sums) / (1.0 + counts[:, None])
-    repulsion = _cosine_gradient(centers) * (pairwise_weight / (centers.shape[0] - 1))
-    return centers - alpha * (attraction + repulsion)
+    return (counts[:, None] * centers - sums) / (1.0 + counts[:, None])
 
 
 def update_centers_by_gradient(
@@ -152,6 +194,7 @@ def update_centers_by_gradient(
     pairwise_weight: float = 0.5,
     *,
     reduction: str = "mean",
+    distance: str = "squared",
 ) -> Float[Array, "K D"]:
     """The alternative c -= alpha dL_island/dc by automatic differentiation.
 
@@ -160,7 +203,9 @@ def update_centers_by_gradient(
     """
     centers, features = jax.lax.stop_gradient((centers, features))
     gradient = jax.grad(
-        lambda c: island_loss(features, labels, c, pairwise_weight, reduction=reduction)
+        lambda c: island_loss(
+            features, labels, c, pairwise_weight, reduction=reduction, distance=distance
+        )
     )(centers)
     return centers - alpha * gradient
 

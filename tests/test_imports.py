@@ -8,7 +8,7 @@ from graphlib import CycleError, TopologicalSorter
 # loaded when they are first asked for.
 FLOORS = [
     ["main", "evaluate", "predict", "benchmark", "aot"],
-    ["performance"],
+    ["performance", "reproduce"],
     ["training"],
     ["evaluation", "config"],
     ["inference"],
@@ -107,7 +107,8 @@ def test_nothing_imports_tensorflow_or_a_pickle(repository):
 
 
 def test_configs_import_only_what_configs_are_made_of(repository):
-    allowed = {"ferjax.config.arguments", "ferjax.config.datasets", "ferjax.config.fields"}
+    names = ("arguments", "datasets", "fields", "recipes")
+    allowed = {f"ferjax.config.{name}" for name in names}
     for path in (repository / "configs").glob("*.py"):
         found = imported(ast.parse(path.read_text()), allowed)
         ours = {target for target in found if target.split(".")[0] == "ferjax"}

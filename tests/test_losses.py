@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ferjax import losses
+from ferjax.training.objective import Objective
 from tests.golden import numpy_losses as reference
 
 B, K, D = 12, 7, 32
@@ -87,14 +88,42 @@ def test_class_weights_of_distributions_divide_by_the_number_of_examples(arrays,
     assert_close(masked, each[keep].mean())
 
 
-@pytest.mark.parametrize("reduction", ["mean", "sum"])
-def test_center_and_island_loss(arrays, reduction):
+READINGS = [(r, d) for r in losses.REDUCTIONS for d in losses.DISTANCES]
+
+
+@pytest.mark.parametrize(("reduction", "distance"), READINGS)
+def test_center_and_island_loss(arrays, reduction, distance):
     _, features, labels, centers = arrays
     given = (jnp.asarray(features), jnp.asarray(labels), jnp.asarray(centers))
-    center = losses.center_loss(*given, reduction=reduction)
-    assert_close(center, reference.center_loss(features, labels, centers, reduction))
-    island = losses.island_loss(*given, pairwise_weight=0.7, reduction=reduction)
-    assert_close(island, reference.island_loss(features, labels, centers, 0.7, reduction))
+    how = {"reduction": reduction, "distance": distance}
+    center = losses.center_loss(*given, **how)
+    assert_close(center, reference.center_loss(features, labels, centers, **how))
+    island = losses.island_loss(*given, pairwise_weight=0.7, **how)
+    assert_close(island, reference.island_loss(features, labels, centers, 0.7, **how))
+    x, c = np.float64(features), np.float64(centers)
+    by_features = jax.grad(losses.center_loss)(*given, **how)
+    expected = central_difference(lambda v: reference.center_loss(v, labels, c, **how), x)
+    assert_close(by_features, expected)
+    moved = losses.update_centers_by_gradient(given[2], *given[:2], 0.3, 0.7, **how)
+    expected = central_difference(lambda v: reference.island_loss(x, labels, v, 0.7, **how), c)
+    assert_close(moved, c - 0.3 * expected)
+
+
+def test_element_is_half_of_a_mean_squared_error(arrays):
+    _, features, labels, centers = arrays
+    given = (jnp.asarray(features), jnp.asarray(labels), jnp.asarray(centers))
+    expected = 0.5 * np.mean(np.square(np.float64(features) - centers[labels]))
+    assert_close(losses.center_loss(*given, reduction="element"), expected)
+
+
+def test_the_norm_has_no_gradient_at_a_centre(arrays):
+    *_, centers = arrays
+    labels = jnp.arange(K)
+    value, gradient = jax.value_and_grad(losses.center_loss)(
+        jnp.asarray(centers), labels, jnp.asarray(centers), distance="norm"
+    )
+    assert value == 0.0
+    np.testing.assert_array_equal(gradient, np.zeros_like(centers))
 
 
 def test_orthogonal_centers_give_exactly_42():
@@ -201,3 +230,40 @@ def test_no_gradient_flows_through_the_update(arrays):
         )(jnp.asarray(centers), jnp.asarray(features))
         for gradient in gradients:
             np.testing.assert_array_equal(gradient, np.zeros_like(gradient))
+
+
+def test_moved_centers_are_those_of_the_rule_and_have_a_gradient(arrays):
+    _, features, labels, centers = arrays
+    given = (jnp.asarray(centers), jnp.asarray(features), jnp.asarray(labels))
+    np.testing.assert_array_equal(
+        losses.moved_centers(*given, 0.5), losses.update_centers(*given, 0.5, 0.0)
+    )
+    gradient = jax.grad(
+        lambda x: losses.pairwise_cosine(losses.moved_centers(given[0], x, given[2], 0.5))
+    )(given[1])
+
+    def pairwise(x):
+        return reference.pairwise(reference.update_centers_rule(centers, x, labels, 0.5, 0.0))
+
+    assert np.abs(np.asarray(gradient)).max() > 1e-3
+    assert_close(gradient, central_difference(pairwise, np.float64(features)))
+
+
+@pytest.mark.parametrize("pairwise_on", ["centers", "features"])
+def test_what_the_pairwise_term_of_an_objective_moves(arrays, pairwise_on):
+    """On the centres it moves them alone; on the features the network alone."""
+    logits, features, labels, centers = map(jnp.asarray, arrays)
+    island = Objective("island", 1.0, 0.7, pairwise_on=pairwise_on)
+    center = Objective("center", 1.0)
+
+    def gradient(objective):
+        return jax.grad(lambda x: objective.loss(logits, x, labels, centers)[0])(features)
+
+    reaches_network = np.abs(np.asarray(gradient(island) - gradient(center))).max() > 1e-4
+    moves_centers = np.any(
+        np.asarray(island.update(centers, features, labels))
+        != np.asarray(center.update(centers, features, labels))
+    )
+    assert (reaches_network, moves_centers) == (
+        (False, True) if pairwise_on == "centers" else (True, False)
+    )

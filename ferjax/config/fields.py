@@ -46,8 +46,10 @@ def defaults() -> ConfigDict:
     config.loss.name = "softmax"  # or "center", "island"
     config.loss.weight = 0.5  # lambda
     config.loss.pairwise_weight = 0.5  # lambda_1
-    config.loss.center_reduction = "mean"  # or "sum"
+    config.loss.center_reduction = "mean"  # or "sum", "element" (over batch and features)
+    config.loss.center_distance = "squared"  # or "norm": eq. 2 of sun2021 as printed
     config.loss.center_update = "rule"  # or "gradient"
+    config.loss.pairwise_on = "centers"  # or "features": what the pairwise term moves
     config.loss.center_learning_rate = 0.5  # alpha
     config.loss.label_smoothing = 0.0
     config.loss.class_weights = "none"  # or "balanced", or a number for each class: "1+2.5+..."
@@ -56,12 +58,21 @@ def defaults() -> ConfigDict:
     config.augment.shift = 4 / 48  # of the side; whole pixels of the stored image
     config.augment.subpixel = False  # shifts by fractions of a pixel
     config.augment.flip = 0.5  # probability
+    # Smallest and largest magnification, drawn evenly: (0.8, 1.2) is a random resized crop
+    config.augment.scale = (1.0, 1.0)
     config.augment.rotation = 0.0  # degrees
     config.augment.rotation_probability = 1.0
+    # Share of the side of a random crop, which keeps its size until it is brought to that of the
+    # model; evaluation and prediction see crops of the same size. 1: the whole image
+    config.augment.crop = 1.0
     config.augment.desaturation = 0.0  # probability
+    config.augment.brightness = 0.0  # largest relative change of the grey levels
+    config.augment.contrast = 0.0  # largest relative change of their distance from their mean
+    config.augment.jitter_probability = 1.0  # of brightness and contrast together
     config.augment.erasing = 0.0  # probability
     config.augment.erasing_area = (0.02, 0.25)  # share of the image
     config.augment.erasing_aspect = 3.0
+    config.augment.mixup = 0.0  # alpha of the Beta(alpha, alpha) of mixed pairs; 0: none
 
     config.optimizer = ConfigDict()
     config.optimizer.name = "sgd"  # or "adam", "radam"
@@ -74,7 +85,8 @@ def defaults() -> ConfigDict:
     config.optimizer.clip_norm = 0.0  # 0: no clipping
     config.optimizer.epsilon = 1e-8  # of adam and radam; Keras has 1e-7
     config.optimizer.accumulation_steps = 1
-    config.optimizer.ema_decay = 0.0  # 0: no average
+    # Largest decay of the average of the weights, which starts smaller; 0: no average
+    config.optimizer.ema_decay = 0.0
     config.optimizer.plateau = ConfigDict()  # reducing the learning rate
     config.optimizer.plateau.factor = 0.0  # 0: off
     config.optimizer.plateau.patience = 10  # epochs
@@ -97,7 +109,7 @@ def defaults() -> ConfigDict:
     config.evaluation = ConfigDict()
     config.evaluation.batch_size = 512
     config.evaluation.selection_view = "single"
-    config.evaluation.test_views = ("single", "flip")
+    config.evaluation.test_views = ("single", "flip", "ten_crop")
     return config
 
 

@@ -1,6 +1,6 @@
 """The views of an image that a test-time prediction averages over, as named numbers.
 
-Shapes: B batch, H W C image before preprocessing.
+Shapes: B batch, H W C image before preprocessing, h w what is shown of it.
 """
 
 from __future__ import annotations
@@ -8,56 +8,101 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ferjax.errors import UserError, nearest
 
-# side of a crop, as a share of the side of the image
+# Side of a crop of `ten_crop`, as a share of the side of the image, where training had no crops.
 CROP = 44 / 48
+NAMES = ("single", "flip", "ten_crop")
+_CENTER = (0.5, 0.5)
+_PLACES = ((0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0), _CENTER)
 
 
 class Part(NamedTuple):
     """One of the images that a view averages over.
 
     Attributes:
-      crop: None for the whole image; else where the crop lies between the top and the bottom (0 to
+      place: None for the whole image; else where the crop lies between the top and the bottom (0 to
         1) and between the left and the right.
       mirrored: whether left and right are exchanged.
+      crop: (h, w) of the crop in pixels, which is shown unresized; None for one of 44/48 of the
+        side, shown in the size of the whole.
+      magnified: whether such a crop is resized to the size of the whole, or the whole is moved so
+        far that the crop is in its middle, with its edges repeated.
     """
 
-    crop: tuple[float, float] | None
+    place: tuple[float, float] | None
     mirrored: bool
+    crop: tuple[int, int] | None = None
+    magnified: bool = False
 
 
-_CROPS = ((0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0), (0.5, 0.5))
-_VIEWS = {
-    "single": (Part(None, False),),
-    "flip": (Part(None, False), Part(None, True)),
-    "ten_crop": tuple(Part(crop, mirrored) for mirrored in (False, True) for crop in _CROPS),
-}
-NAMES = tuple(_VIEWS)
+def magnified(scale: tuple[float, float]) -> bool:
+    """Whether training with this range of factors (`augment.scale`) showed 44/48 as the whole."""
+    low, high = scale
+    return low <= 1.0 / CROP <= high
 
 
-def parts(name: str) -> tuple[Part, ...]:
-    """The images that the view `name` averages over.
+def parts(
+    name: str, *, crop: tuple[int, int] | None = None, magnified: bool = False
+) -> tuple[Part, ...]:
+    """The images that the view `name` averages over, at a scale that training showed.
 
-    "single" is the whole image, "flip" image and mirror, "ten_crop" four corners and the centre at
-    44/48 of the side, resized back bilinearly, and their mirrors.
+    "single" is the whole image, "flip" image and mirror, "ten_crop" four corners and the centre and
+    their mirrors. Where training showed random crops, so does every view: "single" is then the crop
+    of the centre, "flip" this crop and its mirror, "ten_crop" has five crops of this size.
+    Otherwise the crops of "ten_crop" have 44/48 of the side.
+
+    Args:
+      name: of the view.
+      crop: (h, w) in pixels of the crops of training (`Preprocessing.crop`), or None.
+      magnified: without such crops, whether those of "ten_crop" are resized to the whole image,
+        bilinearly; else the whole image is moved to where they are (see `Part`).
     """
     check(name)
-    return _VIEWS[name]
+    whole = None if crop is None else _CENTER
+    places: tuple[tuple[float, float] | None, ...] = (whole,)
+    if name == "ten_crop":
+        # An image that is moved nowhere is the whole, which the other views show too.
+        kept = crop is None and not magnified
+        places = tuple(whole if kept and place == _CENTER else place for place in _PLACES)
+    return tuple(
+        Part(place, mirrored, crop, magnified and place is not None and crop is None)
+        for mirrored in ((False,) if name == "single" else (False, True))
+        for place in places
+    )
 
 
-def show(images: Float[Array, "B H W C"], part: Part) -> Float[Array, "B H W C"]:
-    """One part of every image, in the size of the whole."""
-    if part.crop is not None:
-        _, height, width, _ = images.shape
-        crop_height, crop_width = round(height * CROP), round(width * CROP)
-        top = int(part.crop[0] * (height - crop_height))
-        left = int(part.crop[1] * (width - crop_width))
-        crop = images[:, top : top + crop_height, left : left + crop_width, :]
-        images = jax.image.resize(crop, images.shape, "bilinear")
+def show(images: Float[Array, "B H W C"], part: Part) -> Float[Array, "B h w C"]:
+    """One part of every image."""
+    if part.place is not None:
+        if part.crop is not None:
+            images = _crop(images, part.place, part.crop)
+        elif part.magnified:
+            _, height, width, _ = images.shape
+            size = (round(height * CROP), round(width * CROP))
+            images = jax.image.resize(_crop(images, part.place, size), images.shape, "bilinear")
+        else:
+            images = _move(images, part.place)
     return images[:, :, ::-1, :] if part.mirrored else images
+
+
+def _crop(
+    images: Float[Array, "B H W C"], place: tuple[float, float], size: tuple[int, int]
+) -> Float[Array, "B h w C"]:
+    _, height, width, _ = images.shape
+    top, left = int(place[0] * (height - size[0])), int(place[1] * (width - size[1]))
+    return images[:, top : top + size[0], left : left + size[1], :]
+
+
+def _move(images: Float[Array, "B H W C"], place: tuple[float, float]) -> Float[Array, "B H W C"]:
+    """The image moved so that the crop at `place` comes to the middle; edges are repeated."""
+    _, height, width, _ = images.shape
+    reach = (round(height * (1.0 - CROP) / 2.0), round(width * (1.0 - CROP) / 2.0))
+    pads = ((0, 0), (reach[0], reach[0]), (reach[1], reach[1]), (0, 0))
+    return _crop(jnp.pad(images, pads, mode="edge"), place, (height, width))
 
 
 def check(name: str) -> None:

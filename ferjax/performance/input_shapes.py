@@ -17,6 +17,7 @@ from ferjax.data.pipeline import batches, preprocess
 from ferjax.data.pipeline.batches import Batch, Table
 from ferjax.distributed import sharding
 from ferjax.errors import UserError
+from ferjax.evaluation import views
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +49,7 @@ class AbsentData:
             native_shape=self.image_shape,
             image_size=fields.image_size,
             channels=fields.channels,
+            crop=self.config.augment.crop,
             training_images=lambda: pixels,
         )
         steps = (self.num_train or 0) // max(self.config.train.batch_size, 1)
@@ -55,6 +57,7 @@ class AbsentData:
             "model": {**dict(fields), "num_classes": len(self.labels)},
             "labels": list(self.labels),
             "preprocessing": preprocessing.to_dict(),
+            "has_magnified_crops": views.magnified(self.config.augment.scale),
             "steps_per_epoch": max(steps, 1),
         }
 

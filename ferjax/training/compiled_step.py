@@ -14,6 +14,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Int, Key
 
 from ferjax.data.pipeline import batches
+from ferjax.data.pipeline import mixup as mixing
 from ferjax.data.pipeline.augment import Augmentation, example_keys
 from ferjax.data.pipeline.preprocess import Preprocessing
 from ferjax.distributed import sharding
@@ -32,12 +33,19 @@ def training(
     seed: int,
     mesh: jax.sharding.Mesh,
     state_shardings: Any,
+    num_classes: int,
+    mixup: float = 0.0,
     draws_labels: bool = False,
 ) -> jax.stages.Wrapped:
     """`(state, table, batch) -> (state, metrics)`; the state is donated and stays where it was.
 
     Where examples come with distributions over the classes, these are the targets of the
     cross-entropy; with `draws_labels` a class is drawn from them at each visit, and is the label.
+
+    With `mixup`, alpha of Beta(alpha, alpha), the augmented images are mixed, and the targets are
+    the mixed distributions over the `num_classes` classes. What takes one class of an example, the
+    center loss, the update of the centres and the count of correct answers, takes that of the image
+    with the larger share (see `mixup.mix`).
     """
 
     def run(
@@ -48,6 +56,9 @@ def training(
         if draws_labels and targets is not None:
             labels = drawn_labels(_apart(keys, ExampleStream.LABEL), targets)
             targets = None
+        if mixup:
+            share = mixing.shares(keys, mixup)
+            images, labels, targets = mixing.mix(images, labels, targets, share, num_classes)
         return step.train_step(recipe, state, preprocessing(images), labels, model_keys, targets)
 
     placed = (state_shardings, sharding.replicated(mesh))
@@ -60,37 +71,56 @@ def training_images(
     preprocessing: Preprocessing,
     seed: int,
     mesh: jax.sharding.Mesh,
+    num_classes: int,
+    mixup: float = 0.0,
 ) -> jax.stages.Wrapped:
     """`(table, batch) -> images [B, S, S, C]`: what `training` does before the model."""
 
     def run(table: batches.Table | None, batch: batches.Batch) -> jax.Array:
-        images, _, _, _ = _augmented(table, batch, augmentation, seed)
+        images, labels, _, keys = _augmented(table, batch, augmentation, seed)
+        if mixup:
+            share = mixing.shares(keys, mixup)
+            images, _, _ = mixing.mix(images, labels, None, share, num_classes)
         return preprocessing(images)
 
     return jax.jit(run, out_shardings=sharding.by_batch(mesh))
 
 
-def prediction(
-    graphdef: nnx.GraphDef, *, preprocessing: Preprocessing, mesh: jax.sharding.Mesh | None = None
-) -> jax.stages.Wrapped:
+def prediction(graphdef: nnx.GraphDef, *, preprocessing: Preprocessing) -> jax.stages.Wrapped:
     """`(weights, images [B, h, w, c]) -> probabilities float32 [B, K]`; grey levels of any type."""
 
     def run(weights: functional.Weights, images: jax.Array) -> jax.Array:
         return functional.probabilities(graphdef, weights, preprocessing(images))
 
-    return jax.jit(run, out_shardings=None if mesh is None else sharding.by_batch(mesh))
+    return jax.jit(run)
+
+
+def scoring(
+    graphdef: nnx.GraphDef, *, preprocessing: Preprocessing, mesh: jax.sharding.Mesh
+) -> jax.stages.Wrapped:
+    """`(weights, images [B, h, w, c]) -> (probabilities [B, K], features [B, D])`, float32."""
+
+    def run(weights: functional.Weights, images: jax.Array) -> tuple[jax.Array, jax.Array]:
+        logits, features = functional.forward(graphdef, weights, preprocessing(images))
+        return jax.nn.softmax(logits), features
+
+    return jax.jit(run, out_shardings=sharding.by_batch(mesh))
 
 
 def evaluation(
-    predict: jax.stages.Wrapped, *, names: tuple[str, ...], mesh: jax.sharding.Mesh
-) -> Callable[[functional.Weights, batches.Table | None, batches.Batch], States]:
-    """`(weights, table, batch) -> states[view][group]` for the named views.
+    score: jax.stages.Wrapped,
+    *,
+    parts: Mapping[str, tuple[views.Part, ...]],
+    mesh: jax.sharding.Mesh,
+) -> Callable[..., States]:
+    """`(weights, table, batch, seen=None) -> states[view][group]` for views by name.
 
-    `predict` is `prediction`'s program: all views share it, so that a model is compiled once for
-    validation and test and sees each image of overlapping views once.
+    `parts` has the images of each view (see `views.parts`).
+    `score` is `scoring`'s program: all views share it, so that a model is compiled once for
+    validation and test and sees each image of overlapping views once. `seen(features, labels,
+    groups)` is called with the features of the first image of the first view.
     """
-    parts = {name: views.parts(name) for name in names}
-    everything = tuple(dict.fromkeys(part for name in names for part in parts[name]))
+    everything = tuple(dict.fromkeys(part for view in parts.values() for part in view))
     by_batch = sharding.by_batch(mesh)
 
     def show(
@@ -113,14 +143,19 @@ def evaluation(
     compiled_count = jax.jit(count, out_shardings=sharding.replicated(mesh))
 
     def run(
-        weights: functional.Weights, table: batches.Table | None, batch: batches.Batch
+        weights: functional.Weights,
+        table: batches.Table | None,
+        batch: batches.Batch,
+        seen: Callable[[jax.Array, jax.Array, Mapping[str, jax.Array]], None] | None = None,
     ) -> States:
         probabilities = {}
         for part in everything:
             images, labels = compiled_show(table, batch, part=part)
-            probabilities[part] = predict(weights, images)
-        seen = {name: [probabilities[part] for part in parts[name]] for name in names}
-        return compiled_count(seen, labels, batch.groups)
+            probabilities[part], features = score(weights, images)
+            if seen is not None and part == everything[0]:
+                seen(features, labels, batch.groups)
+        shown = {name: [probabilities[part] for part in view] for name, view in parts.items()}
+        return compiled_count(shown, labels, batch.groups)
 
     return run
 

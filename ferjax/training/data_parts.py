@@ -13,7 +13,7 @@ from ml_collections import ConfigDict, FrozenConfigDict
 
 from ferjax.data.dataset import Source, open_dataset
 from ferjax.data.examples import Examples
-from ferjax.data.pipeline import batches, order, preprocess
+from ferjax.data.pipeline import batches, mixup, order, preprocess
 from ferjax.data.pipeline.augment import Augmentation
 from ferjax.data.pipeline.preprocess import Preprocessing
 from ferjax.data.splits import splitters
@@ -112,8 +112,24 @@ class ExperimentData:
             native_shape=self.source.image_shape,
             image_size=fields.image_size,
             channels=fields.channels,
+            crop=self.config.augment.crop,
             training_images=lambda: self.examples("train").images,
         )
+
+    def view_parts(self, name: str) -> tuple[views.Part, ...]:
+        """What a test-time view shows of an image, at a scale that training showed."""
+        return views.parts(name, crop=self.preprocessing.crop, magnified=self.has_magnified_crops)
+
+    @property
+    def has_magnified_crops(self) -> bool:
+        """Whether the crops of `ten_crop` are resized to the whole image (see `views.parts`).
+
+        They are if training showed that scale; a checkpoint that does not say so is from before
+        that was asked, when they always were.
+        """
+        if self._meta is not None:
+            return self._meta.get("has_magnified_crops", True)
+        return views.magnified(self.config.augment.scale)
 
     @functools.cached_property
     def augmentation(self) -> Augmentation:
@@ -127,6 +143,8 @@ class ExperimentData:
         fields["shift"] *= self.preprocessing.native_shape[0]
         if not fields["subpixel"]:
             fields["shift"] = round(fields["shift"])
+        fields["crop"] = self.preprocessing.crop
+        mixup.check(fields.pop("mixup"))  # which is of pairs, and not done here
         if fields["erasing"]:
             fields["fill"] = self._mean_grey_level
         return Augmentation(**fields)

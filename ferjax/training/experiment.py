@@ -22,10 +22,11 @@ from ml_collections import ConfigDict, FrozenConfigDict
 
 from ferjax import models
 from ferjax.data.pipeline import order
-from ferjax.data.pipeline.batches import Batch, Table, make_table
+from ferjax.data.pipeline.batches import make_table
 from ferjax.data.splits import splitters
 from ferjax.distributed import sharding
 from ferjax.errors import UserError, nearest
+from ferjax.evaluation import class_geometry
 from ferjax.evaluation.evaluator import States, evaluate
 from ferjax.metrics import Metrics
 from ferjax.models import functional
@@ -170,7 +171,9 @@ class Experiment(ExperimentData):
             weight=config.loss.weight,
             pairwise_weight=config.loss.pairwise_weight,
             reduction=config.loss.center_reduction,
+            distance=config.loss.center_distance,
             center_update=config.loss.center_update,
+            pairwise_on=config.loss.pairwise_on,
             alpha=config.loss.center_learning_rate,
             label_smoothing=config.loss.label_smoothing,
             class_weights=self._class_weights(),
@@ -258,6 +261,8 @@ class Experiment(ExperimentData):
             seed=self.config.seed,
             mesh=self.mesh,
             state_shardings=self.state_shardings,
+            num_classes=len(self.labels),
+            mixup=self.config.augment.mixup,
             draws_labels=splitters.draws_labels(self.config.dataset.options.to_dict()),
         )
 
@@ -269,19 +274,28 @@ class Experiment(ExperimentData):
             preprocessing=self.preprocessing,
             seed=self.config.seed,
             mesh=self.mesh,
+            num_classes=len(self.labels),
+            mixup=self.config.augment.mixup,
         )
 
     @functools.cache  # noqa: B019 - an experiment lives as long as its process
-    def eval_step(
-        self, names: tuple[str, ...]
-    ) -> Callable[[functional.Weights, Table | None, Batch], States]:
+    def eval_step(self, names: tuple[str, ...]) -> Callable[..., States]:
         """See `compiled_step.evaluation`."""
-        return compiled_step.evaluation(self._sharded_predict_step, names=names, mesh=self.mesh)
+        parts = {name: self.view_parts(name) for name in names}
+        return compiled_step.evaluation(self._score_step, parts=parts, mesh=self.mesh)
 
     @functools.cached_property
-    def _sharded_predict_step(self) -> jax.stages.Wrapped:
-        return compiled_step.prediction(
+    def _score_step(self) -> jax.stages.Wrapped:
+        return compiled_step.scoring(
             self.graphdef, preprocessing=self.preprocessing, mesh=self.mesh
+        )
+
+    @functools.cached_property
+    def _class_sums(self) -> jax.stages.Wrapped:
+        """`(features, labels, mask) -> Sums` of a batch, for `class_geometry`."""
+        return jax.jit(
+            functools.partial(class_geometry.batch_sums, num_classes=len(self.labels)),
+            out_shardings=sharding.replicated(self.mesh),
         )
 
     @functools.cached_property
@@ -296,20 +310,29 @@ class Experiment(ExperimentData):
         split: str,
         names: tuple[str, ...],
         more_groups: Mapping[str, Bool[np.ndarray, " N"]] | None = None,
-    ) -> Callable[[functional.Weights], Any]:
-        """`weights -> metrics[view][group]` over a split, whose pixels are placed only once.
+    ) -> Callable[..., Any]:
+        """`(weights, geometry=None) -> metrics[view][group]` over a split, placed only once.
 
         The groups are those of `groups`, and `more_groups` of the examples of the split; those that
-        have no example are left out.
+        have no example are left out. A `class_geometry.Accumulator` gets the sums of the features
+        of all examples of the split, as the first view shows them.
         """
         groups = {**(more_groups or {}), **self.groups(split)}
         on_device = self.placement(split) == "device"
         table = make_table(self.examples(split), self.mesh) if on_device else None
         count = self.eval_step(names)
 
-        def run(weights: functional.Weights) -> dict[str, dict[str, Metrics]]:
+        def run(
+            weights: functional.Weights, geometry: class_geometry.Accumulator | None = None
+        ) -> dict[str, dict[str, Metrics]]:
+            def seen(
+                features: jax.Array, labels: jax.Array, groups: Mapping[str, jax.Array]
+            ) -> None:
+                if geometry is not None:
+                    geometry.add(self._class_sums(features, labels, groups[split]))
+
             batches = self.evaluation_batches(split, groups)
-            return evaluate(functools.partial(count, weights, table), batches, names)
+            return evaluate(functools.partial(count, weights, table, seen=seen), batches, names)
 
         return run
 
@@ -319,6 +342,7 @@ class Experiment(ExperimentData):
             "model": self.model_fields,
             "labels": list(self.labels),
             "preprocessing": self.preprocessing.to_dict(),
+            "has_magnified_crops": self.has_magnified_crops,
             "dataset": self.config.dataset.name,
             "fingerprint": self.source.fingerprint,
             "steps_per_epoch": self.steps_per_epoch,

@@ -15,7 +15,9 @@ from ferjax.distributed import processes
 from ferjax.distributed.signals import StopRequest
 from ferjax.distributed.watchdog import Watchdog
 from ferjax.errors import Interrupted, SaveFailed, UserError
-from ferjax.training import experiment, last_epoch, preflight, warm_start
+from ferjax.evaluation.class_geometry import Accumulator
+from ferjax.metrics import Metrics
+from ferjax.training import collapse, experiment, last_epoch, preflight, warm_start
 from ferjax.training import result as report
 from ferjax.training.best_epoch import Selection
 from ferjax.training.plateau import Plateau
@@ -97,6 +99,8 @@ class _Run:
         self.plateau = Plateau()
         self.unsaved: SaveFailed | None = None  # since the last checkpoint
         self.origins: list[dict[str, Any]] = []
+        self.collapsed_epochs: list[int] = []
+        self.collapse = ""  # what is said of the last of them
         self.seconds = 0.0
 
     def execute(self, *, report_last: bool = False) -> dict[str, Any]:
@@ -179,6 +183,8 @@ class _Run:
         self.selection = Selection(**meta["selection"])
         self.plateau = Plateau(**meta["plateau"])
         self.origins = meta["started_from"]
+        self.collapsed_epochs = meta.get("collapsed_epochs", [])
+        self.collapse = meta.get("collapse", "")
         self.seconds = meta["train_seconds"]
         return state, int(state.step)
 
@@ -213,18 +219,23 @@ class _Run:
         epoch = step // self.parts.steps_per_epoch
         self.watchdog.tick(f"validating epoch {epoch}")
         split, view = self.parts.protocol.selection, self.config.evaluation.selection_view
-        scores = validate(state.evaluated)[view][split]
+        geometry = Accumulator()
+        scores = validate(state.evaluated, geometry)[view][split]
+        measured = self.parts.protocol.measured
         writer.write_epoch(
             step,
             epoch,
             {
                 **metrics.epoch_means(),
+                **{f"{measured}_{name}": scores[name] for name in ("accuracy", "loss", "macro_f1")},
                 **{
-                    f"{self.parts.protocol.measured}_{name}": scores[name]
-                    for name in ("accuracy", "loss", "macro_f1")
+                    f"{measured}_{name}": value
+                    for name, value in geometry.compute(state.centers).items()
+                    if value is not None
                 },
             },
         )
+        self._check_collapse(epoch, scores, writer)
         before = dataclasses.replace(self.selection)
         if self.selection.update(epoch=epoch, step=step, accuracy=scores["accuracy"]):
             self.watchdog.tick(f"saving the best epoch, {epoch}")
@@ -242,6 +253,15 @@ class _Run:
             state = self.parts.scaled(state, self.plateau.scale)
         return state
 
+    def _check_collapse(self, epoch: int, scores: Metrics, writer: Writer) -> None:
+        """Says once, and keeps for the result, that the run predicts class frequencies."""
+        counts = [sum(row) for row in scores["confusion"]]
+        if collapse.collapsed(epoch, scores["loss"], counts):
+            self.collapse = collapse.explain(scores["loss"], counts, self.config)
+            if not self.collapsed_epochs:
+                writer.note(self.collapse)
+            self.collapsed_epochs.append(epoch)
+
     def _save(self, step: int, state: TrainState, batches: TrainingInput, writer: Writer) -> None:
         """Saves what a resume needs; returns before it is on disk."""
         self.watchdog.tick(f"saving step {step}")
@@ -253,6 +273,8 @@ class _Run:
             "selection": self.selection.to_dict(),
             "plateau": self.plateau.to_dict(),
             "started_from": self.origins,
+            "collapsed_epochs": self.collapsed_epochs,
+            "collapse": self.collapse,
             "train_seconds": self.seconds,
         }
         try:
@@ -340,12 +362,18 @@ class _Run:
             selection=self.selection,
             training=self.selection.training(writer.rows("epoch")),
             scores=scores,
+            warnings=self._warnings(),
             num_steps=step,
             train_seconds=self.seconds,
         )
         if last is not None:
             result |= last_epoch.fields(self.parts, step, evaluate(last.evaluated))
         return result
+
+    def _warnings(self) -> list[dict[str, Any]]:
+        if not self.collapsed_epochs:
+            return []
+        return [{"kind": "collapsed", "epochs": self.collapsed_epochs, "message": self.collapse}]
 
 
 def _say_nothing(_: str) -> None:

@@ -18,6 +18,7 @@ from ferjax.errors import UserError, nearest
 
 NAMES = ("softmax", "center", "island")
 CENTER_UPDATES = ("rule", "gradient")
+PAIRWISE_TERMS = ("centers", "features")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,8 +29,13 @@ class Objective:
       name: "softmax", "center" or "island".
       weight: lambda.
       pairwise_weight: lambda_1 of the island loss.
-      reduction: of the center loss, "mean" or "sum".
+      reduction: of the center loss, "mean", "sum" or "element".
+      distance: of the center loss, "squared" or "norm".
       center_update: "rule" (`update_centers`) or "gradient" (`update_centers_by_gradient`).
+      pairwise_on: what the pairwise term of the island loss moves. "centers": the centres alone, by
+        their update, as the paper's equations say; no gradient of it reaches the network.
+        "features": it is taken on the centres as the batch moves them (`moved_centers`), so that
+        its gradient reaches the features of the batch, and the centres follow their classes alone.
       alpha: learning rate of the centres.
       label_smoothing: of the cross-entropy.
       class_weights: of the K classes in the cross-entropy; () for equal ones.
@@ -39,7 +45,9 @@ class Objective:
     weight: float = 0.5
     pairwise_weight: float = 0.5
     reduction: str = "mean"
+    distance: str = "squared"
     center_update: str = "rule"
+    pairwise_on: str = "centers"
     alpha: float = 0.5
     label_smoothing: float = 0.0
     class_weights: tuple[float, ...] = ()
@@ -48,7 +56,9 @@ class Objective:
         for field, value, choices in (
             ("loss.name", self.name, NAMES),
             ("loss.center_reduction", self.reduction, losses.REDUCTIONS),
+            ("loss.center_distance", self.distance, losses.DISTANCES),
             ("loss.center_update", self.center_update, CENTER_UPDATES),
+            ("loss.pairwise_on", self.pairwise_on, PAIRWISE_TERMS),
         ):
             if value not in choices:
                 raise UserError(
@@ -91,12 +101,16 @@ class Objective:
         if centers is None:
             return softmax, {"softmax_loss": softmax}
         centers = jax.lax.stop_gradient(centers)
-        center = losses.center_loss(features, labels, centers, reduction=self.reduction)
+        center = losses.center_loss(
+            features, labels, centers, reduction=self.reduction, distance=self.distance
+        )
         if self.reduction == "sum":
             center = center * parts
         terms = {"softmax_loss": softmax, "center_loss": center}
         auxiliary = center
         if self.name == "island":
+            if self.pairwise_on == "features":
+                centers = losses.moved_centers(centers, features, labels, self.alpha)
             terms["pairwise_cosine"] = losses.pairwise_cosine(centers)
             auxiliary = center + self.pairwise_weight * terms["pairwise_cosine"]
         return softmax + self.weight * auxiliary, terms
@@ -137,10 +151,17 @@ class Objective:
         labels: Int[Array, " B"],
     ) -> Float[Array, "K D"]:
         """Moves the centres by the chosen rule, after a batch."""
-        pairwise_weight = self.pairwise_weight if self.name == "island" else 0.0
+        moved_by_pairs = self.name == "island" and self.pairwise_on == "centers"
+        pairwise_weight = self.pairwise_weight if moved_by_pairs else 0.0
         if self.center_update == "gradient":
             return losses.update_centers_by_gradient(
-                centers, features, labels, self.alpha, pairwise_weight, reduction=self.reduction
+                centers,
+                features,
+                labels,
+                self.alpha,
+                pairwise_weight,
+                reduction=self.reduction,
+                distance=self.distance,
             )
         return losses.update_centers(centers, features, labels, self.alpha, pairwise_weight)
 

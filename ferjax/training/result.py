@@ -15,6 +15,8 @@ result.json, format 1 (fractions, not percent):
                     images whose pixels are in neither train nor validation, first of identical ones
     last, test_last with --report_last: epoch and step with which training ended, and the scores of
                     its weights in the form of `test`; they select nothing
+    warnings        what went wrong and was said: kind "collapsed", with the epochs after which the
+                    model predicted class frequencies, and the message; [] for a run that learned
     num_steps, parameters
     versions        of ferjax and of what it stands on
     machine         platform, device, number of devices
@@ -51,6 +53,7 @@ def result(
     selection: Selection,
     training: dict[str, Any] | None,
     scores: dict[str, Any],
+    warnings: list[dict[str, Any]],
     num_steps: int,
     train_seconds: float,
 ) -> dict[str, Any]:
@@ -76,6 +79,7 @@ def result(
         },
         "training": training,
         "test": scores,
+        "warnings": warnings,
         "num_steps": num_steps,
         "parameters": parts.num_parameters,
         "versions": {package: metadata.version(package) for package in PACKAGES},
@@ -120,6 +124,8 @@ def print_result(fields: dict[str, Any], workdir: Place) -> None:
             f"In training, epoch {training['epoch']} had a loss of {training['loss']:.4f} and an "
             f"accuracy of {100 * training['accuracy']:.2f} % (augmented images, moving weights)."
         )
+    for warning in fields.get("warnings", []):
+        print(f"\nWARNING: {warning['message']}")
     print(
         f"\nMade in {workdir}:\n"
         "  result.json     every number above\n"

@@ -86,7 +86,7 @@ def _check_fields(config: ConfigDict, name: str, stage: ConfigDict) -> None:
         if field in config.model and field not in OWN_FIELDS
     ]
     shared += [f"dataset.options.{key}" for key in config.dataset.options]
-    shared += ["dataset.name", "preprocess.normalization", "seed"]
+    shared += ["dataset.name", "preprocess.normalization", "augment.crop", "seed"]
     for path in shared:
         own, wanted = (functools.reduce(getattr, path.split("."), made) for made in (stage, config))
         if own != wanted:

@@ -228,7 +228,7 @@ def _check_trunk(parts: Experiment, source: Source) -> None:
         raise UserError(
             f"{source.title} were trained with {run.preprocessing}, and this run prepares images "
             f"by {parts.preprocessing}; give both the same data set, model.image_size, "
-            "model.channels and preprocess.normalization."
+            "model.channels, preprocess.normalization and augment.crop."
         )
     if run.fingerprint != parts.source.fingerprint:
         raise UserError(

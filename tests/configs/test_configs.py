@@ -135,14 +135,47 @@ def test_presets_and_lambda():
     get_config = tiny.module().get_config
     weights = {
         argument: (get_config(argument).loss.weight, get_config(argument).loss.pairwise_weight)
-        for argument in ("", "budget=cpu", "preset=wen2016", "lambda=0.3")
+        for argument in (
+            "",
+            "budget=cpu",
+            "preset=sun2021",
+            "preset=wen2016",
+            "lambda=0.3",
+            "lambda=0.3,pairwise=2",
+            "pairwise=2",
+        )
     }
     assert weights == {
-        "": (0.5, 0.5),
+        "": (0.01, 10.0),
         "budget=cpu": (0.01, 10.0),
+        "preset=sun2021": (0.5, 0.5),
         "preset=wen2016": (0.003, 0.0),
         "lambda=0.3": (0.3, 0.3),
+        "lambda=0.3,pairwise=2": (0.3, 2.0),
+        "pairwise=2": (0.01, 2.0),
     }
+
+
+@pytest.mark.parametrize(
+    ("argument", "said"),
+    [
+        ("preset=sun2021,lambda=0.3", "give 'preset' or 'lambda', not both"),
+        ("preset=sun2021,pairwise=2", "give 'preset' or 'pairwise', not both"),
+        ("loss=center,pairwise=2", "'pairwise' would do nothing beside loss=center"),
+        ("loss=center,pairwise_on=features", "'pairwise_on' would do nothing beside loss=center"),
+        ("loss=softmax,center_reduction=sum", "'center_reduction' would do nothing"),
+        ("center_distance=l1", "expected one of squared, norm"),
+    ],
+)
+def test_weights_that_exclude_each_other_are_refused(argument, said):
+    with pytest.raises(UserError, match=said):
+        tiny.module().get_config(argument)
+
+
+def test_every_reading_of_the_losses_reaches_the_objective(tmp_path):
+    argument = "attention=none,center_reduction=element,center_distance=norm,pairwise_on=features"
+    made = experiment.build(tiny.config(tmp_path, argument)).recipe.objective
+    assert (made.reduction, made.distance, made.pairwise_on) == ("element", "norm", "features")
 
 
 def test_paper_literal_changes_the_weight_decay_and_nothing_else():
@@ -185,6 +218,10 @@ def test_paper_literal_changes_the_weight_decay_and_nothing_else():
         ({"optimizer__warmup_epochs": -1.0}, "warmup_epochs is -1.0; it must be at least 0"),
         ({"augment__flip": 2.0}, "augment.flip is 2.0; a probability"),
         ({"augment__shift": 4.0}, "augment.shift is 4.0; it is a share of the side"),
+        ({"augment__crop": 1.5}, "augment.crop is 1.5; it is a share of the side"),
+        ({"augment__mixup": -0.2}, "augment.mixup is -0.2; it is alpha of Beta"),
+        ({"augment__scale": (1.2, 0.8)}, r"augment.scale is \(1.2, 0.8\); expected two factors"),
+        ({"augment__contrast": 1.5}, "augment.contrast is 1.5; it is the largest relative change"),
     ],
 )
 def test_a_field_with_a_value_that_does_not_exist_is_named(tmp_path, overrides, message):

@@ -25,13 +25,14 @@ def cross_entropy(logits, targets, label_smoothing=0.0):
     return total / batch
 
 
-def center_loss(x, y, c, reduction="mean"):
-    """1/(2B) sum_i |x_i - c_(y_i)|^2, or without the 1/B."""
+def center_loss(x, y, c, reduction="mean", distance="squared"):
+    """1/(2B) sum_i |x_i - c_(y_i)|^2, or without the 1/B, or with 1/(BD); or without the square."""
     total = 0.0
     for i in range(len(x)):
         difference = np.float64(x[i]) - np.float64(c[y[i]])
-        total += 0.5 * np.dot(difference, difference)
-    return total / len(x) if reduction == "mean" else total
+        square = np.dot(difference, difference)
+        total += 0.5 * (square if distance == "squared" else np.sqrt(square))
+    return total / {"mean": len(x), "sum": 1, "element": len(x) * len(x[0])}[reduction]
 
 
 def cosine(a, b):
@@ -50,9 +51,9 @@ def pairwise(c):
     return total
 
 
-def island_loss(x, y, c, pairwise_weight, reduction="mean"):
+def island_loss(x, y, c, pairwise_weight, reduction="mean", distance="squared"):
     """L_C + lambda_1 * pairwise."""
-    return center_loss(x, y, c, reduction) + pairwise_weight * pairwise(c)
+    return center_loss(x, y, c, reduction, distance) + pairwise_weight * pairwise(c)
 
 
 def _bracket(c, j):

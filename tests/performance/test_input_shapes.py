@@ -32,11 +32,11 @@ def test_shapes_are_those_of_the_prepared_data(data_dir, placement, sampling):
 
 
 def test_the_model_is_that_of_the_prepared_data(data_dir):
-    config = tiny.config(data_dir)
+    config = tiny.config(data_dir, augment__crop=14 / 16)
     prepared, absent = experiment.build(config).meta(), input_shapes.describe(config).meta()
-    for name in ("model", "labels", "steps_per_epoch"):
+    for name in ("model", "labels", "has_magnified_crops", "steps_per_epoch"):
         assert absent[name] == prepared[name], name
-    for name in ("native_shape", "image_size", "order"):
+    for name in ("native_shape", "image_size", "order", "crop"):
         assert absent["preprocessing"][name] == prepared["preprocessing"][name], name
 
 

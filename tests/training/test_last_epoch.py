@@ -73,7 +73,8 @@ def test_it_is_printed_apart_and_with_its_label(finished, expected, capsys, prot
     start = f"In training, epoch {training['epoch']} had a loss of {training['loss']:.4f} and"
     assert any(line.startswith(start) for line in lines)
     # What older versions have written.
-    del result["training"], result["test_last"], result["last"]
+    for field in ("training", "warnings", "test_last", "last"):
+        del result[field]
     print_result(result, filesystem.of("runs/one"))
     text = capsys.readouterr().out
     assert "In training" not in text and "last epoch" not in text

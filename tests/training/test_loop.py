@@ -60,7 +60,7 @@ def test_the_result_says_where_its_numbers_come_from(finished):
     assert json.loads((workdir / "result.json").read_text()) == as_json(result)
     assert result["protocol"] == "honest" and result["format"] == FORMAT
     assert len(result["fingerprint"]) == 64
-    assert list(result["test"]) == ["single", "flip"]
+    assert list(result["test"]) == ["single", "flip", "ten_crop"]
     for view in result["test"].values():
         assert view["test"]["num_examples"] == 35
         assert view["test_clean"]["num_examples"] <= 35

@@ -158,13 +158,36 @@ def test_a_tenth_of_the_learning_rate_moves_a_tenth_as_far():
 
 
 def test_average_of_the_weights_follows_its_recurrence():
-    recipe, state = parts(attention=None, ema_decay=0.75)
-    before = leaves(state.weights)
-    after, _ = run(recipe, state)
-    for name, value in leaves(after.average).items():
-        expected = 0.75 * before[name] + 0.25 * leaves(after.weights)[name]
-        np.testing.assert_allclose(value, expected, rtol=1e-5, atol=1e-6)
-    assert after.evaluated is after.average
+    """Of parameters and batch statistics alike; first with a small decay, then with its own."""
+    recipe, state = parts(attention=None, ema_decay=0.15)
+    # (1 + t) / (10 + t) is 1/10 and 2/11 for the first two updates; the second is above 0.15.
+    for decay in (0.1, 0.15):
+        before = leaves(state.evaluated)
+        state, _ = run(recipe, state)
+        for name, value in leaves(state.average).items():
+            expected = decay * before[name] + (1.0 - decay) * leaves(state.weights)[name]
+            np.testing.assert_allclose(value, expected, rtol=1e-5, atol=1e-6, err_msg=name)
+    assert state.evaluated is state.average
+
+
+def test_average_forgets_its_start():
+    """Of weights that stay, its share after t updates is the product of the decays: 1/C(t+9, 9)."""
+    recipe, state = parts(attention=None, ema_decay=0.999)
+    elsewhere = jax.tree.map(lambda leaf: leaf + 1.0, state.weights)
+    state = dataclasses.replace(state, average=elsewhere, scale=jnp.float32(0.0))
+    state, _ = run(recipe, state, steps=3)
+    held = leaves(state.weights.params)
+    for name, value in leaves(state.average.params).items():
+        np.testing.assert_allclose(value - held[name], 1 / 220, atol=1e-6, err_msg=name)
+
+
+@pytest.mark.parametrize(
+    ("largest", "updates", "decay"),
+    [(0.999, 0, 1 / 10), (0.999, 1, 2 / 11), (0.999, 90, 91 / 100), (0.9, 90, 0.9)],
+)
+def test_the_decay_of_the_average_grows_to_its_own(largest, updates, decay):
+    found = step.average_decay(largest, jnp.int32(updates))
+    assert float(found) == pytest.approx(decay, rel=1e-6)
 
 
 def test_softmax_has_no_centers_and_its_own_weights_are_evaluated():

@@ -7,11 +7,13 @@ devices, nor processes, nor the place of the data change what it sees. Shapes: B
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, Key
+from jaxtyping import Array, Float, Int, Key
 
+from ferjax.data.pipeline.geometry import grid, resample, shift_and_flip
 from ferjax.data.pipeline.preprocess import LUMA
 from ferjax.errors import UserError
 from ferjax.random_streams import ExampleStream, Stream, of_example, root
@@ -21,13 +23,26 @@ from ferjax.random_streams import ExampleStream, Stream, of_example, root
 class Augmentation:
     """What is done to a training image; every default leaves it as it is.
 
+    The geometry comes first, as one resampling of the image, in this order: flip, scale, shift,
+    rotation, crop. So a shift is in pixels of the scaled image. Then saturation, brightness and
+    contrast; erasing comes last.
+
     Attributes:
       shift: largest shift in pixels in each direction, with edge padding (a random crop).
       subpixel: shifts by fractions of a pixel, bilinearly, instead of whole pixels.
       flip: probability of the mirror image.
+      scale: smallest and largest factor by which the image is magnified about its centre, bilinear
+        with edge padding: what is seen has the side divided by the factor, with its aspect kept.
       rotation: largest angle in degrees, bilinear with edge padding.
       rotation_probability: probability that an image is rotated at all.
+      crop: (height, width) in pixels of a random part of the image, which is what is left of it and
+        keeps its size; None for the whole image.
       desaturation: probability that a colour image becomes grey (ITU-R 601 luma).
+      brightness: largest relative change b of the grey levels: they are multiplied by a factor from
+        [1 - b, 1 + b] (torchvision's ColorJitter).
+      contrast: largest relative change c of the distance of the grey levels from the image's mean
+        (of its luma), by a factor from [1 - c, 1 + c], after the brightness (likewise).
+      jitter_probability: probability that brightness and contrast are changed at all.
       erasing: probability that a rectangle is erased (Zhong et al. 2020, algorithm 1).
       erasing_area: smallest and largest share of the image that is erased.
       erasing_aspect: largest ratio of height to width of the rectangle; the smallest is 1 over it.
@@ -37,19 +52,43 @@ class Augmentation:
     shift: float | int = 0
     subpixel: bool = False
     flip: float = 0.0
+    scale: tuple[float, float] = (1.0, 1.0)
     rotation: float = 0.0
     rotation_probability: float = 1.0
+    crop: tuple[int, int] | None = None
     desaturation: float = 0.0
+    brightness: float = 0.0
+    contrast: float = 0.0
+    jitter_probability: float = 1.0
     erasing: float = 0.0
     erasing_area: tuple[float, float] = (0.02, 0.25)
     erasing_aspect: float = 3.0
     fill: float = 127.0
 
     def __post_init__(self) -> None:
-        for field in ("flip", "rotation_probability", "desaturation", "erasing"):
+        probabilities = (
+            "flip",
+            "rotation_probability",
+            "desaturation",
+            "jitter_probability",
+            "erasing",
+        )
+        for field in probabilities:
             value = getattr(self, field)
             if not 0.0 <= value <= 1.0:
                 raise UserError(f"augment.{field} is {value}; a probability lies in [0, 1].")
+        for field in ("brightness", "contrast"):
+            value = getattr(self, field)
+            if not 0.0 <= value <= 1.0:
+                raise UserError(
+                    f"augment.{field} is {value}; it is the largest relative change, from 0 to 1."
+                )
+        low, high = self.scale
+        if not 0.0 < low <= high < math.inf:
+            raise UserError(
+                f"augment.scale is {self.scale}; expected two factors above 0, the smaller first: "
+                "1 keeps the size and 1.2 magnifies by a fifth."
+            )
         for field, limit in (("shift", None), ("rotation", 180.0)):
             value = getattr(self, field)
             if value < 0 or (limit is not None and value > limit):
@@ -70,33 +109,69 @@ class Augmentation:
 
     def __call__(
         self, images: Float[Array, "B H W C"], keys: Key[Array, " B"]
-    ) -> Float[Array, "B H W C"]:
-        """Augments images with grey levels in 0..255, one key each (see `example_keys`)."""
-        if self.shift or self.flip or self.rotation:
+    ) -> Float[Array, "B h w C"]:
+        """Augments images with grey levels in 0..255, one key each (see `example_keys`).
+
+        The result has the size of `crop`, or of the images.
+        """
+        if self.shift or self.flip or self.rotation or self._scales or self.crop:
             images = jax.vmap(self._move)(images, keys)
         if self.desaturation and images.shape[3] == 3:
             images = jax.vmap(self._desaturate)(images, keys)
+        if self.brightness or self.contrast:
+            images = jax.vmap(self._jitter)(images, keys)
         if self.erasing:
             images = jax.vmap(self._erase)(images, keys)
         return images
 
-    def _move(self, image: Float[Array, "H W C"], key: Key[Array, ""]) -> Float[Array, "H W C"]:
-        """Flip, then shift, then rotation, as one resampling of the image."""
+    @property
+    def _scales(self) -> bool:
+        return self.scale != (1.0, 1.0)
+
+    def _move(self, image: Float[Array, "H W C"], key: Key[Array, ""]) -> Float[Array, "h w C"]:
+        """Flip, scale, shift, rotation and crop, as one resampling of the image."""
         # One draw for all: a generator for each would cost more than the resampling.
         down, right, mirror, turn, angle = jax.random.uniform(
             of_example(key, ExampleStream.MOVE), (5,)
         )
         flip = mirror < self.flip
         draws = jnp.stack([down, right])
+        factor, corner = self._scale_and_corner(image.shape, key)
         if self.subpixel:
             shift = (2.0 * draws - 1.0) * self.shift
         else:
             reach = int(self.shift)
             shift = jnp.floor(draws * (2 * reach + 1)).astype(jnp.int32) - reach
-            if not self.rotation:
-                return shift_and_flip(image, shift, flip)
+            if not self.rotation and not self._scales:
+                start = shift if corner is None else shift + corner
+                return shift_and_flip(image, start, flip, self.crop)
         degrees = jnp.where(turn < self.rotation_probability, (2.0 * angle - 1.0), 0.0)
-        return resample(image, shift, flip, jnp.deg2rad(degrees * self.rotation))
+        angle = jnp.deg2rad(degrees * self.rotation)
+        return resample(image, shift, flip, angle, factor=factor, corner=corner, size=self.crop)
+
+    def _scale_and_corner(
+        self, shape: tuple[int, ...], key: Key[Array, ""]
+    ) -> tuple[Float[Array, ""] | None, Int[Array, "2"] | None]:
+        """A factor from `scale`, and the top left pixel of the crop; None for what is off."""
+        if not self._scales and self.crop is None:
+            return None, None
+        # A stream of its own: what the older augmentations draw stays what it was.
+        zoom, *place = jax.random.uniform(of_example(key, ExampleStream.ZOOM), (3,))
+        low, high = self.scale
+        factor = low + zoom * (high - low) if self._scales else None
+        if self.crop is None:
+            return factor, None
+        corners = jnp.array([shape[0] - self.crop[0] + 1, shape[1] - self.crop[1] + 1])
+        return factor, jnp.floor(jnp.stack(place) * corners).astype(jnp.int32)
+
+    def _jitter(self, image: Float[Array, "H W C"], key: Key[Array, ""]) -> Float[Array, "H W C"]:
+        bright, contrasted, chosen = jax.random.uniform(of_example(key, ExampleStream.JITTER), (3,))
+        changed = jitter(
+            image,
+            1.0 + (2.0 * bright - 1.0) * self.brightness,
+            1.0 + (2.0 * contrasted - 1.0) * self.contrast,
+        )
+        return jnp.where(chosen < self.jitter_probability, changed, image)
 
     def _desaturate(
         self, image: Float[Array, "H W C"], key: Key[Array, ""]
@@ -119,7 +194,7 @@ class Augmentation:
         limits = jnp.array([height, width], jnp.float32)
         size = jnp.clip(jnp.round(size), 1.0, limits)
         start = jnp.floor(jax.random.uniform(place_key, (2,)) * (limits - size + 1.0))
-        rows, columns = _grid(height, width)
+        rows, columns = grid(height, width)
         inside = (
             (rows >= start[0])
             & (rows < start[0] + size[0])
@@ -146,55 +221,19 @@ def example_keys(
     return keys if visits is None else jax.vmap(jax.random.fold_in)(keys, visits)
 
 
-def _grid(height: int, width: int) -> tuple[Float[Array, "H 1"], Float[Array, "1 W"]]:
-    return (
-        jnp.arange(height, dtype=jnp.float32)[:, None],
-        jnp.arange(width, dtype=jnp.float32)[None, :],
-    )
-
-
-def shift_and_flip(
-    image: Float[Array, "H W C"], shift: Int[Array, "2"], flip: Bool[Array, ""]
+def jitter(
+    image: Float[Array, "H W C"], brightness: Float[Array, ""], contrast: Float[Array, ""]
 ) -> Float[Array, "H W C"]:
-    """Mirrors an image and moves it by whole pixels, repeating its edges; exact.
+    """Brightness, then contrast of an image, each clipped to 0..255, as torchvision's ColorJitter.
 
-    Accelerators do it by two products with selection matrices, which their matrix units like better
-    than a gather; CPUs by the gather.
+    Args:
+      image: grey levels in 0..255, of one or three channels.
+      brightness: factor on the grey levels.
+      contrast: factor on their distance from the mean of the image's luma.
     """
-    height, width, _ = image.shape
-    rows = jnp.clip(jnp.arange(height) + shift[0], 0, height - 1)
-    columns = jnp.clip(jnp.arange(width) + shift[1], 0, width - 1)
-    columns = jnp.where(flip, width - 1 - columns, columns)
-    return jax.lax.platform_dependent(image, rows, columns, cpu=_gather, default=_select)
-
-
-def _gather(image: Array, rows: Array, columns: Array) -> Array:
-    return image[rows[:, None], columns[None, :]]
-
-
-def _select(image: Array, rows: Array, columns: Array) -> Array:
-    height, width, _ = image.shape
-    image = jnp.einsum("yh,hwc->ywc", jax.nn.one_hot(rows, height, dtype=image.dtype), image)
-    return jnp.einsum("xw,ywc->yxc", jax.nn.one_hot(columns, width, dtype=image.dtype), image)
-
-
-def resample(
-    image: Float[Array, "H W C"],
-    shift: Int[Array, "2"] | Float[Array, "2"],
-    flip: Bool[Array, ""],
-    angle: Float[Array, ""],
-) -> Float[Array, "H W C"]:
-    """Bilinear sampling of the rotated, shifted and mirrored image about its centre."""
-    height, width, _ = image.shape
-    rows, columns = _grid(height, width)
-    y, x = rows - (height - 1) / 2, columns - (width - 1) / 2
-    cos, sin = jnp.cos(angle), jnp.sin(angle)
-    source_y = cos * y - sin * x + shift[0]
-    source_x = sin * y + cos * x + shift[1]
-    source_x = jnp.where(flip, -source_x, source_x)
-    points = [source_y + (height - 1) / 2, source_x + (width - 1) / 2]
-
-    def sample(plane: Float[Array, "H W"]) -> Float[Array, "H W"]:
-        return jax.scipy.ndimage.map_coordinates(plane, points, order=1, mode="nearest")
-
-    return jax.vmap(sample, in_axes=2, out_axes=2)(image)
+    image = jnp.clip(brightness * image, 0.0, 255.0)
+    grey = image
+    if image.shape[2] == 3:
+        grey = jnp.sum(image * jnp.asarray(LUMA, image.dtype)[None, None, :], axis=2)
+    mean = jnp.mean(grey)
+    return jnp.clip(mean + contrast * (image - mean), 0.0, 255.0)

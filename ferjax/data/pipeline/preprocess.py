@@ -14,7 +14,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import Array, Float, Shaped, UInt8
 
 from ferjax.data.examples import Images
 from ferjax.errors import UserError, nearest
@@ -48,6 +48,8 @@ class Preprocessing:
       std: standard deviation of each channel, likewise.
       order: "rgb" or "bgr": the order of three channels that the model expects, and that of mean
         and std. Weights that were first published for Caffe expect "bgr".
+      crop: (height, width) in pixels of the part of an image that the model sees, where it was
+        trained on random crops; None for the whole image.
     """
 
     native_shape: tuple[int, int, int]
@@ -55,6 +57,7 @@ class Preprocessing:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     order: str = "rgb"
+    crop: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         if len(self.mean) != len(self.std) or len(self.mean) not in (1, 3):
@@ -66,6 +69,13 @@ class Preprocessing:
             raise UserError(f"Preprocessing has standard deviations {self.std}; expected > 0.")
         if self.order not in ORDERS:
             raise UserError(f"Preprocessing has order {self.order!r}; expected rgb or bgr.")
+        if self.crop is not None and not all(
+            0 < part <= whole for part, whole in zip(self.crop, self.native_shape, strict=False)
+        ):
+            raise UserError(
+                f"Preprocessing has a crop of {self.crop} pixels; expected at least 1 and at most "
+                f"those of the images, {self.native_shape[:2]}."
+            )
 
     @property
     def channels(self) -> int:
@@ -78,10 +88,14 @@ class Preprocessing:
     ) -> Float[Array, "B S S C"]:
         """Maps grey levels 0..255 to normalised float32.
 
-        Grey images are replicated to three channels where the model wants three, colour images
-        turned grey by ITU-R 601 luma where it wants one; then bilinear resizing (with
-        anti-aliasing when shrinking); then the order of the channels, and (x / 255 - mean) / std.
+        First comes the crop of the centre, if there is one; an image of its size, as training and
+        the test-time views show, stays whole. Grey images are replicated to three channels where
+        the model wants three, colour images turned grey by ITU-R 601 luma where it wants one; then
+        bilinear resizing (with anti-aliasing when shrinking); then the order of the channels, and
+        (x / 255 - mean) / std.
         """
+        if self.crop is not None:
+            images = center_crop(images, self.crop)
         batch, height, width, channels = images.shape
         images = images.astype(jnp.float32)
         if channels == 1 and self.channels == 3:
@@ -109,6 +123,8 @@ class Preprocessing:
         Raises:
           UserError: fields that are missing or unknown, as another version may have written.
         """
+        # Checkpoints from before there were crops are of models that see the whole image.
+        fields = {"crop": None, **fields}
         expected = {field.name for field in dataclasses.fields(cls)}
         if set(fields) != expected:
             raise UserError(
@@ -122,6 +138,7 @@ class Preprocessing:
             mean=tuple(fields["mean"]),
             std=tuple(fields["std"]),
             order=fields["order"],
+            crop=fields["crop"] and (fields["crop"][0], fields["crop"][1]),
         )
 
 
@@ -131,6 +148,7 @@ def create(
     native_shape: tuple[int, int, int],
     image_size: int,
     channels: int,
+    crop: float = 1.0,
     training_images: Callable[[], Images],
 ) -> Preprocessing:
     """The preprocessing that a config names.
@@ -141,14 +159,17 @@ def create(
       native_shape: (h, w, c) of the stored images.
       image_size: side of the model's input.
       channels: of the model's input.
+      crop: share of the side that the model sees, as random crops in training; 1 for all of it.
       training_images: called for "dataset" alone.
 
     Raises:
-      UserError: a name that does not exist, or published weights' statistics for one channel.
+      UserError: a name that does not exist, published weights' statistics for one channel, or a
+        crop that is no share of the side.
     """
+    size = _crop_size(crop, native_shape)
     if normalization == "dataset":
         mean, std = channel_statistics(training_images(), channels)
-        return Preprocessing(native_shape, image_size, mean, std)
+        return Preprocessing(native_shape, image_size, mean, std, crop=size)
     if normalization not in NORMALIZATIONS:
         names = ("dataset", *NORMALIZATIONS)
         raise UserError(
@@ -163,7 +184,30 @@ def create(
                 "model.channels is 1; set model.channels to 3: grey images are replicated."
             )
         mean, std = mean[:1], std[:1]
-    return Preprocessing(native_shape, image_size, mean, std, order)
+    return Preprocessing(native_shape, image_size, mean, std, order, size)
+
+
+def center_crop(
+    images: Shaped[Array, "B H W C"], size: tuple[int, int]
+) -> Shaped[Array, "B h w C"]:
+    """The centre of images, `size` pixels high and wide; an odd pixel is lost below and right."""
+    _, height, width, _ = images.shape
+    top, left = (height - size[0]) // 2, (width - size[1]) // 2
+    return images[:, top : top + size[0], left : left + size[1], :]
+
+
+def _crop_size(share: float, native_shape: tuple[int, int, int]) -> tuple[int, int] | None:
+    """The pixels of a crop by its share of the side; None for the whole image."""
+    if not 0.0 < share <= 1.0:
+        raise UserError(
+            f"augment.crop is {share}; it is a share of the side, above 0 and at most 1: 44 of 48 "
+            "pixels are 0.9167."
+        )
+    height, width, _ = native_shape
+    size = (round(share * height), round(share * width))
+    if min(size) < 1:
+        raise UserError(f"augment.crop is {share}, which leaves no pixel of {height}x{width}.")
+    return None if size == (height, width) else size
 
 
 def channel_statistics(

@@ -57,9 +57,45 @@ def test_survives_json():
 
 
 def test_foreign_fields_are_refused():
-    fields = Preprocessing((48, 48, 1), 48, (0.5,), (0.2,)).to_dict() | {"crop": 3}
-    with pytest.raises(UserError, match=r"preprocessing has the fields .*crop"):
+    fields = Preprocessing((48, 48, 1), 48, (0.5,), (0.2,)).to_dict() | {"gamma": 3}
+    with pytest.raises(UserError, match=r"preprocessing has the fields .*gamma"):
         Preprocessing.from_dict(fields)
+
+
+def test_a_crop_travels_through_json_and_old_checkpoints_have_none():
+    made = Preprocessing((48, 48, 1), 44, (0.5,), (0.2,), crop=(44, 44))
+    assert Preprocessing.from_dict(json.loads(json.dumps(made.to_dict()))) == made
+    old = made.to_dict()
+    del old["crop"]
+    assert Preprocessing.from_dict(old) == Preprocessing((48, 48, 1), 44, (0.5,), (0.2,))
+
+
+def test_the_model_sees_the_centre_of_a_whole_image_and_all_of_a_crop():
+    images = jnp.asarray(pixels(2, 9, 12, 1))
+    out = Preprocessing((9, 12, 1), 6, (0.0,), (1 / 255,), crop=(6, 6))
+    np.testing.assert_allclose(out(images), images[:, 1:7, 3:9], atol=1e-3)
+    np.testing.assert_allclose(out(images[:, 3:, 6:]), images[:, 3:, 6:], atol=1e-3)
+
+
+def test_a_crop_is_a_share_of_the_side_of_the_stored_images():
+    def size(share, native_shape=(48, 48, 1)):
+        made = preprocess.create(
+            "unit",
+            native_shape=native_shape,
+            image_size=44,
+            channels=1,
+            crop=share,
+            training_images=lambda: pixels(2, 8, 8, 1),
+        )
+        return made.crop
+
+    assert size(44 / 48) == (44, 44) and size(0.9, (100, 50, 3)) == (90, 45)
+    assert size(1.0) is None and size(0.999) is None
+    for share, message in ((0.0, "above 0 and at most 1"), (1.1, "at most 1"), (0.01, "no pixel")):
+        with pytest.raises(UserError, match=rf"augment\.crop is {share}.*{message}"):
+            size(share)
+    with pytest.raises(UserError, match=r"a crop of \(50, 44\) pixels; expected at least 1"):
+        Preprocessing((48, 48, 1), 44, (0.5,), (0.2,), crop=(50, 44))
 
 
 def test_zero_deviation_is_refused():

@@ -1,0 +1,110 @@
+"""How the features of a split lie around their class means, and where the centres lie.
+
+What the center and the island loss are to bring about, as numbers: class means that point apart,
+features close to their own mean, centres at their classes. Shapes: B batch, K classes, D features.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import NamedTuple, TypedDict
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+
+class Geometry(TypedDict):
+    """Figures of one pass; classes without an example are left out of each.
+
+    `mean_pairwise_cosine` and `center_pairwise_cosine`: sum over ordered pairs of cos + 1, of the
+    class means and of the centres (None without centres), as `losses.pairwise_cosine`: at most
+    K (K - 1), 42 where 7 are orthogonal. `between_within_variance`: variance of the class means
+    about the mean of all, over that of the features about their class means. `center_offset`: the
+    median over classes of |c_j - m_j| / |m_j|.
+    """
+
+    mean_pairwise_cosine: float
+    center_pairwise_cosine: float | None
+    between_within_variance: float
+    center_offset: float | None
+
+
+class Sums(NamedTuple):
+    """What is added up over the batches of a pass.
+
+    Attributes:
+      counts: int32 [K], examples of each class.
+      features: float32 [K, D], sum of their features.
+      squares: float32 [K], sum of the squared norms of their features.
+    """
+
+    counts: Array
+    features: Array
+    squares: Array
+
+
+def batch_sums(
+    features: Float[Array, "B D"],
+    labels: Int[Array, " B"],
+    mask: Bool[Array, " B"],
+    num_classes: int,
+) -> Sums:
+    """The sums of one batch; examples outside of the mask count nothing."""
+    members = jax.nn.one_hot(labels, num_classes, dtype=jnp.float32)
+    members = members * mask[:, None].astype(jnp.float32)
+    highest = jax.lax.Precision.HIGHEST
+    return Sums(
+        counts=jnp.sum(members, axis=0).astype(jnp.int32),
+        features=jnp.dot(members.T, features, precision=highest),
+        squares=jnp.dot(members.T, jnp.sum(jnp.square(features), axis=1), precision=highest),
+    )
+
+
+@dataclasses.dataclass
+class Accumulator:
+    """Keeps the sums of batches, and adds them up in float64 on the host when asked."""
+
+    _batches: list[Sums] = dataclasses.field(default_factory=list)
+
+    def add(self, sums: Sums) -> None:
+        """Takes one batch, without waiting for the device."""
+        self._batches.append(sums)
+
+    def compute(self, centers: Float[Array, "K D"] | None) -> Geometry:
+        """The figures of what was added.
+
+        Raises:
+          ValueError: nothing was added.
+        """
+        if not self._batches:
+            raise ValueError("the geometry of no example is not defined")
+        parts = zip(*jax.device_get(self._batches), strict=True)
+        counts, sums, squares = (np.sum(np.asarray(part, np.float64), axis=0) for part in parts)
+        present = counts > 0
+        counts, sums = counts[present], sums[present]
+        means = sums / counts[:, None]
+        overall = sums.sum(axis=0) / counts.sum()
+        between = float(counts @ np.sum(np.square(means - overall), axis=1))
+        within = float(squares.sum() - counts @ np.sum(np.square(means), axis=1))
+        found = Geometry(
+            mean_pairwise_cosine=pairwise_cosine(means),
+            center_pairwise_cosine=None,
+            between_within_variance=between / max(within, np.finfo(np.float64).tiny),
+            center_offset=None,
+        )
+        if centers is not None:
+            own = np.asarray(jax.device_get(centers), np.float64)[present]
+            lengths = np.maximum(np.linalg.norm(means, axis=1), np.finfo(np.float64).tiny)
+            found["center_pairwise_cosine"] = pairwise_cosine(own)
+            found["center_offset"] = float(np.median(np.linalg.norm(own - means, axis=1) / lengths))
+        return found
+
+
+def pairwise_cosine(vectors: Float[np.ndarray, "K D"]) -> float:
+    """`losses.pairwise_cosine` in float64 on the host; a zero vector has cosine 0 to the others."""
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    units = np.divide(vectors, norms, out=np.zeros_like(vectors), where=norms > 0)
+    cosines = units @ units.T + 1.0
+    return float(cosines.sum() - np.trace(cosines))

@@ -1,0 +1,1 @@
+"""Tables of several rows by one command: studies today, the papers' tables to come."""

@@ -1,0 +1,273 @@
+"""A study: a list of rows of one config, trained one after the other into folders of their own.
+
+A study is a TOML file:
+
+    title = "What is compared"
+    config = "configs/cbam_island.py"      # from the folder where the command is started
+    arguments = "stem=imagenet"            # of every row
+    seeds = [0]                            # of every row that names none
+    fields = {"train.num_epochs" = 8}      # of every row
+    reference = "center"                   # the row that class means are compared with, if any
+
+    [[rows]]
+    name = "softmax"
+    arguments = "loss=softmax"             # after those of the study
+    seeds = [0, 1, 2]
+    fields = {}
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from ferjax import filesystem
+from ferjax.data.splits.splitters import ALL_FOLDS
+from ferjax.errors import UserError, nearest
+from ferjax.filesystem import Place
+from ferjax.training.loop import train as train_run
+
+_KEYS = {"title", "config", "arguments", "seeds", "fields", "reference", "rows"}
+_ROW_KEYS = {"name", "arguments", "seeds", "fields"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One row of a study.
+
+    Attributes:
+      name: of its folder and in the table.
+      arguments: of the config, joined by commas.
+      seeds: one run each.
+      fields: dotted path -> value, set after the arguments.
+    """
+
+    name: str
+    arguments: str
+    seeds: tuple[int, ...]
+    fields: Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Study:
+    """What a study file says; the rows have what the study says of all of them.
+
+    Attributes:
+      title: printed above the table.
+      config: path of the config file.
+      reference: the name of the row that class means are compared with, or "".
+      rows: in the order of the table.
+    """
+
+    title: str
+    config: str
+    reference: str
+    rows: tuple[Row, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One training run of a row.
+
+    Attributes:
+      folder: its run directory.
+      argument: the config with its arguments, for people.
+      config: what it trains.
+    """
+
+    folder: Place
+    argument: str
+    config: ConfigDict
+
+
+def read(path: str) -> Study:
+    """Reads a study file.
+
+    Raises:
+      UserError: it cannot be read, or a key is missing, unknown or of the wrong type.
+    """
+    try:
+        fields = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"--study: {path} cannot be read ({error.strerror}).") from None
+    except ValueError as error:
+        raise UserError(f"--study: {path} is not TOML ({error}).") from None
+    _check(path, "the study", fields, _KEYS, {"title": str, "config": str, "rows": list})
+    _check_types(path, "the study", fields)
+    if not fields["rows"]:
+        raise UserError(f"{path}: rows is empty; a study has at least one [[rows]].")
+    rows = []
+    for number, row in enumerate(fields["rows"], start=1):
+        if not isinstance(row, dict):
+            raise UserError(f"{path}: row {number} is {row!r}; expected a table, [[rows]].")
+        _check(path, f"row {number}", row, _ROW_KEYS, {"name": str})
+        _check_types(path, f"row {number}", row)
+        if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", row["name"]):
+            raise UserError(
+                f"{path}: the name of row {number} is {row['name']!r}; it names a folder: letters, "
+                "digits, '_', '-' and '.'."
+            )
+        arguments = [fields.get("arguments", ""), row.get("arguments", "")]
+        rows.append(
+            Row(
+                name=row["name"],
+                arguments=",".join(filter(None, arguments)),
+                seeds=tuple(row.get("seeds", fields.get("seeds", [0]))),
+                fields={**fields.get("fields", {}), **row.get("fields", {})},
+            )
+        )
+    names = [row.name for row in rows]
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(f"{path}: two rows are called {name!r}; each has a folder of its own.")
+    reference = fields.get("reference", "")
+    if reference and reference not in names:
+        raise UserError(
+            f"{path}: reference is {reference!r}; expected one of {', '.join(names)}."
+            + nearest(reference, names)
+        )
+    return Study(fields["title"], fields["config"], reference, tuple(rows))
+
+
+def runs(
+    study: Study,
+    workdir: str,
+    *,
+    rows: Sequence[str] | None = None,
+    assignments: Sequence[str] = (),
+) -> list[Run]:
+    """The runs of a study: first every row's first seed, then every row's second, and so on.
+
+    Args:
+      study: from `read`.
+      workdir: the folder of all of them.
+      rows: names of the rows that are wanted; all if None.
+      assignments: FIELD=VALUE, set last.
+
+    Raises:
+      UserError: an unknown row, argument or field, or a value of the wrong type.
+    """
+    names = [row.name for row in study.rows]
+    for name in rows or ():
+        if name not in names:
+            raise UserError(
+                f"--rows: the study has no row {name!r}; expected some of {', '.join(names)}."
+                + nearest(name, names)
+            )
+    folder, get_config = filesystem.of(workdir), _loaded(study.config)
+    wanted = [row for row in study.rows if rows is None or row.name in rows]
+    made = []
+    for number in range(max(len(row.seeds) for row in wanted)):
+        for row in wanted:
+            if number >= len(row.seeds):
+                continue
+            seed = row.seeds[number]
+            config = get_config(row.arguments)
+            for path, value in row.fields.items():
+                _set(config, path, value)
+            for assignment in assignments:
+                path, equals, text = assignment.partition("=")
+                if not equals:
+                    raise UserError(f"--set is {assignment!r}; expected FIELD=VALUE.")
+                _set(config, path, _value(text))
+            config.seed = seed
+            if config.dataset.options.get("fold") == ALL_FOLDS:
+                raise UserError(
+                    f"Row {row.name!r} would run all folds of {config.dataset.name}; name one in "
+                    "its arguments, as fold=0."
+                )
+            where = folder / row.name / f"seed_{seed}"
+            argument = f"{study.config}:{row.arguments},seed={seed}"
+            made.append(Run(where, argument, config))
+    return made
+
+
+def train(planned: Sequence[Run]) -> None:
+    """Trains what is not finished; see `loop.train`."""
+    for run in planned:
+        print(f"== {run.folder}: {run.argument}", flush=True)
+        train_run(run.config, str(run.folder))
+
+
+def _check(
+    path: str, what: str, fields: Mapping[str, Any], known: set[str], required: Mapping[str, type]
+) -> None:
+    for key in fields:
+        if key not in known:
+            raise UserError(
+                f"{path}: {what} has the unknown key {key!r}; the keys are "
+                f"{', '.join(sorted(known))}." + nearest(key, known)
+            )
+    for key, kind in required.items():
+        if not isinstance(fields.get(key), kind) or not fields[key]:
+            raise UserError(
+                f"{path}: {key} of {what} is {fields.get(key)!r}; expected a {kind.__name__}."
+            )
+
+
+def _check_types(path: str, what: str, fields: Mapping[str, Any]) -> None:
+    for key, kind in (("arguments", str), ("fields", dict), ("reference", str)):
+        if key in fields and not isinstance(fields[key], kind):
+            raise UserError(
+                f"{path}: {key} of {what} is {fields[key]!r}; expected a {kind.__name__}."
+            )
+    seeds = fields.get("seeds", [0])
+    good = isinstance(seeds, list) and seeds and len(set(map(str, seeds))) == len(seeds)
+    if not good or not all(type(seed) is int and seed >= 0 for seed in seeds):
+        raise UserError(
+            f"{path}: seeds of {what} is {seeds!r}; expected different whole numbers, as [0, 1, 2]."
+        )
+
+
+def _loaded(path: str) -> Any:
+    """`get_config` of a config file."""
+    if not Path(path).is_file():
+        raise UserError(
+            f"The study's config {path} is not there; start the command in the folder it is named "
+            "from."
+        )
+    spec = importlib.util.spec_from_file_location("study_config", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.get_config
+
+
+def _value(text: str) -> Any:
+    """A value as TOML has it; a word that is none is a string."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _set(config: ConfigDict, path: str, value: Any) -> None:
+    """Sets a field that exists to a value of its type.
+
+    Raises:
+      UserError: there is no such field, or the value has another type.
+    """
+    *groups, leaf = path.split(".")
+    group = config
+    for name in groups:
+        group = group[name] if isinstance(group, ConfigDict) and name in group else ConfigDict()
+    if not isinstance(group, ConfigDict) or leaf not in group:
+        known = sorted(config.to_dict()) if not groups else sorted(group)
+        raise UserError(f"There is no config field {path!r}." + nearest(leaf, known))
+    if isinstance(group[leaf], ConfigDict):
+        raise UserError(f"{path} is a group of fields; name one of {', '.join(group[leaf])}.")
+    if isinstance(value, list):
+        value = tuple(value)
+    try:
+        group[leaf] = value
+    except TypeError:
+        raise UserError(
+            f"{path} is {value!r}; expected a {type(group[leaf]).__name__}, as {group[leaf]!r}."
+        ) from None

@@ -1,0 +1,175 @@
+"""The table of a study: what its finished runs say, row by row, over their seeds."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ferjax import filesystem
+from ferjax.cli import tables
+from ferjax.filesystem import Place
+from ferjax.metrics import SeedSummary, mean_sd_ci
+from ferjax.reproduce.study import Row, Study
+from ferjax.workdir.directory import RunDirectory
+from ferjax.workdir.metrics_log import read_rows
+
+FORMAT = 1
+# A center or island loss acts if its centres stay at their classes, |c_j - m_j| / |m_j| at most
+# this in the median over classes, and its class means are further apart than the reference's.
+MOST_OFFSET = 0.3
+GEOMETRY = (
+    "mean_pairwise_cosine",
+    "center_pairwise_cosine",
+    "between_within_variance",
+    "center_offset",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Finished:
+    """What the finished runs of a row say; fractions, not percent.
+
+    Attributes:
+      row: of the study.
+      seeds: of the finished runs.
+      numbers: name -> mean, standard deviation and interval over these seeds: `validation` (of the
+        selected epoch), and `VIEW`, `VIEW_clean`, `VIEW_macro_f1` of the test split.
+      geometry: name -> mean over the seeds, of the selected epoch (see `class_geometry`).
+      acts: whether the loss does what it is for (see `MOST_OFFSET`), None where that is not known.
+      collapsed: how many of the runs ended as class frequencies.
+    """
+
+    row: Row
+    seeds: tuple[int, ...]
+    numbers: Mapping[str, SeedSummary]
+    geometry: Mapping[str, float]
+    acts: bool | None
+    collapsed: int
+
+
+def collect(study: Study, workdir: str) -> list[Finished]:
+    """Reads the finished runs of every row; rows without one are left out."""
+    folder = filesystem.of(workdir)
+    outcomes = {row.name: _outcomes(folder / row.name, row.seeds) for row in study.rows}
+    reference = outcomes.get(study.reference, {})
+    return [
+        _finished(row, outcomes[row.name], {} if row.name == study.reference else reference)
+        for row in study.rows
+        if outcomes[row.name]
+    ]
+
+
+def show(title: str, rows: Sequence[Finished]) -> None:
+    """Prints the table."""
+    views = [name for name in (rows[0].numbers if rows else ()) if name != "validation"]
+    main = "flip" if "flip" in views else views[0] if views else ""
+    titles = ["row", "", "seeds", "validation", f"test {main}", "macro-F1"]
+    titles += ["means", "centres", "between/\nwithin", "centre\noffset", "acts"]
+    table = tables.plain_table(title, titles)
+    for one in rows:
+        geometry = [one.geometry.get(name) for name in GEOMETRY]
+        table.add_row(
+            one.row.name,
+            "collapsed" if one.collapsed else "",
+            "+".join(map(str, one.seeds)),
+            _percent(one.numbers["validation"]),
+            _percent(one.numbers[main]),
+            _percent(one.numbers[f"{main}_macro_f1"]),
+            *("-" if value is None else f"{value:.3g}" for value in geometry),
+            {None: "-", True: "yes", False: "no"}[one.acts],
+        )
+    tables.print_tables(table)
+
+
+def write(study: Study, rows: Sequence[Finished], workdir: str) -> None:
+    """Writes table.json: format, title, config, reference, and the rows with their figures."""
+    fields = {
+        "format": FORMAT,
+        "title": study.title,
+        "config": study.config,
+        "reference": study.reference,
+        "rows": [
+            {
+                "name": one.row.name,
+                "arguments": one.row.arguments,
+                "fields": dict(one.row.fields),
+                "seeds": list(one.seeds),
+                "numbers": dict(one.numbers),
+                "geometry": dict(one.geometry),
+                "acts": one.acts,
+                "collapsed": one.collapsed,
+            }
+            for one in rows
+        ],
+    }
+    filesystem.write_json(filesystem.of(workdir) / "table.json", fields)
+
+
+def _outcomes(folder: Place, seeds: Sequence[int]) -> dict[int, dict[str, Any]]:
+    """Seed -> result of a finished run, with the metrics of its selected epoch."""
+    found = {}
+    for seed in seeds:
+        where = folder / f"seed_{seed}"
+        if not filesystem.is_there(where):
+            continue
+        result = RunDirectory(where).result()
+        if result is not None:
+            epoch = result["selection"]["epoch"]
+            rows = (row for _, row in read_rows(where / "metrics.jsonl"))
+            selected = next(r for r in rows if r["kind"] == "epoch" and r["epoch"] == epoch)
+            found[seed] = {**result, "selected": selected}
+    return found
+
+
+def _finished(
+    row: Row, outcomes: Mapping[int, Mapping[str, Any]], reference: Mapping[int, Mapping[str, Any]]
+) -> Finished:
+    results = list(outcomes.values())
+    numbers = {"validation": mean_sd_ci([one["selection"]["accuracy"] for one in results])}
+    for view, groups in results[0]["test"].items():
+        for group in groups:
+            name = view + ("_clean" if group.endswith("_clean") else "")
+            for suffix, field in (("", "accuracy"), ("_macro_f1", "macro_f1")):
+                values = [one["test"][view][group][field] for one in results]
+                numbers[name + suffix] = mean_sd_ci(values)
+    geometry = {
+        name: mean_sd_ci([_figure(one, name) for one in results])["mean"]
+        for name in GEOMETRY
+        if all(_figure(one, name) is not None for one in results)
+    }
+    return Finished(
+        row=row,
+        seeds=tuple(outcomes),
+        numbers=numbers,
+        geometry=geometry,
+        acts=acts(outcomes, reference),
+        collapsed=sum(any(w["kind"] == "collapsed" for w in one["warnings"]) for one in results),
+    )
+
+
+def acts(
+    outcomes: Mapping[int, Mapping[str, Any]], reference: Mapping[int, Mapping[str, Any]]
+) -> bool | None:
+    """Whether it holds for every seed; None without centres or the reference's same seeds."""
+    if any(_figure(one, "center_offset") is None for one in outcomes.values()):
+        return None
+    if not outcomes or any(seed not in reference for seed in outcomes):
+        return None
+    name = "mean_pairwise_cosine"
+    return all(
+        _figure(one, "center_offset") <= MOST_OFFSET
+        and _figure(one, name) < _figure(reference[seed], name)
+        for seed, one in outcomes.items()
+    )
+
+
+def _figure(outcome: Mapping[str, Any], name: str) -> Any:
+    """A figure of geometry of the selected epoch, whatever split selected it."""
+    selected = outcome["selected"]
+    return selected.get(f"validation_{name}", selected.get(f"optimistic_{name}"))
+
+
+def _percent(summary: SeedSummary) -> str:
+    text = f"{100 * summary['mean']:.2f}"
+    return text if summary["sd"] is None else f"{text} ± {100 * summary['sd']:.2f}"
