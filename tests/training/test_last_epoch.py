@@ -18,7 +18,7 @@ LAST = {"epoch": 3, "step": 15}
 def expected(finished):
     """Scores of the last checkpoint of the shrunk run, by the parts that `evaluate` uses."""
     parts, weights, _ = restored.restore(finished[0], "last")
-    return as_json(parts.evaluation("test", ("single", "flip"))(weights))
+    return as_json(parts.evaluation("test", tuple(finished[1].evaluation.test_views))(weights))
 
 
 def written(workdir):
