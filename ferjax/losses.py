@@ -32,7 +32,8 @@ def cross_entropy(
     Args:
       logits: unnormalised log-probabilities.
       labels: class indices, or a distribution over the classes for each example.
-      weights: weight of each class; the mean is then weighted, as PyTorch's is.
+      weights: weight w of each class. As in PyTorch, the sum of the weighted losses is divided by
+        sum_i w[y_i] for class indices and by the number of examples for distributions.
       mask: examples that count (true or 1); all by default.
       label_smoothing: share of the target spread evenly over all classes (Szegedy et al. 2016).
 
@@ -43,7 +44,8 @@ def cross_entropy(
     log_probabilities = jax.nn.log_softmax(logits.astype(jnp.float32))
     importance = jnp.ones(logits.shape[0], jnp.float32)
     if weights is not None:
-        importance = label_weights(labels, weights)
+        if jnp.issubdtype(labels.dtype, jnp.integer):
+            importance = weights[labels]
         losses = -jnp.sum(targets * weights[None, :] * log_probabilities, axis=-1)
     else:
         losses = -jnp.sum(targets * log_probabilities, axis=-1)
@@ -51,15 +53,6 @@ def cross_entropy(
         keep = mask.astype(jnp.float32)
         losses, importance = losses * keep, importance * keep
     return jnp.sum(losses) / jnp.maximum(jnp.sum(importance), EPSILON)
-
-
-def label_weights(
-    labels: Int[Array, " B"] | Float[Array, "B K"], weights: Float[Array, " K"]
-) -> Float[Array, " B"]:
-    """What each example counts in a weighted mean: the weight of its class, before smoothing."""
-    if jnp.issubdtype(labels.dtype, jnp.integer):
-        return weights[labels]
-    return labels @ weights
 
 
 def center_loss(

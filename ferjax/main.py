@@ -28,6 +28,13 @@ flags.DEFINE_integer(
     lower_bound=1,
     flag_values=FLAGS,
 )
+flags.DEFINE_bool(
+    "report_last",
+    False,
+    "test the last epoch, too, beside the selected one, and report it as test_last; a finished run "
+    "is given it",
+    flag_values=FLAGS,
+)
 flags.DEFINE_string(
     "profile_steps",
     None,
@@ -71,6 +78,7 @@ def main(argv: list[str]) -> None:
             FLAGS.workdir,
             num_seeds=FLAGS.seeds,
             profile_steps=FLAGS.profile_steps,
+            report_last=FLAGS.report_last,
         )
 
 

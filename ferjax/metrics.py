@@ -18,11 +18,16 @@ from scipy import special
 
 
 class Rates(TypedDict):
-    """What a confusion matrix says; every rate is a fraction in [0, 1]."""
+    """What a confusion matrix says; every rate is a fraction in [0, 1].
+
+    `macro_f1` is the mean F1 of all K classes, `macro_f1_present` that of the classes that an
+    example has: of data that cannot have a class, as another data set, the first is capped below 1.
+    """
 
     num_examples: int
     accuracy: float
     macro_f1: float
+    macro_f1_present: float
     per_class_recall: list[float]
     per_class_precision: list[float]
     per_class_f1: list[float]
@@ -96,7 +101,8 @@ class ConfusionState(NamedTuple):
 
         Recall of a class that no example has, precision of a class that was never predicted, and
         F1 where both the class and its prediction are absent count as 0 and stay in the macro
-        average over all K classes: scikit-learn's `zero_division=0` with `labels=range(K)`.
+        average over all K classes: scikit-learn's `zero_division=0` with `labels=range(K)`. The
+        average over the classes present is that of `labels=numpy.unique(true_classes)`.
 
         Raises:
             ValueError: no example was counted, so that no rate is defined.
@@ -117,6 +123,7 @@ def rates(confusion: Int[np.ndarray, "K K"]) -> Rates:
         num_examples=total,
         accuracy=int(hits.sum()) / total,
         macro_f1=float(f1.mean()),
+        macro_f1_present=float(f1[true > 0].mean()),
         per_class_recall=_ratio(hits, true).tolist(),
         per_class_precision=_ratio(hits, predicted).tolist(),
         per_class_f1=f1.tolist(),

@@ -14,7 +14,7 @@ FLOORS = [
     ["inference"],
     ["data", "models", "workdir"],
     ["distributed", "cli"],
-    ["filesystem", "losses", "metrics"],
+    ["filesystem", "losses", "metrics", "random_streams"],
     ["errors"],
 ]
 FLOOR = {room: number for number, floor in enumerate(FLOORS) for room in floor}

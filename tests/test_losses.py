@@ -70,6 +70,24 @@ def test_class_weights_act_like_repeated_examples(arrays):
     assert_close(actual, expected)
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_class_weights_of_distributions_divide_by_the_number_of_examples(arrays, smoothing):
+    """PyTorch 2 with probabilities as targets: -sum_ik w_k t_ik log p_ik / B."""
+    logits, *_ = arrays
+    rng = np.random.default_rng(8)
+    soft, weights = rng.dirichlet(np.ones(K), B), rng.uniform(0, 3, K)
+    keep = np.arange(B) % 4 > 0
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    log_p = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    targets = (1 - smoothing) * soft + smoothing / K
+    each = -(weights * targets * log_p).sum(axis=1)
+    given = [jnp.asarray(array, jnp.float32) for array in (logits, soft, weights)]
+    fields = {"weights": given.pop(), "label_smoothing": smoothing}
+    assert_close(losses.cross_entropy(*given, **fields), each.mean())
+    masked = losses.cross_entropy(*given, mask=jnp.asarray(keep), **fields)
+    assert_close(masked, each[keep].mean())
+
+
 READINGS = [(r, d) for r in losses.REDUCTIONS for d in losses.DISTANCES]
 
 

@@ -52,7 +52,7 @@ def test_one_process_without_more(run, order, tmp_path):
     before = jax.config.jax_compilation_cache_dir
     code, _, err = run(f"--config={CONFIG}", f"--workdir={tmp_path}")
     assert (code, err) == (0, "")
-    options = {"num_seeds": 1, "profile_steps": None}
+    options = {"num_seeds": 1, "profile_steps": None, "report_last": False}
     assert order == [("joined", None, before), ("sun2021", str(tmp_path), options)]
 
 
@@ -67,11 +67,16 @@ def test_compiled_programs_are_kept_from_the_first_one_on(run, order, tmp_path):
         "--num_processes=2",
         "--process_id=1",
         "--profile_steps=2:4",
+        "--report_last",
     )
     assert (code, err) == (0, "")
     place = cluster.Place("localhost:1234", 2, 1)
     assert order[0] == ("joined", place, f"{tmp_path}/cache")
-    assert order[1][2] == {"num_seeds": 1, "profile_steps": "2:4"}
+    assert order[1][2] == {
+        "num_seeds": 1,
+        "profile_steps": "2:4",
+        "report_last": True,
+    }
 
 
 def test_a_mode_that_does_not_exist_is_refused(run, order, tmp_path):

@@ -44,6 +44,8 @@ def test_agrees_with_scikit_learn(classes):
         np.testing.assert_allclose(ours[ours_name], theirs(labels, predicted, **options), 1e-12)
     macro = sk.f1_score(labels, predicted, labels=range(K), average="macro", zero_division=0)
     assert ours["macro_f1"] == pytest.approx(macro, abs=1e-12)
+    present = sk.f1_score(labels, predicted, labels=np.unique(labels), average="macro")
+    assert ours["macro_f1_present"] == pytest.approx(present, abs=1e-12)
     expected = sk.confusion_matrix(labels, predicted, labels=range(K))
     assert ours["confusion"] == expected.tolist()
     assert ours["loss"] == pytest.approx(losses.mean(dtype=np.float64), rel=1e-6)
@@ -55,6 +57,7 @@ def test_a_class_neither_seen_nor_predicted_counts_as_zero():
     ours = state_of(scores, np.array([0, 1], np.int32), np.zeros(2, np.float32)).compute()
     assert ours["per_class_f1"] == [1.0, 1.0, 0.0]
     assert ours["macro_f1"] == pytest.approx(2 / 3)
+    assert ours["macro_f1_present"] == 1.0
 
 
 def test_padding_counts_nothing_whatever_it_holds():

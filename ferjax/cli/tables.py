@@ -16,6 +16,8 @@ from ferjax.metrics import Metrics, SeedSummary
 def score_table(scores: Mapping[str, Mapping[str, Metrics]], title: str = "Scores") -> Table:
     """Accuracy, macro-F1 and loss of each view of each split.
 
+    Where examples lack a class, the macro-F1 of the classes present stands below the table.
+
     Args:
         scores: `scores[view][split]`, as `{"single": {"test": ..., "clean test": ...}}`; a view
             that lacks a split of the others shows a dash there.
@@ -37,6 +39,15 @@ def score_table(scores: Mapping[str, Mapping[str, Metrics]], title: str = "Score
             else:
                 cells += ["-"] * 3
         table.add_row(*cells)
+    present = [
+        f"{view}, {split} {_percent(metrics['macro_f1_present'])}"
+        for view, row in scores.items()
+        for split, metrics in row.items()
+        if metrics.get("macro_f1_present", metrics["macro_f1"]) != metrics["macro_f1"]
+    ]
+    if present:
+        table.caption = f"macro-F1 of the classes that have examples: {'; '.join(present)}"
+        table.caption_justify = "left"
     return table
 
 

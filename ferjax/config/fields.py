@@ -83,6 +83,7 @@ def defaults() -> ConfigDict:
     config.optimizer.nesterov = False
     config.optimizer.weight_decay = 5e-4
     config.optimizer.clip_norm = 0.0  # 0: no clipping
+    config.optimizer.epsilon = 1e-8  # of adam and radam; Keras has 1e-7
     config.optimizer.accumulation_steps = 1
     # Largest decay of the average of the weights, which starts smaller; 0: no average
     config.optimizer.ema_decay = 0.0
@@ -109,4 +110,21 @@ def defaults() -> ConfigDict:
     config.evaluation.batch_size = 512
     config.evaluation.selection_view = "single"
     config.evaluation.test_views = ("single", "flip", "ten_crop")
+    return config
+
+
+def completed(config: ConfigDict) -> ConfigDict:
+    """A config that an older version may have written, with the fields that it lacks, by default.
+
+    A default leaves a run what it was before there was the field.
+    """
+    return _filled(config.copy_and_resolve_references(), defaults())
+
+
+def _filled(config: ConfigDict, others: ConfigDict) -> ConfigDict:
+    for name, value in others.items():
+        if name not in config:
+            config[name] = value
+        elif isinstance(value, ConfigDict):
+            _filled(config[name], value)
     return config

@@ -5,25 +5,30 @@ The result.json of a folder of runs, format 1 (fractions, not percent):
     format, paper, dataset, fingerprint, protocol    those of the runs
     over            "seed" or "fold"
     values          which
-    test            {view: {group: {accuracy, macro_f1, loss: {n, mean, sd, ci95}}}}; over seeds of
-                    folds the mean over folds of each seed is one value. Folds share their training
-                    images, so that they have no confidence interval (null).
+    test            {view: {group: {accuracy, macro_f1, macro_f1_present, loss: {n, mean, sd,
+                    ci95}}}}; over seeds of folds the mean over folds of each seed is one value.
+                    Folds share their training images, so that they have no confidence interval
+                    (null). `macro_f1_present` is not there if a run of an older version has none.
+    test_last       likewise of the last epochs, if all runs have it (see --report_last)
     pooled          over folds: {view: {group: {num_examples, accuracy, ..., confusion}}} of all
                     test images together, each of which one fold tests
+    pooled_last     likewise of the last epochs, if all runs have it
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from ferjax.cli import tables
-from ferjax.metrics import SeedSummary, mean_sd_ci, rates
+from ferjax.metrics import Rates, SeedSummary, mean_sd_ci, rates
 
 FORMAT = 1
-NUMBERS = ("accuracy", "macro_f1", "loss")
+NUMBERS = ("accuracy", "macro_f1", "macro_f1_present", "loss")
+# what was tested, and its name over all images of folds
+POOLED = {"test": "pooled", "test_last": "pooled_last"}
 SHARED = ("paper", "dataset", "fingerprint", "protocol")
 
 
@@ -36,60 +41,83 @@ def summarise(over: str, values: Sequence[int], outcomes: Sequence[Mapping[str, 
       outcomes: the results of the runs, or such summaries of them.
     """
     first = outcomes[0]
-    # One run may have no clean test image: a group is summed up where all have it.
-    groups_of = {
-        view: [group for group in groups if all(group in one["test"][view] for one in outcomes)]
-        for view, groups in first["test"].items()
-    }
-    test = {
-        view: {
-            group: {
-                name: _spread([_number(one["test"][view][group][name]) for one in outcomes], over)
-                for name in NUMBERS
-            }
-            for group in groups
-        }
-        for view, groups in groups_of.items()
-    }
     fields: dict[str, Any] = {
         "format": FORMAT,
         **{key: first[key] for key in SHARED},
         "over": over,
         "values": list(values),
-        "test": test,
     }
-    if over == "fold":
-        fields["pooled"] = {
-            view: {
-                group: rates(
-                    np.sum([one["test"][view][group]["confusion"] for one in outcomes], axis=0)
-                )
-                for group in groups
-            }
-            for view, groups in groups_of.items()
-        }
+    for test, pooled in POOLED.items():
+        if not all(test in one for one in outcomes):
+            continue
+        each = [one[test] for one in outcomes]
+        fields[test] = _every(each, lambda runs: _spreads(runs, over))
+        if over == "fold":
+            fields[pooled] = _every(each, _together)
     return fields
 
 
 def print_summary(summary: Mapping[str, Any]) -> None:
     """Prints mean and deviation of the accuracies, and what folds say of all images together."""
-    rows = {
-        f"{view}, {group}": numbers["accuracy"]
-        for view, groups in summary["test"].items()
-        for group, numbers in groups.items()
-    }
     values = ", ".join(map(str, summary["values"]))
     optimistic = "" if summary["protocol"] == "honest" else ", OPTIMISTIC"
-    title = f"Test accuracy over {summary['over']}s {values}{optimistic}"
-    tables.print_tables(tables.seed_table(rows, title))
-    if "pooled" in summary:
-        together = {
-            f"{view}, {group}": f"{100 * numbers['accuracy']:.2f} % accuracy, "
-            f"{100 * numbers['macro_f1']:.2f} % macro-F1 of {numbers['num_examples']} images"
-            for view, groups in summary["pooled"].items()
+    for test, pooled in POOLED.items():
+        if test not in summary:
+            continue
+        last = ", last epochs" if test == "test_last" else ""
+        rows = {
+            f"{view}, {group}": numbers["accuracy"]
+            for view, groups in summary[test].items()
             for group, numbers in groups.items()
         }
-        tables.print_tables(tables.figure_table(together, f"All test images together{optimistic}"))
+        title = f"Test accuracy over {summary['over']}s {values}{last}{optimistic}"
+        tables.print_tables(tables.seed_table(rows, title))
+        if pooled in summary:
+            together = {
+                f"{view}, {group}": f"{100 * numbers['accuracy']:.2f} % accuracy, "
+                f"{100 * numbers['macro_f1']:.2f} % macro-F1{_of_present(numbers)} of "
+                f"{numbers['num_examples']} images"
+                for view, groups in summary[pooled].items()
+                for group, numbers in groups.items()
+            }
+            title = f"All test images together{last}{optimistic}"
+            tables.print_tables(tables.figure_table(together, title))
+
+
+def _every(
+    each: Sequence[Mapping[str, Any]], what: Callable[[list[Mapping[str, Any]]], Any]
+) -> dict[str, dict[str, Any]]:
+    """`{view: {group: what([metrics of each run])}}`, of the groups that all runs have.
+
+    One run may have no clean test image.
+    """
+    return {
+        view: {
+            group: what([one[view][group] for one in each])
+            for group in groups
+            if all(group in one[view] for one in each)
+        }
+        for view, groups in each[0].items()
+    }
+
+
+def _spreads(runs: list[Mapping[str, Any]], over: str) -> dict[str, SeedSummary]:
+    return {
+        name: _spread([_number(one[name]) for one in runs], over)
+        for name in NUMBERS
+        if all(name in one for one in runs)
+    }
+
+
+def _together(runs: list[Mapping[str, Any]]) -> Rates:
+    return rates(np.sum([one["confusion"] for one in runs], axis=0))
+
+
+def _of_present(numbers: Mapping[str, Any]) -> str:
+    """The macro-F1 of the classes that have examples, where it is another one."""
+    if numbers["macro_f1_present"] == numbers["macro_f1"]:
+        return ""
+    return f" ({100 * numbers['macro_f1_present']:.2f} % of the classes present)"
 
 
 def _number(value: Any) -> float:

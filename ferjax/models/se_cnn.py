@@ -2,8 +2,9 @@
 
 Three blocks of [conv3x3, BN, ReLU, conv3x3, BN, ReLU, (SE), max-pool 2] of 64, 128 and 256 filters,
 flattened (9,216 at 48x48x1), then dense 256, ReLU, dense K. Batch norm is on and SE once per block
-unless asked otherwise; SE's equation is at `attention.SqueezeExcitation`. Shapes: B batch, H W C
-image, K classes, D features.
+unless asked otherwise; SE's equation is at `attention.SqueezeExcitation`. What the paper leaves to
+its framework, Keras, is as there: kernels start Glorot uniform, biases at zero. Shapes: B batch,
+H W C image, K classes, D features.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from jaxtyping import Array, Float, Key
 from ferjax.models.layers.attention import SqueezeExcitation
 from ferjax.models.layers.basic import Conv, Dense
 from ferjax.models.layers.batch_norm import BatchNorm
+from ferjax.models.layers.initialization import glorot_uniform
 from ferjax.models.layers.named import NamedModule
 from ferjax.models.ops import convolution
 
@@ -49,7 +51,15 @@ class Block(NamedModule):
         dtype: jnp.dtype,
     ):
         def conv(width: int) -> Conv:
-            return Conv(width, features, 3, padding=1, use_bias=True, dtype=dtype)
+            return Conv(
+                width,
+                features,
+                3,
+                padding=1,
+                use_bias=True,
+                kernel_init=glorot_uniform,
+                dtype=dtype,
+            )
 
         def norm() -> BatchNorm | None:
             if not batch_norm:
@@ -57,7 +67,9 @@ class Block(NamedModule):
             return BatchNorm(features, momentum=MOMENTUM, epsilon=EPSILON, groups=groups)
 
         def gate(wanted: bool) -> SqueezeExcitation | None:
-            return SqueezeExcitation(features, use_bias=se_bias) if wanted else None
+            if not wanted:
+                return None
+            return SqueezeExcitation(features, use_bias=se_bias, kernel_init=glorot_uniform)
 
         self.conv1, self.bn1, self.se1 = conv(in_features), norm(), gate(gates[0])
         self.conv2, self.bn2, self.se2 = conv(features), norm(), gate(gates[1])
@@ -125,8 +137,9 @@ class SECNN(NamedModule):
             )
             in_features = features
         self.blocks = nnx.List(blocks)
-        self.fc1 = Dense((image_size // 8) ** 2 * in_features, 4 * width, dtype=dtype)
-        self.fc2 = Dense(4 * width, num_classes)
+        flattened = (image_size // 8) ** 2 * in_features
+        self.fc1 = Dense(flattened, 4 * width, kernel_init=glorot_uniform, dtype=dtype)
+        self.fc2 = Dense(4 * width, num_classes, kernel_init=glorot_uniform)
         self.dtype = dtype
 
     def feature_map(self, images: Float[Array, "B H W C"]) -> Float[Array, "B h w D"]:

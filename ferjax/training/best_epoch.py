@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 
@@ -37,3 +38,19 @@ class Selection:
     def to_dict(self) -> dict[str, Any]:
         """A JSON object of the constructor's keywords."""
         return dataclasses.asdict(self)
+
+    def training(self, epochs: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+        """Epoch, loss and accuracy in training of the best epoch.
+
+        Means over its steps, of augmented images while the weights still moved.
+
+        Args:
+          epochs: the rows of metrics.jsonl with one epoch each.
+
+        Returns:
+          None where nothing was trained, as in late fusion, or the rows are gone.
+        """
+        for row in epochs:
+            if row["epoch"] == self.epoch and "loss" in row:
+                return {name: row[name] for name in ("epoch", "loss", "accuracy")}
+        return None

@@ -21,10 +21,8 @@ from ferjax.distributed import sharding
 from ferjax.evaluation import views
 from ferjax.evaluation.evaluator import States
 from ferjax.models import functional
+from ferjax.random_streams import ExampleStream, of_example
 from ferjax.training import step
-
-# What the model and the labels draw is apart from what the augmentation draws (see `augment`).
-MODEL, LABEL = 2, 4
 
 
 def training(
@@ -54,9 +52,9 @@ def training(
         state: step.TrainState, table: batches.Table | None, batch: batches.Batch
     ) -> tuple[step.TrainState, step.Metrics]:
         images, labels, targets, keys = _augmented(table, batch, augmentation, seed)
-        model_keys = _apart(keys, MODEL)
+        model_keys = _apart(keys, ExampleStream.MODEL)
         if draws_labels and targets is not None:
-            labels = drawn_labels(_apart(keys, LABEL), targets)
+            labels = drawn_labels(_apart(keys, ExampleStream.LABEL), targets)
             targets = None
         if mixup:
             share = mixing.shares(keys, mixup)
@@ -177,5 +175,5 @@ def _augmented(
     return augmentation(images, keys), labels, targets, keys
 
 
-def _apart(keys: jax.Array, stream: int) -> jax.Array:
-    return jax.vmap(lambda key: jax.random.fold_in(key, stream))(keys)
+def _apart(keys: jax.Array, stream: ExampleStream) -> jax.Array:
+    return jax.vmap(lambda key: of_example(key, stream))(keys)

@@ -145,8 +145,19 @@ class ExperimentData:
             fields["shift"] = round(fields["shift"])
         fields["crop"] = self.preprocessing.crop
         mixup.check(fields.pop("mixup"))  # which is of pairs, and not done here
-        fill = 255.0 * sum(self.preprocessing.mean) / self.preprocessing.channels
-        return Augmentation(**fields, fill=fill)
+        if fields["erasing"]:
+            fields["fill"] = self._mean_grey_level
+        return Augmentation(**fields)
+
+    @functools.cached_property
+    def _mean_grey_level(self) -> float:
+        """Of the training images, 0 to 255, whatever they are normalised by."""
+        mean = self.preprocessing.mean
+        # What has only a checkpoint's word for its data is compiled and not trained.
+        if self._meta is None and self.config.preprocess.normalization != "dataset":
+            images = self.examples("train").images
+            mean, _ = preprocess.channel_statistics(images, self.config.model.channels)
+        return 255.0 * sum(mean) / len(mean)
 
     def training_input(self, placement: str | None = None) -> batches.TrainingInput:
         """Training batches on their way to the devices, from the config's or another placement."""

@@ -30,6 +30,7 @@ from ferjax.evaluation import class_geometry
 from ferjax.evaluation.evaluator import States, evaluate
 from ferjax.metrics import Metrics
 from ferjax.models import functional
+from ferjax.random_streams import Stream, check_seed, root
 from ferjax.training import compiled_step, step
 from ferjax.training import optimizer as optim
 from ferjax.training.data_parts import ExperimentData
@@ -90,8 +91,7 @@ class Experiment(ExperimentData):
             )
         # When the learning rate is reduced.
         self.plateau = PlateauRule(**config.optimizer.plateau.to_dict())
-        if config.seed < 0:
-            raise UserError(f"seed is {config.seed}; it must be at least 0.")
+        check_seed(config.seed)
 
     def check(self) -> None:
         """Raises a UserError for a field that otherwise only its first use would refuse."""
@@ -137,9 +137,8 @@ class Experiment(ExperimentData):
 
     def model(self, seed: int = 0) -> nnx.Module:
         """A model with fresh weights."""
-        return models.create(
-            **self.model_fields, num_devices=self.mesh.size, rngs=nnx.Rngs(params=seed)
-        )
+        rngs = nnx.Rngs(params=root(seed, Stream.INITIALIZATION))
+        return models.create(**self.model_fields, num_devices=self.mesh.size, rngs=rngs)
 
     @functools.cached_property
     def graphdef(self) -> nnx.GraphDef:
@@ -165,6 +164,7 @@ class Experiment(ExperimentData):
             nesterov=config.optimizer.nesterov,
             weight_decay=config.optimizer.weight_decay,
             clip_norm=config.optimizer.clip_norm,
+            epsilon=config.optimizer.epsilon,
         )
         objective = Objective(
             name=config.loss.name,
@@ -363,6 +363,10 @@ def _check_ranges(config: FrozenConfigDict) -> None:
         value = _field(path, config)
         if not 0.0 <= value < math.inf:
             raise UserError(f"{path} is {value}; it must be at least 0.")
+    if not 0.0 < config.optimizer.epsilon < math.inf:
+        raise UserError(
+            f"optimizer.epsilon is {config.optimizer.epsilon}; it must be above 0, as 1e-8."
+        )
     for path in (
         "optimizer.momentum",
         "optimizer.ema_decay",

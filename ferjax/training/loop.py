@@ -17,7 +17,7 @@ from ferjax.distributed.watchdog import Watchdog
 from ferjax.errors import Interrupted, SaveFailed, UserError
 from ferjax.evaluation.class_geometry import Accumulator
 from ferjax.metrics import Metrics
-from ferjax.training import collapse, experiment, preflight, warm_start
+from ferjax.training import collapse, experiment, last_epoch, preflight, warm_start
 from ferjax.training import result as report
 from ferjax.training.best_epoch import Selection
 from ferjax.training.plateau import Plateau
@@ -30,7 +30,13 @@ from ferjax.workdir.directory import RunDirectory
 from ferjax.workdir.writer import Writer
 
 
-def train(config: ConfigDict, workdir: str, *, profile_steps: str | None = None) -> dict[str, Any]:
+def train(
+    config: ConfigDict,
+    workdir: str,
+    *,
+    profile_steps: str | None = None,
+    report_last: bool = False,
+) -> dict[str, Any]:
     """Trains, selects on validation and tests once; resumes what is in `workdir`.
 
     Every process of a run calls it; the main one writes the files.
@@ -39,6 +45,8 @@ def train(config: ConfigDict, workdir: str, *, profile_steps: str | None = None)
       config: as a file in configs/ makes it.
       workdir: the run directory, the same for all processes.
       profile_steps: see `profiling.Profile`; the steps of the run itself, not of its trunks.
+      report_last: tests the last epoch beside the selected one, also of a run that has finished
+        without it; that of the run itself, not of its trunks.
 
     Returns:
       What result.json says.
@@ -48,6 +56,7 @@ def train(config: ConfigDict, workdir: str, *, profile_steps: str | None = None)
       Interrupted: SIGINT or SIGTERM came; everything is saved.
     """
     directory = RunDirectory(workdir)
+    processes.check_equal("The flag --report_last", str(report_last))
     with preflight.claimed(directory, config):
         result = directory.result()
         if result is None:
@@ -57,7 +66,11 @@ def train(config: ConfigDict, workdir: str, *, profile_steps: str | None = None)
             profile = Profile(profile_steps if processes.is_main() else None, directory.path)
             watchdog = Watchdog(60 * config.train.watchdog_minutes)
             with StopRequest() as stop, watchdog:
-                result = _Run(config, directory, stop, watchdog, profile).execute()
+                run = _Run(config, directory, stop, watchdog, profile)
+                result = run.execute(report_last=report_last)
+        elif report_last and "test_last" not in result:
+            preflight.open_data(config)
+            result = last_epoch.add(config, directory, result)
         return result
 
 
@@ -90,7 +103,7 @@ class _Run:
         self.collapse = ""  # what is said of the last of them
         self.seconds = 0.0
 
-    def execute(self) -> dict[str, Any]:
+    def execute(self, *, report_last: bool = False) -> dict[str, Any]:
         parts = self.parts
         steps_per_epoch = parts.steps_per_epoch
         self.watchdog.tick("reading the data")
@@ -150,7 +163,7 @@ class _Run:
                 self._leave(step)
             writer.status("testing the best epoch")
             self.watchdog.tick("testing the best epoch")
-            result = self._test(step)
+            result = self._test(step, state if report_last else None, writer)
         self.checkpoints.close()
         if processes.is_main():
             self.directory.check_held()
@@ -322,8 +335,8 @@ class _Run:
             "Lower optimizer.learning_rate or set optimizer.clip_norm, and start in a new workdir."
         )
 
-    def _test(self, step: int) -> dict[str, Any]:
-        """The only place where the test split is read: the best epoch, once."""
+    def _test(self, step: int, last: TrainState | None, writer: Writer) -> dict[str, Any]:
+        """Where the test split is read: the best epoch, and the `last` state if there is one."""
         restored = self.checkpoints.restore("best", self.parts.abstract_state())
         if restored is None:
             raise UserError(
@@ -342,16 +355,20 @@ class _Run:
             self.parts.protocol.test, tuple(self.config.evaluation.test_views)
         )
         scores = evaluate(state.evaluated)
-        return report.result(
+        result = report.result(
             self.config,
             self.parts,
             origins=self.origins,
             selection=self.selection,
+            training=self.selection.training(writer.rows("epoch")),
             scores=scores,
             warnings=self._warnings(),
             num_steps=step,
             train_seconds=self.seconds,
         )
+        if last is not None:
+            result |= last_epoch.fields(self.parts, step, evaluate(last.evaluated))
+        return result
 
     def _warnings(self) -> list[dict[str, Any]]:
         if not self.collapsed_epochs:

@@ -118,11 +118,14 @@ class Objective:
     def mean_weight(
         self, labels: Int[Array, " B"] | Float[Array, "B K"]
     ) -> Float[Array, ""] | None:
-        """The mean over examples of the weight of their class; None without class weights."""
-        if not self.class_weights:
+        """The mean over examples of the weight of their class, by which `loss` divides.
+
+        None where it divides by the number of examples alone: without class weights, and for
+        distributions (see `losses.cross_entropy`).
+        """
+        if not self.class_weights or not jnp.issubdtype(labels.dtype, jnp.integer):
             return None
-        weights = jnp.asarray(self.class_weights, jnp.float32)
-        return jnp.mean(losses.label_weights(labels, weights))
+        return jnp.mean(jnp.asarray(self.class_weights, jnp.float32)[labels])
 
     def _softmax(
         self,

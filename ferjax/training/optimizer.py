@@ -19,7 +19,10 @@ SCHEDULES = ("constant", "cosine")
 def learning_rate_schedule(
     name: str, *, peak: float, num_steps: int, warmup_steps: int = 0
 ) -> optax.Schedule:
-    """Linear warm-up from 0 to `peak`, then constant or a half cosine to 0 at `num_steps`.
+    """Linear warm-up to `peak`, then constant or a half cosine from it to 0 at `num_steps`.
+
+    Update t of a warm-up of W updates, counted from 1, has the rate peak t / W: the first one moves
+    the weights, too.
 
     Args:
       name: "constant" or "cosine" (Loshchilov & Hutter 2017, eq. 5, without restarts).
@@ -47,7 +50,7 @@ def learning_rate_schedule(
     if not warmup_steps:
         return after
     return optax.join_schedules(
-        [optax.linear_schedule(0.0, peak, warmup_steps), after], [warmup_steps]
+        [lambda step: peak * (step + 1) / warmup_steps, after], [warmup_steps]
     )
 
 
@@ -59,6 +62,7 @@ def optimizer(
     nesterov: bool = False,
     weight_decay: float = 0.0,
     clip_norm: float = 0.0,
+    epsilon: float = 1e-8,
 ) -> optax.GradientTransformation:
     """SGD, Adam or RAdam with the conventions of PyTorch.
 
@@ -67,12 +71,14 @@ def optimizer(
 
     Args:
       name: "sgd", "adam" (Kingma & Ba 2015) or "radam" (Liu et al. 2020, algorithm 2), both with
-        betas 0.9 and 0.999 and epsilon 1e-8.
+        betas 0.9 and 0.999.
       learning_rate: a number or a schedule of the step.
       momentum: of SGD.
       nesterov: whether SGD's momentum is Nesterov's.
       weight_decay: L2 coefficient.
       clip_norm: largest global norm of the gradient, 0 for no limit.
+      epsilon: of Adam and RAdam, added to the root of the second moment. PyTorch has 1e-8, Keras
+        1e-7.
 
     Raises:
       UserError: an unknown name.
@@ -80,9 +86,9 @@ def optimizer(
     if name == "sgd":
         core = optax.sgd(learning_rate, momentum=momentum or None, nesterov=nesterov)
     elif name == "adam":
-        core = optax.adam(learning_rate)
+        core = optax.adam(learning_rate, eps=epsilon)
     elif name == "radam":
-        core = optax.radam(learning_rate)
+        core = optax.radam(learning_rate, eps=epsilon)
     else:
         raise UserError(
             f"optimizer.name is {name!r}; expected one of {', '.join(OPTIMIZERS)}."

@@ -10,6 +10,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ferjax.config import fields
 from ferjax.errors import UserError, nearest
 from ferjax.evaluation.cross_dataset import ScoredModel
 from ferjax.inference.classifier import Classifier
@@ -35,7 +36,7 @@ def restore(
             + nearest(checkpoint, CHECKPOINTS)
         )
     directory = RunDirectory(workdir)
-    config = directory.config()
+    config = fields.completed(directory.config())
     checkpoints = Checkpoints(directory.path)
     try:
         meta = checkpoints.meta(checkpoint)

@@ -9,8 +9,12 @@ result.json, format 1 (fractions, not percent):
     started_from    one object for each source of weights: where it was, what identifies it (sha256
                     of a file; fingerprint, protocol, seed, epoch of a run), what was loaded
     selection       split, view, accuracy, epoch, step of the epoch that was selected
+    training        epoch, loss and accuracy of the selected epoch in training: means over its
+                    steps, of augmented images while the weights still moved; null if none was made
     test            {view: {group: metrics}}; group "test" is the official split, "test_clean" the
                     images whose pixels are in neither train nor validation, first of identical ones
+    last, test_last with --report_last: epoch and step with which training ended, and the scores of
+                    its weights in the form of `test`; they select nothing
     warnings        what went wrong and was said: kind "collapsed", with the epochs after which the
                     model predicted class frequencies, and the message; [] for a run that learned
     num_steps, parameters
@@ -47,6 +51,7 @@ def result(
     *,
     origins: list[dict[str, Any]],
     selection: Selection,
+    training: dict[str, Any] | None,
     scores: dict[str, Any],
     warnings: list[dict[str, Any]],
     num_steps: int,
@@ -72,6 +77,7 @@ def result(
             "epoch": selection.epoch,
             "step": selection.step,
         },
+        "training": training,
         "test": scores,
         "warnings": warnings,
         "num_steps": num_steps,
@@ -111,13 +117,22 @@ def print_result(fields: dict[str, Any], workdir: Place) -> None:
         tables.confusion_table(labels, main["confusion"]),
         tables.score_table(scores, f"Test scores of seed {fields['seed']}{optimistic}"),
     )
+    if "test_last" in fields:
+        title = f"Test scores of the last epoch, {fields['last']['epoch']}{optimistic}"
+        tables.print_tables(tables.score_table(fields["test_last"], title))
     print(
         f"\nSelected epoch {chosen['epoch']} by {chosen['split']} accuracy "
         f"{100 * chosen['accuracy']:.2f} % ({chosen['view']}); "
         f"{'reported on ' + split + optimistic if optimistic else 'tested once'}. "
         f"{cost['train_seconds'] / 60:.1f} minutes, {cost['images_per_second']:.0f} images/s."
     )
-    for warning in fields["warnings"]:
+    training = fields.get("training")  # a run of an older version has none
+    if training is not None:
+        print(
+            f"In training, epoch {training['epoch']} had a loss of {training['loss']:.4f} and an "
+            f"accuracy of {100 * training['accuracy']:.2f} % (augmented images, moving weights)."
+        )
+    for warning in fields.get("warnings", []):
         print(f"\nWARNING: {warning['message']}")
     print(
         f"\nMade in {workdir}:\n"

@@ -17,6 +17,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from ferjax.metrics import ConfusionState
 from ferjax.models.functional import Params, Statistics, Weights, merge_model, split_model
+from ferjax.random_streams import Stream, root
 from ferjax.training.objective import Objective
 
 Metrics = dict[str, Float[Array, ""] | Int[Array, ""]]
@@ -86,7 +87,7 @@ def init_state(
     """
     centers = None
     if recipe.objective.has_centers:
-        key = jax.random.fold_in(jax.random.key(seed, impl="threefry2x32"), 1)
+        key = root(seed, Stream.CENTERS)
         centers = jax.random.normal(key, (num_classes, num_features), jnp.float32)
     return TrainState(
         step=jnp.zeros((), jnp.int32),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -15,6 +16,7 @@ from ferjax.distributed import processes
 from ferjax.errors import UserError
 from ferjax.evaluation import summaries
 from ferjax.filesystem import Place, write_json
+from ferjax.random_streams import check_seed
 from ferjax.training import profiling
 from ferjax.training.loop import train
 from ferjax.training.result import print_result
@@ -24,16 +26,24 @@ Axis = tuple[str, Sequence[int]]
 
 
 def run(
-    config: ConfigDict, workdir: str, *, num_seeds: int = 1, profile_steps: str | None = None
+    config: ConfigDict,
+    workdir: str,
+    *,
+    num_seeds: int = 1,
+    profile_steps: str | None = None,
+    report_last: bool = False,
 ) -> None:
     """Trains, and prints what came out.
 
     One run uses `workdir` itself. Several seeds use `workdir/seed_N` each, starting with the
     config's seed; all folds of a data set (fold=-1) use `fold_N`; both use `seed_N/fold_M`. A
-    folder of runs gets a result.json with mean and standard deviation (see `summaries`).
+    folder of runs gets a result.json with mean and standard deviation (see `summaries`). With
+    `report_last` each run tests its last epoch beside the selected one.
     """
     axes: list[Axis] = []
     if num_seeds > 1:
+        # Before the first run, not after hours of those that can be.
+        check_seed(config.seed + num_seeds - 1, f"The last seed of --seeds={num_seeds}")
         axes.append(("seed", range(config.seed, config.seed + num_seeds)))
     if config.dataset.options.get("fold") == ALL_FOLDS:
         axes.append(("fold", range(NUM_FOLDS)))
@@ -41,14 +51,18 @@ def run(
         profiling.parse_steps(profile_steps)
         if axes:
             raise UserError("--profile_steps traces one run; leave out --seeds, and name a fold.")
-    _run(config, filesystem.of(workdir), axes, profile_steps)
+    one = functools.partial(train, profile_steps=profile_steps, report_last=report_last)
+    _run(config, filesystem.of(workdir), axes, one)
 
 
 def _run(
-    config: ConfigDict, folder: Place, axes: Sequence[Axis], profile_steps: str | None = None
+    config: ConfigDict,
+    folder: Place,
+    axes: Sequence[Axis],
+    train_one: Callable[[ConfigDict, str], dict[str, Any]],
 ) -> dict[str, Any]:
     if not axes:
-        result = train(config, str(folder), profile_steps=profile_steps)
+        result = train_one(config, str(folder))
         if processes.is_main():
             print_result(result, folder)
         return result
@@ -65,7 +79,7 @@ def _run(
             one.seed = value
         else:
             one.dataset.options.fold = value
-        outcomes.append(_run(one, folder / f"{over}_{value}", axes[1:]))
+        outcomes.append(_run(one, folder / f"{over}_{value}", axes[1:], train_one))
     summary = summaries.summarise(over, values, outcomes)
     if processes.is_main():
         write_json(folder / "result.json", summary)

@@ -11,12 +11,13 @@ from ferjax.metrics import Metrics, mean_sd_ci
 NAMES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 
 
-def metrics(accuracy=0.6725):
+def metrics(accuracy=0.6725, present=0.6512):
     return Metrics(
         num_examples=3589,
         accuracy=accuracy,
         loss=1.0342,
         macro_f1=0.6512,
+        macro_f1_present=present,
         per_class_recall=[0.1 * i for i in range(7)],
         per_class_precision=[0.4321] * 7,
         per_class_f1=[0.3] * 7,
@@ -36,6 +37,14 @@ def printed(*tables):
 def line_of(text, start):
     (line,) = [line.split() for line in text.splitlines() if line.split()[:1] == [start]]
     return line
+
+
+def test_macro_f1_of_the_classes_present_stands_where_it_is_another():
+    scores = {"single": {"test": metrics(), "ck_plus": metrics(present=0.7597)}}
+    text = " ".join(printed(score_table(scores)).split())
+    assert "classes that have examples: single, ck_plus 75.97 %" in text
+    assert "single, test" not in text
+    assert "examples" not in printed(score_table({"single": {"test": metrics()}}))
 
 
 def test_scores_by_view_and_split():

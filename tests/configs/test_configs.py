@@ -210,6 +210,7 @@ def test_paper_literal_changes_the_weight_decay_and_nothing_else():
         ({"train__sampling": "balnced"}, "sampling is 'balnced'.*'balanced'"),
         ({"optimizer__ema_decay": 1.0}, "ema_decay is 1.0; it must be at least 0 and below 1"),
         ({"optimizer__ema_decay": 9.99}, "ema_decay is 9.99; it must be at least 0 and below 1"),
+        ({"optimizer__epsilon": 0.0}, "epsilon is 0.0; it must be above 0"),
         ({"optimizer__momentum": -0.9}, "momentum is -0.9; it must be at least 0 and below 1"),
         ({"loss__label_smoothing": 1.5}, "label_smoothing is 1.5; it must be at least 0 and"),
         ({"optimizer__clip_norm": -1.0}, "clip_norm is -1.0; it must be at least 0"),

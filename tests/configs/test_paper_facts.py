@@ -78,6 +78,7 @@ CASES = {
             "train.early_stopping_patience": 16,
             "optimizer.name": "adam",
             "optimizer.learning_rate": 2e-3,
+            "optimizer.epsilon": 1e-7,
             "optimizer.weight_decay": 0.0,
             "optimizer.schedule": "constant",
             "optimizer.plateau.factor": 0.5,

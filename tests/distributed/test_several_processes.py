@@ -43,7 +43,7 @@ def assert_same_run(workdir, expected):
     for result in (one, other):
         result["cost"] = result["finished"] = None
         groups = [group for view in result["test"].values() for group in view.values()]
-        losses = [group.pop("loss") for group in groups]
+        losses = [part.pop("loss") for part in (result["training"], *groups)]
         result["losses"] = pytest.approx(losses, rel=1e-5) if result is one else losses
     assert one == other
 

@@ -12,6 +12,7 @@ def result(confusion, seed=0):
     numbers = {
         "accuracy": hits / total,
         "macro_f1": 0.5,
+        "macro_f1_present": 0.25 + seed,
         "loss": 1.0 + seed,
         "confusion": confusion,
     }
@@ -23,6 +24,24 @@ def result(confusion, seed=0):
         "seed": seed,
         "test": {"single": {"test": numbers}},
     }
+
+
+def test_macro_f1_of_the_classes_present(capsys):
+    # Two of three classes; nobody is taken for the third. F1 of 2/3 and 4/5.
+    confusion = [[1, 1, 0], [0, 2, 0], [0, 0, 0]]
+    runs = [result(confusion, 0), result(confusion, 1)]
+    summary = summaries.summarise("fold", [0, 1], runs)
+    assert summary["test"]["single"]["test"]["macro_f1_present"]["mean"] == pytest.approx(0.75)
+    pooled = summary["pooled"]["single"]["test"]
+    assert pooled["macro_f1_present"] == pytest.approx((2 / 3 + 4 / 5) / 2)
+    assert pooled["macro_f1"] == pytest.approx((2 / 3 + 4 / 5) / 3)
+    summaries.print_summary(summary)
+    assert "48.89 % macro-F1 (73.33 % of the classes present)" in " ".join(
+        capsys.readouterr().out.split()
+    )
+    del runs[0]["test"]["single"]["test"]["macro_f1_present"]  # a run of an older version
+    older = summaries.summarise("fold", [0, 1], runs)["test"]["single"]["test"]
+    assert "macro_f1_present" not in older and older["macro_f1"]["mean"] == 0.5
 
 
 FOLDS = [result([[3, 1], [0, 0]]), result([[1, 0], [4, 3]])]
@@ -56,6 +75,23 @@ def test_folds_are_printed_with_all_images_together(capsys):
     text = capsys.readouterr().out
     assert "62.50 %" in text and "17.68 %" in text
     assert "58.33 % accuracy" in text and "of 12 images" in text
+
+
+def test_last_epochs_are_summed_up_apart(capsys):
+    folds = [
+        {**fold, "test_last": result(confusion)["test"]}
+        for fold, confusion in zip(FOLDS, ([[2, 2], [0, 0]], [[1, 0], [0, 7]]), strict=True)
+    ]
+    summary = summaries.summarise("fold", [0, 1], folds)
+    assert summary["test"] == summaries.summarise("fold", [0, 1], FOLDS)["test"]
+    last = summary["test_last"]["single"]["test"]["accuracy"]
+    assert last["mean"] == pytest.approx(0.75) and last["ci95"] is None
+    assert summary["pooled_last"]["single"]["test"]["accuracy"] == pytest.approx(10 / 12)
+    summaries.print_summary(summary)
+    text = capsys.readouterr().out
+    assert "folds 0, 1, last epochs" in text and "together, last epochs" in text
+    # Not of a part of the runs.
+    assert "test_last" not in summaries.summarise("fold", [0, 1], [folds[0], FOLDS[1]])
 
 
 def test_optimistic_folds_say_so(capsys):

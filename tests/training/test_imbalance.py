@@ -65,6 +65,30 @@ def test_parts_of_a_batch_average_to_the_weighted_loss_of_the_whole(smoothing):
     assert float(whole) == pytest.approx(float(alone), rel=1e-5)
 
 
+def test_parts_of_a_batch_of_distributions_average_to_the_loss_of_the_whole():
+    logits, labels = scores()
+    targets = jnp.asarray(np.random.default_rng(1).dirichlet(np.ones(7), 8), jnp.float32)
+    weighted = objective.Objective(class_weights=WEIGHTS)
+    features, whole_weight = jnp.zeros((8, 3)), weighted.mean_weight(targets)
+
+    def loss(rows, parts):
+        return weighted.loss(
+            logits[rows],
+            features[rows],
+            labels[rows],
+            None,
+            targets=targets[rows],
+            mean_weight=whole_weight,
+            parts=parts,
+        )[0]
+
+    each = -np.asarray(targets * jax.nn.log_softmax(logits)) @ np.asarray(WEIGHTS)
+    whole = loss(slice(None), 1)
+    assert float(whole) == pytest.approx(each.mean(), rel=1e-5)
+    halves = [loss(slice(i, None, 2), 2) for i in (0, 1)]
+    assert float(whole) == pytest.approx(float(sum(halves)) / 2, rel=1e-5)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -68,6 +68,12 @@ def test_the_result_says_where_its_numbers_come_from(finished):
         assert np.sum(view["test"]["confusion"]) == 35
     best = max(row["validation_accuracy"] for row in rows(workdir) if row["kind"] == "epoch")
     assert result["selection"]["accuracy"] == best
+    (chosen,) = [
+        row
+        for row in rows(workdir)
+        if row["kind"] == "epoch" and row["epoch"] == result["selection"]["epoch"]
+    ]
+    assert result["training"] == {name: chosen[name] for name in ("epoch", "loss", "accuracy")}
     assert result["parameters"] == experiment.build(config).num_parameters
     assert result["versions"]["jax"] == jax.__version__
 
@@ -194,9 +200,9 @@ def test_what_could_not_be_saved_is_not_called_saved(data_dir, tmp_path, monkeyp
 def test_a_signal_during_the_test_stops_before_the_next_run(data_dir, tmp_path, monkeypatch):
     test = loop._Run._test
 
-    def signalled(run, step):
+    def signalled(*arguments):
         os.kill(os.getpid(), signal.SIGTERM)
-        return test(run, step)
+        return test(*arguments)
 
     monkeypatch.setattr(loop._Run, "_test", signalled)
     config = tiny.config(data_dir, train__num_epochs=1)

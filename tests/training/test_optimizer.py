@@ -49,9 +49,11 @@ def test_sgd_is_pytorchs_with_decay_on_kernels_alone(nesterov):
         np.testing.assert_allclose(params[group][leaf], value, rtol=1e-5)
 
 
-def test_adam_adds_the_decay_to_the_gradient():
+@pytest.mark.parametrize("epsilon", [1e-8, 1e-2])
+def test_adam_adds_the_decay_to_the_gradient(epsilon):
     steps = gradients(3)
-    params = run(optim.optimizer("adam", learning_rate=0.01, weight_decay=0.1), steps)
+    adam = optim.optimizer("adam", learning_rate=0.01, weight_decay=0.1, epsilon=epsilon)
+    params = run(adam, steps)
     value = np.asarray(PARAMS["conv"]["kernel"], np.float64)
     first, second = np.zeros_like(value), np.zeros_like(value)
     for count, step in enumerate(steps, start=1):
@@ -59,7 +61,7 @@ def test_adam_adds_the_decay_to_the_gradient():
         first = 0.9 * first + 0.1 * gradient
         second = 0.999 * second + 0.001 * gradient**2
         corrected = first / (1 - 0.9**count), second / (1 - 0.999**count)
-        value = value - 0.01 * corrected[0] / (np.sqrt(corrected[1]) + 1e-8)
+        value = value - 0.01 * corrected[0] / (np.sqrt(corrected[1]) + epsilon)
     np.testing.assert_allclose(params["conv"]["kernel"], value, rtol=1e-5)
 
 
@@ -100,8 +102,19 @@ def test_clipping_bounds_the_gradient_before_decay():
 def test_warm_up_then_cosine():
     schedule = optim.learning_rate_schedule("cosine", peak=0.4, num_steps=110, warmup_steps=10)
     np.testing.assert_allclose(
-        [schedule(step) for step in (0, 5, 10, 60, 110)], [0.0, 0.2, 0.4, 0.2, 0.0], atol=1e-6
+        [schedule(step) for step in (0, 1, 4, 9, 10, 60, 110)],
+        [0.04, 0.08, 0.2, 0.4, 0.4, 0.2, 0.0],
+        atol=1e-6,
     )
+
+
+def test_the_first_update_of_a_warm_up_moves_the_weights():
+    schedule = optim.learning_rate_schedule("constant", peak=0.4, num_steps=9, warmup_steps=4)
+    np.testing.assert_allclose([schedule(step) for step in range(6)], [0.1, 0.2, 0.3] + [0.4] * 3)
+    (gradient,) = gradients(1)
+    params = run(optim.optimizer("sgd", learning_rate=schedule), [gradient])
+    moved = params["bn"]["scale"] - PARAMS["bn"]["scale"]
+    np.testing.assert_allclose(moved, -0.1 * np.asarray(gradient["bn"]["scale"]), rtol=1e-4)
 
 
 def test_constant():

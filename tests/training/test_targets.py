@@ -8,6 +8,7 @@ import pytest
 from ferjax.data import catalog
 from ferjax.data.pipeline.augment import example_keys
 from ferjax.data.prepare import preparation
+from ferjax.random_streams import ExampleStream
 from ferjax.training import compiled_step, experiment
 from tests.helpers import fake_fer_plus, tiny
 
@@ -80,7 +81,7 @@ def test_probability_is_the_cross_entropy_of_one_drawn_class(fer_plus):
     indices, _, metrics = first_step(parts)
     targets = jnp.asarray(parts.examples("train").targets[indices])
     log_probabilities, keys = by_hand(parts, indices)
-    apart = jax.vmap(lambda key: jax.random.fold_in(key, compiled_step.LABEL))(keys)
+    apart = jax.vmap(lambda key: jax.random.fold_in(key, ExampleStream.LABEL))(keys)
     labels = np.asarray(compiled_step.drawn_labels(apart, targets))
     expected = -log_probabilities[np.arange(len(labels)), labels].mean()
     assert metrics["softmax_loss"] == pytest.approx(expected, rel=1e-4)

@@ -120,10 +120,13 @@ def test_a_row_that_is_stopped_anywhere_ends_the_same(fused, data_dir, tmp_path,
 def test_other_fusions_reuse_the_trunks(fused, data_dir, tmp_path):
     workdir, _ = fused
     paths = "+".join(str(workdir / "trunks" / name) for name in TRUNKS)
-    late = loop.train(
-        config(data_dir, f"stem=half,fusion=late,trunks_from={paths}"), str(tmp_path / "late")
-    )
+    late_config = config(data_dir, f"stem=half,fusion=late,trunks_from={paths}")
+    late = loop.train(late_config, str(tmp_path / "late"))
     assert late["num_steps"] == 0 and late["cost"]["images_per_second"] == 0.0
+    assert late["training"] is None
+    # What it began with is also what it ended with.
+    late = loop.train(late_config, str(tmp_path / "late"), report_last=True)
+    assert late["last"] == {"epoch": 0, "step": 0} and late["test_last"] == late["test"]
     assert not (tmp_path / "late" / "trunks").exists()
     swapped = "+".join(reversed(paths.split("+")))
     with pytest.raises(UserError, match=r"do not fit the model \(.* differences\)"):

@@ -16,6 +16,7 @@ from jaxtyping import Array, Float, Int, Key
 from ferjax.data.pipeline.geometry import grid, resample, shift_and_flip
 from ferjax.data.pipeline.preprocess import LUMA
 from ferjax.errors import UserError
+from ferjax.random_streams import ExampleStream, Stream, of_example, root
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,7 +131,9 @@ class Augmentation:
     def _move(self, image: Float[Array, "H W C"], key: Key[Array, ""]) -> Float[Array, "h w C"]:
         """Flip, scale, shift, rotation and crop, as one resampling of the image."""
         # One draw for all: a generator for each would cost more than the resampling.
-        down, right, mirror, turn, angle = jax.random.uniform(jax.random.fold_in(key, 0), (5,))
+        down, right, mirror, turn, angle = jax.random.uniform(
+            of_example(key, ExampleStream.MOVE), (5,)
+        )
         flip = mirror < self.flip
         draws = jnp.stack([down, right])
         factor, corner = self._scale_and_corner(image.shape, key)
@@ -153,7 +156,7 @@ class Augmentation:
         if not self._scales and self.crop is None:
             return None, None
         # A stream of its own: what the older augmentations draw stays what it was.
-        zoom, *place = jax.random.uniform(jax.random.fold_in(key, 5), (3,))
+        zoom, *place = jax.random.uniform(of_example(key, ExampleStream.ZOOM), (3,))
         low, high = self.scale
         factor = low + zoom * (high - low) if self._scales else None
         if self.crop is None:
@@ -162,7 +165,7 @@ class Augmentation:
         return factor, jnp.floor(jnp.stack(place) * corners).astype(jnp.int32)
 
     def _jitter(self, image: Float[Array, "H W C"], key: Key[Array, ""]) -> Float[Array, "H W C"]:
-        bright, contrasted, chosen = jax.random.uniform(jax.random.fold_in(key, 6), (3,))
+        bright, contrasted, chosen = jax.random.uniform(of_example(key, ExampleStream.JITTER), (3,))
         changed = jitter(
             image,
             1.0 + (2.0 * bright - 1.0) * self.brightness,
@@ -175,12 +178,14 @@ class Augmentation:
     ) -> Float[Array, "H W C"]:
         weights = jnp.asarray(LUMA, image.dtype)
         grey = jnp.sum(image * weights[None, None, :], axis=2, keepdims=True)
-        chosen = jax.random.bernoulli(jax.random.fold_in(key, 3), self.desaturation)
+        chosen = jax.random.bernoulli(of_example(key, ExampleStream.DESATURATE), self.desaturation)
         return jnp.where(chosen, grey, image)
 
     def _erase(self, image: Float[Array, "H W C"], key: Key[Array, ""]) -> Float[Array, "H W C"]:
         height, width, _ = image.shape
-        area_key, aspect_key, place_key, erase_key = jax.random.split(jax.random.fold_in(key, 1), 4)
+        area_key, aspect_key, place_key, erase_key = jax.random.split(
+            of_example(key, ExampleStream.ERASE), 4
+        )
         low, high = self.erasing_area
         area = jax.random.uniform(area_key, minval=low, maxval=high) * (height * width)
         spread = jnp.log(self.erasing_aspect)
@@ -211,7 +216,7 @@ def example_keys(
     Where examples repeat within an epoch `visits` counts how often each was there before, and the
     key depends on that, too.
     """
-    key = jax.random.fold_in(jax.random.key(seed, impl="threefry2x32"), epoch)
+    key = jax.random.fold_in(root(seed, Stream.EXAMPLES), epoch)
     keys = jax.vmap(lambda index: jax.random.fold_in(key, index))(indices)
     return keys if visits is None else jax.vmap(jax.random.fold_in)(keys, visits)
 

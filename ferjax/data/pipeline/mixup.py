@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from ferjax.errors import UserError
+from ferjax.random_streams import ExampleStream, of_example
 
 
 def check(alpha: float) -> None:
@@ -32,7 +33,8 @@ def shares(keys: Key[Array, " B"], alpha: float) -> Float[Array, " B"]:
 
     A sampler that rejects would loop until the last example of all devices is accepted.
     """
-    draws = jax.vmap(lambda key: jax.random.uniform(jax.random.fold_in(key, 7), (2,)))(keys)
+    keys = jax.vmap(lambda key: of_example(key, ExampleStream.MIXUP))(keys)
+    draws = jax.vmap(lambda key: jax.random.uniform(key, (2,)))(keys)
     cos = jnp.cos(2.0 * jnp.pi * draws[:, 1])  # its sign serves as S, which it is independent of
     exponent = jnp.log(draws[:, 0]) / alpha
     # Both sides of the fraction times U^(1/alpha), which is finite where 1 over it is not.

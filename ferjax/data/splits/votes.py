@@ -14,6 +14,7 @@ from ferjax.errors import UserError, nearest
 
 TARGETS = ("majority", "probability", "cross_entropy")
 ENTRIES = (*FER_PLUS.names, "unknown", "NF")
+MOST_CLASSES = 3  # in a distribution
 
 
 def without_single_votes(votes: Integer[np.ndarray, "N V"]) -> Int[np.ndarray, "N V"]:
@@ -40,16 +41,29 @@ def majority(
 def distribution(
     votes: Integer[np.ndarray, "N V"],
 ) -> tuple[Float[np.ndarray, "N K"], Bool[np.ndarray, " N"]]:
-    """The share of each class in the votes for classes, and which examples have any.
+    """The shares of the leading classes of each ballot, and which examples count.
 
-    An example counts where the entry with most votes, without single ones, is a class: neither
-    unknown nor no face. The others get equal shares.
+    As in the release of Barsoum et al. 2016: without single votes, entries are taken from the one
+    with most votes down, equal ones together, until they hold 75 % of the votes or are three. It
+    ends where unknown or no face comes up, which is not taken. An example counts where the classes
+    that were taken are at most three and hold more than half of the votes; their shares are of
+    what they hold. An example that does not count gets equal shares.
     """
     left = without_single_votes(votes)
-    classes = left[:, : FER_PLUS.num_classes]
-    total = classes.sum(axis=1, keepdims=True)
-    kept = (left.argmax(axis=1) < FER_PLUS.num_classes) & (total[:, 0] > 0)
-    shares = np.where(kept[:, None], classes / np.maximum(total, 1), 1 / FER_PLUS.num_classes)
+    num_classes = FER_PLUS.num_classes
+    total = left.sum(axis=1)
+    taken = np.zeros((len(left), num_classes), left.dtype)
+    goes_on = np.ones(len(left), bool)
+    for _ in range(MOST_CLASSES):
+        goes_on &= 4 * taken.sum(axis=1) < 3 * total
+        goes_on &= np.count_nonzero(taken, axis=1) < MOST_CLASSES
+        leading = goes_on[:, None] & (left == left.max(axis=1, keepdims=True))
+        taken += np.where(leading, left, 0)[:, :num_classes]
+        left = np.where(leading, 0, left)
+        goes_on &= ~leading[:, num_classes:].any(axis=1)
+    held = taken.sum(axis=1)
+    kept = (2 * held > total) & (np.count_nonzero(taken, axis=1) <= MOST_CLASSES)
+    shares = np.where(kept[:, None], taken / np.maximum(held, 1)[:, None], 1 / num_classes)
     return shares.astype(np.float32), kept
 
 

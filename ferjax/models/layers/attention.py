@@ -13,6 +13,7 @@ from jaxtyping import Array, Float
 
 from ferjax.models.layers.basic import Conv, Dense
 from ferjax.models.layers.batch_norm import BatchNorm
+from ferjax.models.layers.initialization import Initializer, lecun_normal
 from ferjax.models.layers.named import NamedModule
 from ferjax.models.ops.maxima import gradient_in_memory, maximum, mean_and_maximum
 
@@ -27,12 +28,15 @@ class SqueezeExcitation(NamedModule):
     Args:
       features: channels C.
       use_bias: biases in both dense layers, as in the authors' release.
+      kernel_init: how the kernels of both start.
     """
 
-    def __init__(self, features: int, *, use_bias: bool = True):
+    def __init__(
+        self, features: int, *, use_bias: bool = True, kernel_init: Initializer = lecun_normal
+    ):
         hidden = max(features // REDUCTION, 1)
-        self.fc1 = Dense(features, hidden, use_bias=use_bias)
-        self.fc2 = Dense(hidden, features, use_bias=use_bias)
+        self.fc1 = Dense(features, hidden, use_bias=use_bias, kernel_init=kernel_init)
+        self.fc2 = Dense(hidden, features, use_bias=use_bias, kernel_init=kernel_init)
 
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B H W C"]:
         """Scales every channel of every sample by its gate in (0, 1)."""

@@ -5,14 +5,12 @@ Shapes: B batch, H W image, I input channels, O output channels.
 
 from __future__ import annotations
 
-import math
-
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Key
 
-from ferjax.models.layers.initialization import random_parameter
+from ferjax.models.layers.initialization import Initializer, he_normal, lecun_normal
 from ferjax.models.layers.named import NamedModule
 from ferjax.models.ops import convolution
 
@@ -27,9 +25,8 @@ class Conv(NamedModule):
       stride: step in both directions.
       padding: zeros added on every side.
       use_bias: whether to add a bias.
+      kernel_init: how the kernel starts; the bias starts at zero.
       dtype: the compute type; the parameters are stored in float32 and cast.
-
-    The initial kernel is He-normal over the fan-out (He et al. 2015, eq. 14), the bias is zero.
     """
 
     def __init__(
@@ -41,11 +38,10 @@ class Conv(NamedModule):
         stride: int = 1,
         padding: int = 0,
         use_bias: bool = False,
+        kernel_init: Initializer = he_normal,
         dtype: jnp.dtype,
     ):
-        shape = (kernel_size, kernel_size, in_features, out_features)
-        stddev = math.sqrt(2.0 / (kernel_size**2 * out_features))
-        self.kernel = random_parameter(shape, stddev)
+        self.kernel = kernel_init((kernel_size, kernel_size, in_features, out_features))
         self.bias = nnx.Param(jnp.zeros((out_features,), jnp.float32)) if use_bias else None
         self.stride = stride
         self.padding = padding
@@ -69,10 +65,9 @@ class Dense(NamedModule):
       in_features: input width I.
       out_features: output width O.
       use_bias: whether to add a bias.
+      kernel_init: how the kernel starts; the bias starts at zero.
       dtype: the compute type; None computes in float32 at full precision, as attention gates and
         classifiers, small and delicate, want it.
-
-    The initial kernel has variance 1 / I (LeCun et al. 1998), the bias is zero.
     """
 
     def __init__(
@@ -81,10 +76,10 @@ class Dense(NamedModule):
         out_features: int,
         *,
         use_bias: bool = True,
+        kernel_init: Initializer = lecun_normal,
         dtype: jnp.dtype | None = None,
     ):
-        stddev = math.sqrt(1.0 / in_features)
-        self.kernel = random_parameter((in_features, out_features), stddev)
+        self.kernel = kernel_init((in_features, out_features))
         self.bias = nnx.Param(jnp.zeros((out_features,), jnp.float32)) if use_bias else None
         self.dtype = dtype
 

@@ -117,6 +117,17 @@ def test_every_image_is_tested_by_one_fold_and_selects_in_another(split_by):
     assert sorted(tested) == sorted(selected) == [("whole", row) for row in range(400)]
 
 
+def test_folds_of_images_are_of_one_size_and_each_class_is_in_all():
+    counts = (135, 54, 177, 75, 207, 84, 249)  # the classes of CK+
+    labels = np.repeat(np.arange(7), counts)
+    hashes = [bytes([row // 256, row % 256]) for row in range(len(labels))]
+    folds = stratify.image_folds(labels, hashes, seed=0)
+    assert sorted(np.bincount(folds)) == [98] * 9 + [99]
+    for label, count in enumerate(counts):
+        of_class = np.bincount(folds[labels == label], minlength=10)
+        assert {count // 10, -(-count // 10)} == set(of_class)
+
+
 def test_folds_of_images_leak_persons():
     """What the honest folds are for; the share is that of test images whose person trains."""
     stored = {"whole": index(0)}

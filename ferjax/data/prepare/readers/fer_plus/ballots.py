@@ -71,8 +71,9 @@ def kept(splits: Mapping[str, Sequence[Ballot]]) -> tuple[str, ...]:
         by_majority, by_share = votes.majority(counts)[1].sum(), votes.distribution(counts)[1].sum()
         notes.append(
             f"{split}: {by_majority:,} of {len(ballots):,} images have a majority and are used "
-            f"with target=majority, and to select and test; {by_share:,} have a class on top and "
-            "are used with the other targets. The table has all, by the class with most votes."
+            f"with target=majority, and to select and test; {by_share:,} have one to "
+            "three leading classes and are used with the other targets. The table has all, by the "
+            "class with most votes."
         )
     return tuple(notes)
 

@@ -1,0 +1,58 @@
+"""Where the random numbers of a run come from: no two purposes share a key.
+
+A seed has one root key for each `Stream`. The key of an example is a function of the EXAMPLES root,
+the epoch and the index of the example (see `augment.example_keys`), and what is drawn for it comes
+from one sub-stream each, an `ExampleStream`.
+"""
+
+from __future__ import annotations
+
+import enum
+
+import jax
+from jaxtyping import Array, Key
+
+from ferjax.errors import UserError
+
+# Keys hold the lowest 32 bits of a seed.
+NUM_SEEDS = 2**32
+
+
+class Stream(enum.IntEnum):
+    """What a seed has a root key for. A number must never change its meaning."""
+
+    INITIALIZATION = 0  # of the model's weights
+    CENTERS = 1  # of the center loss, before the first step
+    EXAMPLES = 2  # everything that is drawn for an example at a visit
+
+
+class ExampleStream(enum.IntEnum):
+    """What is drawn from the key of an example. A number must never change its meaning."""
+
+    MOVE = 0  # flip, shift, rotation
+    ERASE = 1
+    MODEL = 2  # of which each dropout layer takes its own part, by its salt
+    DESATURATE = 3
+    LABEL = 4  # a class from a distribution
+    ZOOM = 5  # scale and crop
+    JITTER = 6  # brightness and contrast
+    MIXUP = 7
+
+
+def root(seed: int, stream: Stream) -> Key[Array, ""]:
+    """The root key of one stream of a seed, the same on every kind of device."""
+    return jax.random.fold_in(jax.random.key(seed, impl="threefry2x32"), stream)
+
+
+def of_example(key: Key[Array, ""], stream: ExampleStream) -> Key[Array, ""]:
+    """The key of one sub-stream of an example."""
+    return jax.random.fold_in(key, stream)
+
+
+def check_seed(seed: int, field: str = "seed") -> None:
+    """Raises a UserError for a seed without keys of its own; `field` is how the user gave it."""
+    if not 0 <= seed < NUM_SEEDS:
+        raise UserError(
+            f"{field} is {seed}; it must be at least 0 and below 2^32 = {NUM_SEEDS}, from where on "
+            "the random numbers would be those of smaller seeds."
+        )
