@@ -9,7 +9,6 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
-from importlib import metadata
 from typing import Any
 
 import jax
@@ -17,6 +16,7 @@ from ml_collections import ConfigDict
 
 from ferjax.data.pipeline.batches import Batch, TrainingInput
 from ferjax.training import experiment
+from ferjax.workdir import versions
 
 FORMAT = 2
 
@@ -80,7 +80,7 @@ def measure(
             "num_devices": jax.device_count(),
             "num_cores": os.cpu_count(),
         },
-        "versions": {name: metadata.version(name) for name in ("ferjax", "jax", "jaxlib", "flax")},
+        "versions": versions.installed(("ferjax", "jax", "jaxlib", "flax")),
         "placements": measured,
         "forward": batch_size / forward_seconds,
         "compile_seconds": compile_seconds,

@@ -29,7 +29,6 @@ from __future__ import annotations
 import datetime
 import json
 from collections.abc import Mapping
-from importlib import metadata
 from typing import Any
 
 import jax
@@ -40,6 +39,7 @@ from ferjax.errors import UserError
 from ferjax.filesystem import Place
 from ferjax.training.best_epoch import Selection
 from ferjax.training.experiment import Experiment
+from ferjax.workdir import versions
 
 FORMAT = 1
 PACKAGES = ("ferjax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
@@ -82,7 +82,7 @@ def result(
         "warnings": warnings,
         "num_steps": num_steps,
         "parameters": parts.num_parameters,
-        "versions": {package: _version(package) for package in PACKAGES},
+        "versions": versions.installed(PACKAGES),
         "machine": {
             "platform": device.platform,
             "device": device.device_kind,
@@ -94,14 +94,6 @@ def result(
         },
         "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
-
-
-def _version(package: str) -> str:
-    """The version of an installed package; a checkout that is not installed has none."""
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return "not installed"
 
 
 def print_result(fields: dict[str, Any], workdir: Place) -> None:

@@ -1,0 +1,16 @@
+"""Versions of what a number was made with."""
+
+from collections.abc import Sequence
+from importlib import metadata
+
+
+def installed(packages: Sequence[str]) -> dict[str, str]:
+    """Package -> version; "not installed" for a checkout that is used as it lies."""
+    return {package: _version(package) for package in packages}
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"
