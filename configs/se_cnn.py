@@ -23,6 +23,7 @@ Arguments, joined by commas after the colon:
     attention=none|se           (se)
     se_position=block|conv      a gate once per block (block), or after every convolution
     batch_norm=true|false       batch norm between convolution and ReLU (true)
+    image_size=NUMBER           side of the model's input in pixels (48)
     dtype=float32|bfloat16      compute type; bfloat16, for a GPU or a TPU, unless synthetic
     protocol=honest|paper       (honest) paper selects and reports on PublicTest and PrivateTest
                                 together, for FER2013; on test for others: optimistic
@@ -41,6 +42,7 @@ ARGUMENTS = {
     "attention": Argument("se", ("none", "se")),
     "se_position": Argument("block", ("block", "conv"), only={"attention": ("se",)}),
     "batch_norm": Argument(True),
+    "image_size": Argument(48, least=8),
     "dtype": Argument(None, ("float32", "bfloat16"), type=str),
     "init_from": Argument(""),
     "seed": Argument(0),
@@ -62,6 +64,9 @@ def get_config(arg: str | None = None) -> ConfigDict:
     config.model.se_position = args["se_position"]
     config.model.se_bias = True
     config.model.batch_norm = args["batch_norm"]
+    config.model.image_size = args["image_size"]
+    if args["image_size"] != 48:
+        config.departures += (f"image_size={args['image_size']}: the paper's is 48",)
     config.model.width = 64
     config.model.dtype = "bfloat16"
 

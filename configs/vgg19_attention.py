@@ -7,13 +7,13 @@ r"""Tam and Tinh 2021: VGG-19 with spatial attention.
 
     python -m ferjax.main --workdir=DIR \
         --config=configs/vgg19_attention.py:init_from=vgg19-dcbb9e9d.pth
-    python -m ferjax.main --config=configs/vgg19_attention.py:attention=none --workdir=DIR
+    python -m ferjax.main --config=configs/vgg19_attention.py:from_scratch --workdir=DIR
     python -m ferjax.main --config=configs/vgg19_attention.py:dataset=synthetic --workdir=DIR
 
 The model, with the equation of its attention map, is ferjax/models/vgg_attention.py. The paper
 fine-tunes ImageNet weights (third_party/ says where they come from) at 224x224x3; it leaves open
 whether A has a bias and where dropout sits. Training: SGD with Nesterov momentum 0.9, learning rate
-1e-3 from ImageNet weights and 1e-2 from scratch, reduced on a plateau to 0.75 of it.
+1e-3, reduced on a plateau to 0.75 of it. Without weights to start from the command is refused.
 
 Arguments, joined by commas after the colon:
 
@@ -23,12 +23,15 @@ Arguments, joined by commas after the colon:
     image_size=NUMBER                    a multiple of 32; 224 unless synthetic
     dtype=float32|bfloat16               bfloat16 unless synthetic
     init_from=PATH                       a run directory or a file of weights to start from
+    from_scratch                         instead: fresh weights, SCRATCHDOC;
+                                         no row of the paper, as the result says; synthetic
+                                         starts so, too
     seed=NUMBER
 """
 
 from ml_collections import ConfigDict
 
-from ferjax.config import datasets
+from ferjax.config import datasets, starts
 from ferjax.config.arguments import Argument, parse
 from ferjax.config.fields import defaults
 
@@ -36,11 +39,14 @@ ARGUMENTS = {
     **datasets.ARGUMENTS,
     "attention": Argument("concat", ("concat", "multiply", "none")),
     "batch_norm": Argument(None, type=bool),
-    "image_size": Argument(None, type=int),
+    "image_size": Argument(None, type=int, least=32),
     "dtype": Argument(None, ("float32", "bfloat16"), type=str),
     "init_from": Argument(""),
+    "from_scratch": Argument(False, only={"init_from": ("",), "dataset": datasets.REAL}),
     "seed": Argument(0),
 }
+# What its row has.
+PAPERS = {"attention": "concat", "batch_norm": False, "image_size": 224}
 
 
 def get_config(arg: str | None = None) -> ConfigDict:
@@ -49,8 +55,9 @@ def get_config(arg: str | None = None) -> ConfigDict:
     config = defaults()
     config.paper = "tam2021"
     config.seed = args["seed"]
-    config.init_from = args["init_from"]
     datasets.apply(config, args)
+    scratch = args["from_scratch"] or args["dataset"] == "synthetic"
+    starts.fine_tuned(config, args["init_from"], from_scratch=scratch)
 
     config.model.name = "vgg19_attention"
     config.model.attention = args["attention"]
@@ -83,4 +90,9 @@ def get_config(arg: str | None = None) -> ConfigDict:
     for field in ("batch_norm", "image_size", "dtype"):
         if args[field] is not None:
             config.model[field] = args[field]
+    config.departures += tuple(
+        f"{field}={config.model[field]}: the paper's is {value}"
+        for field, value in PAPERS.items()
+        if config.model[field] != value
+    )
     return config

@@ -107,7 +107,7 @@ def test_nothing_imports_tensorflow_or_a_pickle(repository):
 
 
 def test_configs_import_only_what_configs_are_made_of(repository):
-    allowed = {"ferjax.config.arguments", "ferjax.config.datasets", "ferjax.config.fields"}
+    allowed = {f"ferjax.config.{name}" for name in ("arguments", "datasets", "fields", "starts")}
     for path in (repository / "configs").glob("*.py"):
         found = imported(ast.parse(path.read_text()), allowed)
         ours = {target for target in found if target.split(".")[0] == "ferjax"}

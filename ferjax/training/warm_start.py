@@ -103,7 +103,7 @@ def initial_state(
       The state, and one JSON object for each source: `weights`, `loaded` (a sentence), `fresh`
       (the modules that the source gave nothing for), and what identifies it, which is `sha256` of a
       file, and `dataset`, `fingerprint`, `options`, `protocol`, `seed`, `epoch` and its own
-      `started_from` of a run.
+      `departures` and `started_from` of a run.
 
     Raises:
       UserError: a source that does not exist or does not fit, with the first differences.
@@ -167,6 +167,7 @@ def read(path: str) -> Source:
         "protocol": result["protocol"],
         "seed": result["seed"],
         "epoch": result["selection"]["epoch"],
+        "departures": result.get("departures", []),
         "started_from": result["started_from"],
     }
     facts = RunFacts(
