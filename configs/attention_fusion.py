@@ -34,9 +34,10 @@ Arguments, joined by commas after the colon:
     trunks_from=PATH+PATH            finished runs or files of weights, instead of training trunks
     trunk_init=PATH+PATH             what the trunks' own runs start from: ImageNet weights in the
                                      paper
-    from_scratch                     instead: the trunks start from fresh weights, at a learning
-                                     rate of 1e-3 instead of 1e-4; no row of the paper, as the
-                                     result says; budget=cpu and synthetic start so, too
+    from_scratch                     instead: the trunks start from fresh weights, and every stage
+                                     has a learning rate of 1e-3 instead of 1e-4; no row of the
+                                     paper, as the result says; budget=cpu and synthetic start so,
+                                     too
     init_from=PATH                   a run of the same fusion, or a file, to start the whole from;
                                      of fusion=none what its trunk starts from
     tokens=space|channel|batch       what attends to what (space); with batch the scores of an image
@@ -147,6 +148,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
     if not config.trunks_from and not config.init_from:
         if _may_be_fresh(args) and not args["trunk_init"]:
             config.departures += (starts.FROM_SCRATCH,)
+            config.optimizer.learning_rate = FROM_SCRATCH
         for index, name in enumerate(trunks):
             config.stages[name] = _trunk(args, name, _init(args, index))
             # One seed, one place and one part of the data, of which a run may be given another.

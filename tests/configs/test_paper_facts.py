@@ -151,7 +151,7 @@ def test_trunks_are_trained_as_the_fusion_is():
 def test_without_imagenet_weights_the_learning_rate_is_that_of_scratch():
     fusion = tiny.module("attention_fusion").get_config("from_scratch")
     rates = [stage.optimizer.learning_rate for stage in fusion.stages.values()]
-    assert (fusion.optimizer.learning_rate, rates) == (1e-4, [1e-3, 1e-3])
+    assert (fusion.optimizer.learning_rate, rates) == (1e-3, [1e-3, 1e-3])
 
 
 @pytest.mark.parametrize(
