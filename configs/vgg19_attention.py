@@ -23,9 +23,9 @@ Arguments, joined by commas after the colon:
     image_size=NUMBER                    a multiple of 32; 224 unless synthetic
     dtype=float32|bfloat16               bfloat16 unless synthetic
     init_from=PATH                       a run directory or a file of weights to start from
-    from_scratch                         instead: fresh weights, learning rate 1e-2, batch norm; no
-                                         row of the paper, as the result says; synthetic starts so,
-                                         too
+    from_scratch                         instead: fresh weights, learning rate 1e-2, batch norm, no
+                                         dropout; no row of the paper, as the result says; synthetic
+                                         starts so, too
     seed=NUMBER
 """
 
@@ -62,10 +62,12 @@ def get_config(arg: str | None = None) -> ConfigDict:
     config.model.name = "vgg19_attention"
     config.model.attention = args["attention"]
     config.model.attention_bias = False
-    # Sixteen convolutions without it stay at the share of the classes when they start from scratch:
-    # measured on FER2013 at learning rate 1e-2, a quarter of the width, 32 pixels.
+    # From scratch, sixteen convolutions without batch norm, or with dropout behind them, stay at the
+    # share of the largest class. Measured on a fifth of FER2013, where that is 24.9 %, at learning
+    # rate 1e-2 and 32 pixels: without batch norm, a quarter of the width, 24.9 % after 356 steps;
+    # with both, an eighth of the width, 24.9 % after 1,432 steps; with batch norm alone 38.6 %.
     config.model.batch_norm = scratch
-    config.model.dropout = 0.5
+    config.model.dropout = 0.0 if scratch else 0.5
     config.model.width = 64
     config.model.channels = 3
     config.model.image_size = 224
