@@ -62,10 +62,10 @@ def get_config(arg: str | None = None) -> ConfigDict:
     config.model.name = "vgg19_attention"
     config.model.attention = args["attention"]
     config.model.attention_bias = False
-    # From scratch, sixteen convolutions without batch norm, or with dropout behind them, stay at the
-    # share of the largest class. Measured on a fifth of FER2013, where that is 24.9 %, at learning
-    # rate 1e-2 and 32 pixels: without batch norm, a quarter of the width, 24.9 % after 356 steps;
-    # with both, an eighth of the width, 24.9 % after 1,432 steps; with batch norm alone 38.6 %.
+    # From scratch, sixteen convolutions without batch norm, or with dropout behind them, stay at
+    # the share of the largest class. Measured on a fifth of FER2013, where that is 24.9 %, at
+    # learning rate 1e-2 and 32 pixels: without batch norm, a quarter of the width, 24.9 % after 356
+    # steps; with both, an eighth of the width, 24.9 % after 1,432; with batch norm alone 38.6 %.
     config.model.batch_norm = scratch
     config.model.dropout = 0.0 if scratch else 0.5
     config.model.width = 64

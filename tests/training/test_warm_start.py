@@ -43,6 +43,7 @@ def test_a_run_can_start_from_another(finished, data_dir):
             "protocol": "honest",
             "seed": 0,
             "epoch": result["selection"]["epoch"],
+            "departures": result["departures"],
             "started_from": [],
             "loaded": said[0],
             "fresh": [],
