@@ -1,7 +1,7 @@
 r"""Tran 2023: attention fusion of two trunks, and its early, late and joint baselines.
 
 "Local and Global Attention Fusion Network for Facial Emotion Recognition". Every row of its table
-is a pair of arguments, `fusion` and `trunks`, with dataset=raf_db; the paper's test accuracy, %:
+is a pair of arguments, `fusion` and `trunks`; the paper's test accuracy on RAF-DB, %:
 
     fusion       resnet18+resnet34   vgg11+vgg13   vgg13+resnet34   vgg11+resnet34
     none         each trunk alone: resnet18 85.3, resnet34 85.5, vgg11 85.23, vgg13 85.2
@@ -12,28 +12,32 @@ is a pair of arguments, `fusion` and `trunks`, with dataset=raf_db; the paper's 
     attention, local_attention=false: 90.48 (the pair is not named)
 
     python -m ferjax.main --workdir=DIR \
-        --config=configs/attention_fusion.py:dataset=raf_db,trunk_init=resnet18-f37072fd.pth+resnet34-b627a593.pth
+        --config=configs/attention_fusion.py:trunk_init=resnet18-f37072fd.pth+resnet34-b627a593.pth
     python -m ferjax.main --workdir=DIR \
-        --config=configs/attention_fusion.py:dataset=raf_db,fusion=early,trunks=vgg13+resnet34
+        --config=configs/attention_fusion.py:fusion=none,trunks=resnet18,init_from=resnet18-f37072fd.pth
     python -m ferjax.main --workdir=DIR \
-        --config=configs/attention_fusion.py:dataset=raf_db,fusion=none,trunks=resnet18
+        --config=configs/attention_fusion.py:fusion=early,trunks=vgg13+resnet34,trunks_from=DIR+DIR
+    python -m ferjax.main --workdir=DIR --config=configs/attention_fusion.py:from_scratch
     python -m ferjax.main --workdir=DIR --config=configs/attention_fusion.py:dataset=synthetic
 
 One command trains a row: both trunks alone, in DIR/trunks/NAME, then the fusion. Trunks that are
 already there are used as they are; `trunks_from=DIR1+DIR2` names finished runs, or files of
-weights, elsewhere. The equations are in ferjax/models/attention_fusion.py, the baselines in
-ferjax/models/fusion.py.
+weights, elsewhere. Without weights for its trunks the command is refused. The equations are in
+ferjax/models/attention_fusion.py, the baselines in ferjax/models/fusion.py.
 
 Arguments, joined by commas after the colon:
 
-    dataset=NAME and what belongs to it: see ferjax/config/datasets.py
+    dataset=NAME and what belongs to it: see ferjax/config/datasets.py; (raf_db)
     fusion=attention|early|joint|late|none
     trunks=NAME+NAME                 of resnet18, resnet34, vgg11, vgg13, vgg16, vgg19; one for
                                      fusion=none; resnet18+resnet34
     trunks_from=PATH+PATH            finished runs or files of weights, instead of training trunks
-    trunk_init=PATH+PATH             what the trunks' own runs start from, as ImageNet weights in
-                                     the paper; without it they start from scratch, at a learning
-                                     rate of 1e-3 instead of 1e-4
+    trunk_init=PATH+PATH             what the trunks' own runs start from: ImageNet weights in the
+                                     paper
+    from_scratch                     instead: the trunks start from fresh weights, and every stage
+                                     has a learning rate of 1e-3 instead of 1e-4; no row of the
+                                     paper, as the result says; budget=cpu and synthetic start so,
+                                     too
     init_from=PATH                   a run of the same fusion, or a file, to start the whole from;
                                      of fusion=none what its trunk starts from
     tokens=space|channel|batch       what attends to what (space); with batch the scores of an image
@@ -51,6 +55,7 @@ Arguments, joined by commas after the colon:
     stem=imagenet|small|half         of ResNet trunks, instead of the budget's
     dtype=float32|bfloat16           instead of the budget's
     epochs=NUMBER                    of every stage, instead of the budget's
+    recipe=paper|strong              see ferjax/config/recipes.py
     seed=NUMBER
 """
 
@@ -58,7 +63,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from ferjax.config import datasets
+from ferjax.config import datasets, recipes, starts
 from ferjax.config.arguments import Argument, check_count, parse, refuse
 from ferjax.config.fields import defaults
 
@@ -77,11 +82,23 @@ LEARNING_RATES = {"paper": 1e-4, "cpu": 1e-3, "synthetic": 1e-3}
 FROM_SCRATCH = 1e-3
 ARGUMENTS = {
     **datasets.ARGUMENTS,
+    **recipes.ARGUMENTS,
+    "dataset": Argument("raf_db", datasets.NAMES),
     "fusion": Argument("attention", ("attention", "early", "joint", "late", "none")),
     "trunks": Argument((), TRUNKS, type=str),  # resnet18+resnet34, or the first of them
     "trunks_from": Argument((), type=str, only=TWO),
     "trunk_init": Argument((), type=str, only={"trunks_from": ((),)}),
     "init_from": Argument("", only={"trunks_from": ((),), "trunk_init": ((),)}),
+    "from_scratch": Argument(
+        False,
+        only={
+            "trunks_from": ((),),
+            "trunk_init": ((),),
+            "init_from": ("",),
+            "dataset": datasets.REAL,
+            "budget": ("paper",),
+        },
+    ),
     "tokens": Argument("space", ("space", "channel", "batch"), only=ATTENTION),
     "feature": Argument("map", ("map", "pooled"), only={**ATTENTION, "tokens": ("space",)}),
     "projections": Argument(False, only=ATTENTION),
@@ -89,10 +106,10 @@ ARGUMENTS = {
     "local_gate": Argument(True, only={**ATTENTION, "local_attention": (True,)}),
     "frozen": Argument(True, only=ATTENTION),
     "budget": Argument("paper", ("paper", "cpu"), only={"dataset": datasets.REAL}),
-    "image_size": Argument(None, type=int),
+    "image_size": Argument(None, type=int, least=16),
     "stem": Argument(None, ("imagenet", "small", "half"), type=str),
     "dtype": Argument(None, ("float32", "bfloat16"), type=str),
-    "epochs": Argument(None, type=int),
+    "epochs": Argument(None, type=int, least=1),
     "seed": Argument(0),
 }
 
@@ -131,6 +148,9 @@ def get_config(arg: str | None = None) -> ConfigDict:
     config.trunks_from = args["trunks_from"]
     config.init_from = args["init_from"]
     if not config.trunks_from and not config.init_from:
+        if _may_be_fresh(args) and not args["trunk_init"]:
+            config.departures += (starts.FROM_SCRATCH,)
+            config.optimizer.learning_rate = FROM_SCRATCH
         for index, name in enumerate(trunks):
             config.stages[name] = _trunk(args, name, _init(args, index))
             # One seed, one place and one part of the data, of which a run may be given another.
@@ -143,6 +163,14 @@ def get_config(arg: str | None = None) -> ConfigDict:
     return config
 
 
+def _may_be_fresh(args: dict[str, Any]) -> bool:
+    """Whether trunks may start from fresh weights.
+
+    The small networks are of half the width or less, which no published weights fit.
+    """
+    return args["from_scratch"] or args["budget"] != "paper"
+
+
 def _init(args: dict[str, Any], index: int) -> str:
     return args["trunk_init"][index] if args["trunk_init"] else ""
 
@@ -150,7 +178,7 @@ def _init(args: dict[str, Any], index: int) -> str:
 def _trunk(args: dict[str, Any], name: str, init_from: str) -> ConfigDict:
     """The run of one trunk alone."""
     config = _common(args)
-    config.init_from = init_from
+    starts.fine_tuned(config, init_from, from_scratch=_may_be_fresh(args))
     if not init_from:
         config.optimizer.learning_rate = FROM_SCRATCH
     config.model.name = name
@@ -166,7 +194,9 @@ def _common(args: dict[str, Any]) -> ConfigDict:
     config = defaults()
     config.paper = "tran2023"
     config.seed = args["seed"]
-    datasets.apply(config, args)
+    datasets.apply(config, args, papers=("raf_db",))
+    if args["budget"] == "cpu":
+        config.departures += ("budget=cpu: a smaller network, trained for less time",)
     config.model.width = WIDTHS[args["budget"]]
     config.model.channels = 3
     config.model.image_size = args["image_size"]
@@ -188,4 +218,6 @@ def _common(args: dict[str, Any]) -> ConfigDict:
     config.train.batch_size = 48
     config.train.num_epochs = args["epochs"]
     config.evaluation.batch_size = 192
+    if args["recipe"] == "strong":
+        recipes.apply_strong(config)
     return config

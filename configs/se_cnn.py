@@ -25,24 +25,28 @@ Arguments, joined by commas after the colon:
     attention=none|se           (se)
     se_position=block|conv      a gate once per block (block), or after every convolution
     batch_norm=true|false       batch norm between convolution and ReLU (true)
+    image_size=NUMBER           side of the model's input in pixels (48)
     dtype=float32|bfloat16      compute type; bfloat16, for a GPU or a TPU, unless synthetic
     protocol=honest|paper       (honest) paper selects and reports on PublicTest and PrivateTest
                                 together, for FER2013; on test for others: optimistic
     init_from=PATH              a run directory or a file of weights to start from
+    recipe=paper|strong         see ferjax/config/recipes.py
     seed=NUMBER
 """
 
 from ml_collections import ConfigDict
 
-from ferjax.config import datasets
+from ferjax.config import datasets, recipes
 from ferjax.config.arguments import Argument, parse
 from ferjax.config.fields import defaults
 
 ARGUMENTS = {
     **datasets.ARGUMENTS,
+    **recipes.ARGUMENTS,
     "attention": Argument("se", ("none", "se")),
     "se_position": Argument("block", ("block", "conv"), only={"attention": ("se",)}),
     "batch_norm": Argument(True),
+    "image_size": Argument(48, least=8),
     "dtype": Argument(None, ("float32", "bfloat16"), type=str),
     "init_from": Argument(""),
     "seed": Argument(0),
@@ -64,6 +68,9 @@ def get_config(arg: str | None = None) -> ConfigDict:
     config.model.se_position = args["se_position"]
     config.model.se_bias = True
     config.model.batch_norm = args["batch_norm"]
+    config.model.image_size = args["image_size"]
+    if args["image_size"] != 48:
+        config.departures += (f"image_size={args['image_size']}: the paper's is 48",)
     config.model.width = 64
     config.model.dtype = "bfloat16"
 
@@ -84,6 +91,8 @@ def get_config(arg: str | None = None) -> ConfigDict:
     config.train.num_epochs = 100
     config.train.early_stopping_patience = 16
 
+    if args["recipe"] == "strong":
+        recipes.apply_strong(config)
     if args["dataset"] == "synthetic":
         # Minutes on two CPU cores: half the width.
         config.model.width = 32

@@ -107,7 +107,7 @@ def test_nothing_imports_tensorflow_or_a_pickle(repository):
 
 
 def test_configs_import_only_what_configs_are_made_of(repository):
-    names = ("arguments", "datasets", "fields", "recipes")
+    names = ("arguments", "datasets", "fields", "recipes", "starts")
     allowed = {f"ferjax.config.{name}" for name in names}
     for path in (repository / "configs").glob("*.py"):
         found = imported(ast.parse(path.read_text()), allowed)

@@ -20,12 +20,14 @@ class Argument:
       choices: the values that exist; empty for any of the type.
       type: type of the values; that of the default unless the default is None.
       only: other arguments and the values of theirs without which this one would do nothing.
+      least: the least number that will do.
     """
 
     default: Any
     choices: tuple[Any, ...] = ()
     type: type | None = None
     only: Mapping[str, tuple[Any, ...]] = dataclasses.field(default_factory=dict)
+    least: int | None = None
 
 
 def parse(text: str | None, arguments: Mapping[str, Argument]) -> dict[str, Any]:
@@ -128,6 +130,10 @@ def _convert(key: str, value: str, argument: Argument) -> Any:
         converted = kind(value)
     except ValueError:
         raise UserError(f"The config argument {key}={value!r} is not a {kind.__name__}.") from None
+    if argument.least is not None and converted < argument.least:
+        raise UserError(
+            f"The config argument {key}={value!r} is too small; expected at least {argument.least}."
+        )
     if choices and converted not in choices:
         names = [str(choice) for choice in choices]
         raise UserError(

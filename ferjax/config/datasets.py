@@ -46,13 +46,19 @@ ARGUMENTS = {
 
 
 def apply(
-    config: ConfigDict, args: Mapping[str, Any], *, selection: str = "test", test: str = "test"
+    config: ConfigDict,
+    args: Mapping[str, Any],
+    *,
+    papers: tuple[str, ...] = ("fer2013",),
+    selection: str = "test",
+    test: str = "test",
 ) -> None:
     """Sets data set, options and protocol of a config.
 
     Args:
       config: from `defaults`.
       args: what `arguments.parse` made of `ARGUMENTS`.
+      papers: the data sets that the paper reports on; a run on another is no row of it.
       selection: what the paper selects on, for protocol=paper.
       test: what it reports.
 
@@ -61,8 +67,10 @@ def apply(
     """
     name = config.dataset.name = args["dataset"]
     options = config.dataset.options
-    papers = args["protocol"] == "paper"
-    if papers:
+    if name not in papers:
+        config.departures += (f"dataset={name}: the paper's is {' or '.join(papers)}",)
+    optimistic = args["protocol"] == "paper"
+    if optimistic:
         config.protocol.name = "paper"
         config.protocol.selection, config.protocol.test = selection, test
     if name == "synthetic":
@@ -79,12 +87,12 @@ def apply(
         options.name = args["name"]
         options.held_out, options.test_share, options.split_seed = 0.1, 0.1, 0
     elif name == "raf_db":
-        options.held_out, options.split_seed = 0.0 if papers else 0.1, 0
+        options.held_out, options.split_seed = 0.0 if optimistic else 0.1, 0
     elif name == "ck_plus":
         options.fold = args["fold"]
-        options.split_by = args["split_by"] or ("image" if papers else "subject")
+        options.split_by = args["split_by"] or ("image" if optimistic else "subject")
         options.split_seed = 0
         # What would select trains, too, where a paper selects on the test split.
-        options.validation_fold = not papers
+        options.validation_fold = not optimistic
     elif name == "fer_plus":
         options.target = args["target"]

@@ -10,9 +10,13 @@ def defaults() -> ConfigDict:
     """A config without a paper and a model's options; every call makes a new one."""
     config = ConfigDict()
     config.paper = ""
+    # How the run is no row of its paper, a sentence each; (): as far as its arguments say it is one
+    config.departures = ()
     config.seed = 0
     config.compilation_cache = ""  # folder where compiled programs are kept; "": none
     config.init_from = ""  # a run directory or a file of weights; "": fresh
+    # Or "imagenet": the paper starts from such weights, and a run without init_from is refused
+    config.paper_start = ""
     config.trunks_from = ()  # of a fusion: two run directories or files; (): those of its stages
     config.stages = ConfigDict()  # of a fusion: name of a trunk -> config of its own run
 

@@ -13,7 +13,7 @@ ARGUMENTS = {"recipe": Argument("paper", ("paper", "strong"))}
 
 
 def apply_strong(config: ConfigDict) -> None:
-    """Sets what recipe=strong means, whatever the network.
+    """Sets what recipe=strong means, whatever the network; its learning rate is the config's.
 
     What a paper augments with more than this, as a rotation by 30 degrees, stays as it is.
     """
@@ -26,9 +26,7 @@ def apply_strong(config: ConfigDict) -> None:
     augment.brightness = 0.2
     augment.contrast = 0.2
     augment.erasing = 0.5
+    config.departures += ("recipe=strong: more augmentation and regularisation than the paper's",)
     config.loss.label_smoothing = 0.1
     config.optimizer.ema_decay = 0.999
     config.optimizer.warmup_epochs = max(config.optimizer.warmup_epochs, 2.0)
-    if config.optimizer.name == "sgd":
-        config.optimizer.learning_rate = 0.05
-        config.optimizer.nesterov = True

@@ -2,7 +2,7 @@
 
 The result.json of a folder of runs, format 1 (fractions, not percent):
 
-    format, paper, dataset, fingerprint, protocol    those of the runs
+    format, paper, dataset, fingerprint, protocol, departures    those of the runs
     over            "seed" or "fold"
     values          which
     test            {view: {group: {accuracy, macro_f1, macro_f1_present, loss: {n, mean, sd,
@@ -44,6 +44,7 @@ def summarise(over: str, values: Sequence[int], outcomes: Sequence[Mapping[str, 
     fields: dict[str, Any] = {
         "format": FORMAT,
         **{key: first[key] for key in SHARED},
+        "departures": first.get("departures", []),
         "over": over,
         "values": list(values),
     }

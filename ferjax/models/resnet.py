@@ -6,11 +6,14 @@ outputs; module names follow it too. Shapes: B batch, H W C image, D features, K
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Key
 
+from ferjax.models.additions import Addition
 from ferjax.models.layers.attention import CBAM, SqueezeExcitation
 from ferjax.models.layers.basic import Conv, Dense
 from ferjax.models.layers.batch_norm import BatchNorm
@@ -33,7 +36,11 @@ class BasicBlock(NamedModule):
       se_bias: biases in the squeeze-and-excitation gate.
       groups: groups of the batch with normalisation statistics of their own.
       dtype: compute type of convolutions and activations.
+
+    Weights of a plain ResNet fit but for the attention.
     """
+
+    additions: ClassVar = (Addition(("se",)), Addition(("cbam",)))
 
     def __init__(
         self,

@@ -9,11 +9,14 @@ H W C image, K classes, D features.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Key
 
+from ferjax.models.additions import Addition
 from ferjax.models.layers.attention import SqueezeExcitation
 from ferjax.models.layers.basic import Conv, Dense
 from ferjax.models.layers.batch_norm import BatchNorm
@@ -37,7 +40,11 @@ class Block(NamedModule):
       batch_norm: batch norm between convolution and ReLU.
       groups: groups of the batch with normalisation statistics of their own.
       dtype: compute type.
+
+    Weights of the CNN without gates fit but for the gates.
     """
+
+    additions: ClassVar = (Addition(("se1", "se2")),)
 
     def __init__(
         self,

@@ -7,12 +7,13 @@ classes.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
+from ferjax.models.additions import Addition
 from ferjax.models.layers.basic import Conv, Dense, Dropout
 from ferjax.models.ops.maxima import maximum
 from ferjax.models.vgg import LAYOUTS, VGGTrunk
@@ -30,7 +31,14 @@ class VGGAttention(VGGTrunk):
       attention_bias: a bias in the 7x7 convolution.
       dropout: rate before the first dense layer.
       **trunk: keywords of `VGGTrunk`.
+
+    Weights of a VGG-19 fit but for the attention and the classifier, which is another one here.
     """
+
+    additions: ClassVar = (
+        Addition(("spatial",)),
+        Addition(("fc1", "fc2"), replaces=("classifier",)),
+    )
 
     def __init__(
         self,

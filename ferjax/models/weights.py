@@ -13,9 +13,11 @@ from flax import nnx
 
 from ferjax.errors import UserError
 from ferjax.models.layers.frozen import Frozen
+from ferjax.models.resnet import STEMS
 from ferjax.models.weight_files import read as read
 
 _LEAVES = {"kernel": "weight", "scale": "weight", "mean": "running_mean", "var": "running_var"}
+_RESNET_STEM = "conv1.weight"
 _IGNORED = "num_batches_tracked"
 _SHOWN = 5
 
@@ -136,7 +138,7 @@ def check(
     def is_left(name: str) -> bool:
         return any(name.startswith(f"{module}.") for module in leave)
 
-    problems, names = [], []
+    problems, names, fixes = [], [], []
     for name, shape in wanted.items():
         if is_left(name):
             continue
@@ -145,6 +147,7 @@ def check(
             problems.append(f"{name} is missing")
         elif tuple(array.shape) != shape:
             problems.append(f"{name} has shape {tuple(array.shape)}, the model {shape} (HWIO)")
+            fixes += _first_layer_fixes(name, tuple(array.shape), shape)
         else:
             names.append(prefix + name)
     problems += [
@@ -154,15 +157,37 @@ def check(
     ]
     if problems:
         shown = "; ".join(problems[:_SHOWN])
+        fix = "Build the model with the architecture, channels and classes of the weights."
+        if fixes:
+            fix = f"These weights need {' and '.join(fixes)}."
         raise UserError(
-            f"{source} do not fit the model ({len(problems)} differences): {shown}. "
-            "Build the model with the architecture, channels and classes of the weights."
+            f"{source} do not fit the model ({len(problems)} differences): {shown}. {fix}"
         )
     return Loaded(
         tuple(names),
         tuple(prefix + name for name in wanted if is_left(name)),
         tuple(name for name in arrays if is_left(name)),
     )
+
+
+def _first_layer_fixes(name: str, found: tuple[int, ...], wanted: tuple[int, ...]) -> list[str]:
+    """The fields that give a model the first convolution of some weights.
+
+    A kernel of three channels is not summed for one: a grey image that is replicated gives the very
+    outputs that the weights were trained for, each channel with its own mean and deviation.
+    """
+    if not (len(found) == len(wanted) == 4):
+        return []
+    fixes = []
+    if name == _RESNET_STEM and found[:2] != wanted[:2]:
+        stems = [stem for stem, (side, _, _) in STEMS.items() if side == found[0]]
+        if stems:
+            fixes.append(f"model.stem={' or '.join(stems)} (the argument stem=)")
+    if found[2] != wanted[2] and {found[2], wanted[2]} == {1, 3}:
+        fixes.append(f"model.channels={found[2]}")
+        if found[2] == 3:
+            fixes[-1] += ", to which grey images are replicated (the argument channels=3)"
+    return fixes
 
 
 def head(arrays: Mapping[str, object]) -> str:

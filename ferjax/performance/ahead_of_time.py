@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable, Mapping
-from importlib import metadata
 from typing import Any
 
 import jax
@@ -22,6 +21,7 @@ from ferjax.performance.program.hlo import Program
 from ferjax.performance.program.schedule import Schedule
 from ferjax.training import experiment
 from ferjax.training.experiment import Experiment
+from ferjax.workdir import versions
 
 FORMAT = 1
 ORIGIN = "the compiler's estimates, and what follows from the program that it made; nothing was run"
@@ -252,10 +252,5 @@ def _expensive(costs: list[Cost], total: float, clock: float) -> list[dict[str, 
 
 def _versions(target: Target) -> dict[str, str]:
     compiler = "libtpu" if target.is_tpu else "jax-cuda12-pjrt"
-    names = ["ferjax", "jax", "jaxlib", "flax"]
-    found = {name: metadata.version(name) for name in names}
-    try:
-        found[compiler] = metadata.version(compiler)
-    except metadata.PackageNotFoundError:  # as where TPU_LIBRARY_PATH names the file
-        found[compiler] = "unknown"
-    return found
+    # Of a compiler that TPU_LIBRARY_PATH names there may be no package.
+    return versions.installed(["ferjax", "jax", "jaxlib", "flax", compiler])

@@ -85,8 +85,8 @@ def measure(
         "forward": batch_size / forward_seconds,
         "compile_seconds": compile_seconds,
         "peak_memory_bytes": _peak_memory(device),
-        "flops_per_image": flops / batch_size,
-        "flops_per_second": flops / step_seconds,
+        "flops_per_image": None if flops is None else flops / batch_size,
+        "flops_per_second": None if flops is None else flops / step_seconds,
     }
 
 
@@ -172,8 +172,7 @@ def rows(figures: dict[str, Any]) -> dict[str, str]:
         f"forward ({figures['config']['view']})": f"{figures['forward']:,.0f} images/s",
         "compile time": f"{figures['compile_seconds']:.1f} s",
         "peak memory": f"{figures['peak_memory_bytes'] / 2**20:,.0f} MiB",
-        "work": f"{figures['flops_per_image'] / 1e9:.2f} GFLOP per image and training step",
-        "reached": f"{figures['flops_per_second'] / 1e9:,.0f} GFLOP/s",
+        **_operations(figures["flops_per_image"], figures["flops_per_second"]),
     }
 
 
@@ -188,14 +187,33 @@ def _median(work: Callable[[], None], count: int, repetitions: int) -> float:
     return statistics.median(times)
 
 
-def _flops(parts: experiment.Experiment, *arguments: Any) -> float:
-    """Floating-point operations of one training step, counted on the uncompiled program.
+def _operations(per_image: float | None, per_second: float | None) -> dict[str, str]:
+    """What a step computes, for people."""
+    if per_image is None or per_second is None:
+        return {"work": "not counted by this version of JAX"}
+    return {
+        "work": f"{per_image / 1e9:.2f} GFLOP per image and training step",
+        "reached": f"{per_second / 1e9:,.0f} GFLOP/s",
+    }
 
-    It is lowered for an accelerator, so that the count is of the convolutions themselves whatever
-    algorithm this machine computes them by.
+
+def _flops(parts: experiment.Experiment, *arguments: Any) -> float | None:
+    """Floating-point operations of one training step; None where JAX does not count them.
+
+    They are counted on the uncompiled program. On a CPU it is lowered for a TPU, so that the count
+    is of the convolutions themselves whatever algorithm a CPU computes them by.
     """
-    lowered = parts.train_step.trace(*arguments).lower(lowering_platforms=("tpu",))
-    return float(lowered.cost_analysis()["flops"])
+    platforms = ("tpu",) if jax.default_backend() == "cpu" else None
+    lowered = parts.train_step.trace(*arguments).lower(lowering_platforms=platforms)
+    # On a GPU, jax 0.11 counts the operations of compiled programs alone.
+    return counted_flops(lowered.cost_analysis() or lowered.compile().cost_analysis())
+
+
+def counted_flops(analysis: Any) -> float | None:
+    """The operations of an answer of `cost_analysis`, which may be a list, empty or None."""
+    if isinstance(analysis, list):
+        analysis = analysis[0] if analysis else None
+    return float(analysis["flops"]) if analysis and "flops" in analysis else None
 
 
 def _peak_memory(device: jax.Device) -> int:

@@ -55,6 +55,7 @@ def train(
       UserError: bad input, a loss that is no longer finite, or a checkpoint that cannot be saved.
       Interrupted: SIGINT or SIGTERM came; everything is saved.
     """
+    preflight.check_start(config)
     directory = RunDirectory(workdir)
     processes.check_equal("The flag --report_last", str(report_last))
     with preflight.claimed(directory, config):
@@ -121,6 +122,8 @@ class _Run:
         ) as writer:
             if parts.protocol.remark:
                 writer.note(parts.protocol.remark)
+            if self.config.departures:
+                writer.note(report.no_row(self.config.paper, self.config.departures))
             if state is None:
                 trunks = trunk_sources(parts, self.directory.path)
                 state, self.origins = warm_start.initial_state(parts, trunks, report=writer.note)

@@ -1,4 +1,4 @@
-"""What all processes of a run must agree on before it starts: its folder, its config, its data."""
+"""What must be so before a run starts: its paper's weights, its folder, its config, its data."""
 
 from __future__ import annotations
 
@@ -12,12 +12,45 @@ import jax
 from ml_collections import ConfigDict
 
 from ferjax.distributed import processes
-from ferjax.errors import UserError
+from ferjax.errors import UserError, nearest
+from ferjax.models import published
 from ferjax.training import experiment
 from ferjax.workdir.directory import RunDirectory
 
 # What network file systems may take to show a file of another machine.
 _SHARED_SECONDS = 30.0
+PAPER_STARTS = ("", "imagenet")
+
+
+def check_start(config: ConfigDict) -> None:
+    """Refuses a run, or a trunk of it, that lacks the weights that its paper starts from.
+
+    Raises:
+      UserError: it says which weights those are, and how to go on with them or without.
+    """
+    lacking = []
+    for stage in (config, *config.stages.values()):
+        if stage.paper_start not in PAPER_STARTS:
+            raise UserError(
+                f"paper_start is {stage.paper_start!r}; expected imagenet, or nothing for a run "
+                "that may start from fresh weights." + nearest(stage.paper_start, PAPER_STARTS)
+            )
+        if stage.paper_start and not stage.init_from:
+            fields = stage.model
+            batch_norm = fields.get("batch_norm", False)
+            lacking.append(published.file_of(fields.name, batch_norm=batch_norm))
+    if not lacking:
+        return
+    if config.stages:
+        ways = "trunk_init=FILE+FILE (trunks_from=DIR+DIR for trunks that are trained)"
+    else:
+        ways = "init_from=FILE"
+    raise UserError(
+        f"{config.paper} starts from ImageNet weights, and this run has none. Get "
+        f"{' and '.join(lacking)} from {published.FOLDER} (third_party/weights.toml says more) and "
+        f"give them as the config's argument {ways}; or give the argument from_scratch, which "
+        "starts from fresh weights: its result is no row of the paper, and says so."
+    )
 
 
 @contextlib.contextmanager

@@ -6,8 +6,12 @@ result.json, format 1 (fractions, not percent):
     paper, seed, dataset, fingerprint, labels
     options         of the data set, as which fold is tested
     protocol        "honest": selected on validation, tested once; or "optimistic"
+    departures      sentences: how the run, or one that it starts from, is no row of its paper; none
+                    where the arguments of its config are those of a row. Fields that were changed
+                    by themselves are not looked at
     started_from    one object for each source of weights: where it was, what identifies it (sha256
-                    of a file; fingerprint, protocol, seed, epoch of a run), what was loaded
+                    of a file; fingerprint, protocol, seed, epoch, departures of a run), what was
+                    loaded, and which modules started fresh
     selection       split, view, accuracy, epoch, step of the epoch that was selected
     training        epoch, loss and accuracy of the selected epoch in training: means over its
                     steps, of augmented images while the weights still moved; null if none was made
@@ -28,7 +32,7 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -69,6 +73,7 @@ def result(
         "fingerprint": parts.source.fingerprint,
         "labels": list(parts.labels),
         "protocol": parts.protocol.label,
+        "departures": _departures(config.departures, origins),
         "started_from": origins,
         "selection": {
             "split": parts.protocol.selection,
@@ -94,6 +99,21 @@ def result(
         },
         "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
+
+
+def no_row(paper: str, departures: Sequence[str]) -> str:
+    """A sentence: how a run is no row of its paper."""
+    return f"No row of {paper}: {'; '.join(departures)}."
+
+
+def _departures(own: Sequence[str], origins: list[dict[str, Any]]) -> list[str]:
+    """Those of the run, and those of the runs that it starts from."""
+    return list(own) + [
+        f"{origin['weights']}: {text}"
+        for origin in origins
+        for text in origin.get("departures", ())
+        if text not in own
+    ]
 
 
 def print_result(fields: dict[str, Any], workdir: Place) -> None:
@@ -126,6 +146,8 @@ def print_result(fields: dict[str, Any], workdir: Place) -> None:
         )
     for warning in fields.get("warnings", []):
         print(f"\nWARNING: {warning['message']}")
+    if fields.get("departures"):  # none in a result of an earlier version
+        print(no_row(fields["paper"], fields["departures"]))
     print(
         f"\nMade in {workdir}:\n"
         "  result.json     every number above\n"

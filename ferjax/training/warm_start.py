@@ -13,13 +13,13 @@ from ferjax import filesystem
 from ferjax.data.pipeline.preprocess import Preprocessing
 from ferjax.data.splits import splitters
 from ferjax.errors import UserError
-from ferjax.models import functional, weights
-from ferjax.models.vgg_attention import VGGAttention
+from ferjax.models import additions, functional, weights
 from ferjax.training import restored, step
 from ferjax.training.experiment import Experiment
 from ferjax.workdir.directory import RunDirectory
 
 LATE = "late_fusion"
+_NAMED = 3  # modules that a sentence names one by one
 
 
 class Source(NamedTuple):
@@ -36,6 +36,20 @@ class Source(NamedTuple):
     arrays: dict[str, np.ndarray]
     run: RunFacts | None
     identity: dict[str, Any]
+
+
+class LeftOut(NamedTuple):
+    """Modules that a source gives nothing for.
+
+    Attributes:
+      modules: of the model, which start afresh.
+      unused: of the source, which have no place in the model.
+      why: as a clause.
+    """
+
+    modules: tuple[str, ...]
+    unused: tuple[str, ...]
+    why: str
 
 
 class RunFacts(NamedTuple):
@@ -86,9 +100,10 @@ def initial_state(
       report: called with a sentence for each source of weights.
 
     Returns:
-      The state, and one JSON object for each source: `weights`, `loaded` and what identifies it,
-      which is `sha256` of a file, and `dataset`, `fingerprint`, `options`, `protocol`, `seed`,
-      `epoch` and its own `started_from` of a run.
+      The state, and one JSON object for each source: `weights`, `loaded` (a sentence), `fresh`
+      (the modules that the source gave nothing for), and what identifies it, which is `sha256` of a
+      file, and `dataset`, `fingerprint`, `options`, `protocol`, `seed`, `epoch` and its own
+      `departures` and `started_from` of a run.
 
     Raises:
       UserError: a source that does not exist or does not fit, with the first differences.
@@ -109,10 +124,11 @@ def initial_state(
             inside=f"trunk{index}",
         )
         text = f"trunk{index}: {source.title}: {len(loaded.names)} arrays."
-        origins.append({**source.identity, "loaded": text})
+        origins.append({**source.identity, "loaded": text, "fresh": []})
     if config.init_from:
         source = read(config.init_from)
-        origins.append({**source.identity, "loaded": _start_from(model, parts, source)})
+        text, fresh = _start_from(model, parts, source)
+        origins.append({**source.identity, "loaded": text, "fresh": list(fresh)})
     for origin in origins:
         report(origin["loaded"])
     return parts.state_of(model), origins
@@ -151,6 +167,7 @@ def read(path: str) -> Source:
         "protocol": result["protocol"],
         "seed": result["seed"],
         "epoch": result["selection"]["epoch"],
+        "departures": result.get("departures", []),
         "started_from": result["started_from"],
     }
     facts = RunFacts(
@@ -175,18 +192,21 @@ def _trained_on(identity: Mapping[str, Any]) -> Iterator[TrainedOn]:
 def check_start(parts: Experiment, model: nnx.Module, source: Source) -> None:
     """Raises a UserError unless a run can start from a source; the model may be abstract."""
     _check_honest(parts, source)
-    leave, _ = _left_out(parts, model, source)
+    leave = _leave(_left_out(parts, model, source))
     weights.check(model, source.arrays, source=source.title, leave=leave)
 
 
-def _start_from(model: nnx.Module, parts: Experiment, source: Source) -> str:
-    """Loads what fits and says what it was."""
+def _start_from(
+    model: nnx.Module, parts: Experiment, source: Source
+) -> tuple[str, tuple[str, ...]]:
+    """Loads what fits; returns a sentence about it, and the modules that start afresh."""
     _check_honest(parts, source)
-    leave, why = _left_out(parts, model, source)
-    loaded = weights.load(model, source.arrays, source=source.title, leave=leave)
+    left = _left_out(parts, model, source)
+    loaded = weights.load(model, source.arrays, source=source.title, leave=_leave(left))
     text = f"{source.title}: {len(loaded.names)} arrays"
-    if leave:
-        text += f"; {', '.join(loaded.fresh)} start afresh: {why}"
+    for modules, _, why in left:
+        starts = "starts" if len(modules) == 1 else "start"
+        text += f"; {_listed(modules)} {starts} afresh: {why}"
     if source.run is None:
         text += (
             "; a file does not say what images it expects: this run's are normalised by "
@@ -197,19 +217,35 @@ def _start_from(model: nnx.Module, parts: Experiment, source: Source) -> str:
             f"; they saw images prepared by {source.run.preprocessing}, now by "
             f"{parts.preprocessing}"
         )
-    return text + "."
+    return text + ".", tuple(module for one in left for module in one.modules)
 
 
-def _left_out(parts: Experiment, model: nnx.Module, source: Source) -> tuple[tuple[str, ...], str]:
-    """The modules that start afresh, and why."""
-    if isinstance(model, VGGAttention) and "fc1.weight" not in source.arrays:
-        return ("classifier", "spatial", "fc1", "fc2"), "a VGG-19 has no such layers"
+def _left_out(parts: Experiment, model: nnx.Module, source: Source) -> list[LeftOut]:
+    """What starts afresh: what the source lacks, and a classifier of other classes."""
+    lacking = additions.absent(model, source.arrays)
+    left = []
+    if lacking.modules:
+        left.append(LeftOut(*lacking, "these weights are of a model without such modules"))
     if source.run is not None and source.run.labels == parts.labels:
-        return (), ""
+        return left
     why = "its classes are others" if source.run else "a file does not name its classes"
     if parts.config.model.name == LATE:
         raise UserError(f"{source.title} do not fit late fusion, which trains nothing: {why}.")
-    return (weights.head(weights.shapes(model)),), why
+    head = weights.head(weights.shapes(model))
+    if head not in lacking.modules:
+        left.append(LeftOut((head,), (), why))
+    return left
+
+
+def _leave(left: Sequence[LeftOut]) -> tuple[str, ...]:
+    return tuple(name for one in left for name in (*one.modules, *one.unused))
+
+
+def _listed(modules: Sequence[str]) -> str:
+    """Few modules by name; of many the first, the last, and how many."""
+    if len(modules) <= _NAMED:
+        return ", ".join(modules)
+    return f"{modules[0]} ... {modules[-1]} ({len(modules)} modules)"
 
 
 def _check_trunk(parts: Experiment, source: Source) -> None:

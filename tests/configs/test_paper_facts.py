@@ -12,6 +12,8 @@ CASES = {
         "attention_fusion",
         "trunk_init=a.npz+b.npz",
         {
+            "dataset.name": "raf_db",
+            "departures": (),
             "model.image_size": 224,
             "model.channels": 3,
             "model.stem": "imagenet",
@@ -43,6 +45,8 @@ CASES = {
         "vgg19_attention",
         "init_from=vgg19.npz",
         {
+            "dataset.name": "fer2013",
+            "departures": (),
             "model.image_size": 224,
             "model.channels": 3,
             "model.dropout": 0.5,
@@ -68,6 +72,8 @@ CASES = {
         "se_cnn",
         "",
         {
+            "dataset.name": "fer2013",
+            "departures": (),
             "model.image_size": 48,
             "model.channels": 1,
             "model.width": 64,
@@ -96,6 +102,8 @@ CASES = {
         "cbam_island",
         "",
         {
+            "dataset.name": "fer2013",
+            "departures": (),
             "model.image_size": 48,
             "model.channels": 1,
             "model.stem": "small",
@@ -142,10 +150,9 @@ def test_trunks_are_trained_as_the_fusion_is():
 
 
 def test_without_imagenet_weights_the_learning_rate_is_that_of_scratch():
-    fusion = tiny.module("attention_fusion").get_config()
+    fusion = tiny.module("attention_fusion").get_config("from_scratch")
     rates = [stage.optimizer.learning_rate for stage in fusion.stages.values()]
-    assert (fusion.optimizer.learning_rate, rates) == (1e-4, [1e-3, 1e-3])
-    assert tiny.module("vgg19_attention").get_config().optimizer.learning_rate == 1e-2
+    assert (fusion.optimizer.learning_rate, rates) == (1e-3, [1e-3, 1e-3])
 
 
 @pytest.mark.parametrize(

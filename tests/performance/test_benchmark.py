@@ -55,3 +55,11 @@ def test_the_table_carries_units(figures):
     assert rows["training step (device)"].endswith("images/s")
     assert "images/s" in rows["input alone (stream)"] and rows["compile time"].endswith(" s")
     tables.figure_table(rows, "Throughput")
+
+
+@pytest.mark.parametrize(
+    ("analysis", "expected"),
+    [({"flops": 3}, 3.0), ([{"flops": 3}], 3.0), ([], None), (None, None), ({}, None)],
+)
+def test_a_count_that_jax_does_not_give_is_none(analysis, expected):
+    assert throughput.counted_flops(analysis) == expected

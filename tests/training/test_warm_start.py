@@ -13,6 +13,7 @@ from ferjax.errors import UserError
 from ferjax.models import functional, weights
 from ferjax.training import experiment, loop, restored, trunks, warm_start
 from ferjax.workdir.directory import RunDirectory
+from tests.golden import weights as drawn
 from tests.helpers import tiny
 
 
@@ -42,8 +43,10 @@ def test_a_run_can_start_from_another(finished, data_dir):
             "protocol": "honest",
             "seed": 0,
             "epoch": result["selection"]["epoch"],
+            "departures": result["departures"],
             "started_from": [],
             "loaded": said[0],
+            "fresh": [],
         }
     ]
 
@@ -66,7 +69,8 @@ def test_a_file_leaves_the_classifier_fresh(data_dir, tmp_path):
     np.testing.assert_array_equal(
         found["conv1.weight"], arrays["conv1.weight"].transpose(2, 3, 1, 0)
     )
-    assert "fc.bias, fc.weight start afresh: a file does not name its classes" in said[0]
+    assert "fc starts afresh: a file does not name its classes" in said[0]
+    assert origin["fresh"] == ["fc"]
 
 
 def test_a_trunk_is_not_used_twice(tmp_path):
@@ -221,12 +225,111 @@ def test_tam2021_starts_from_a_vgg19(data_dir):
     fields = {"num_classes": 1000, "channels": 3, "width": 8, "batch_norm": True}
     vgg = models.create("vgg19", image_size=32, rngs=nnx.Rngs(5), **fields)
     arrays, model = weights.named(vgg), parts.model()
-    said = warm_start._start_from(
+    said, fresh = warm_start._start_from(
         model, parts, warm_start.Source("The weights in X", arrays, None, {})
     )
-    assert "fc1.bias, fc1.weight, fc2.bias, fc2.weight, spatial.weight start afresh" in said
+    assert fresh == ("fc1", "fc2", "spatial")
+    assert "fc1, fc2, spatial start afresh: these weights are of a model without such" in said
     assert "normalised by preprocess.normalization=imagenet" in said
     found = weights.named(model)
     for name in found:
         if name.startswith("features."):
             np.testing.assert_array_equal(found[name], arrays[name], err_msg=name)
+
+
+def plain_resnet_file(folder, **changed):
+    """A file as torchvision's: ResNet-18 with the 7x7 stem and 1,000 classes, an eighth as wide."""
+    shapes = drawn.resnet_shapes("resnet18", stem="imagenet", attention="none", channels=3, width=8)
+    shapes |= {"fc.weight": (1000, 64), "fc.bias": (1000,)}
+    arrays = drawn.random_state_dict(shapes, 5) | changed
+    np.savez(folder / "resnet18.npz", **arrays)
+    return folder / "resnet18.npz", weights.from_torch(arrays)
+
+
+def with_attention(data_dir, attention, path, **fields):
+    made = tiny.config(data_dir, f"attention={attention}", init_from=str(path))
+    made.model.update(
+        **{"name": "resnet18", "stem": "imagenet", "channels": 3, "image_size": 32, **fields}
+    )
+    return experiment.build(made)
+
+
+@pytest.mark.parametrize(
+    ("attention", "attribute", "num_arrays"), [("se", "se", 32), ("cbam", "cbam", 72)]
+)
+def test_attention_starts_afresh_beside_imagenet_weights(
+    data_dir, tmp_path, attention, attribute, num_arrays
+):
+    path, arrays = plain_resnet_file(tmp_path)
+    parts = with_attention(data_dir, attention, path)
+    said = []
+    state, (origin,) = warm_start.initial_state(parts, (), report=said.append)
+    found, fresh = named(parts, state), named(parts, parts.init_state())
+    gates = {name for name in found if f".{attribute}." in name}
+    assert len(gates) == num_arrays
+    assert found.keys() - gates == arrays.keys()
+    for name, array in found.items():
+        is_fresh = name in gates or name.startswith("fc.")
+        np.testing.assert_array_equal(array, (fresh if is_fresh else arrays)[name], err_msg=name)
+    blocks = [f"layer{stage}.{block}.{attribute}" for stage in range(1, 5) for block in range(2)]
+    assert origin["fresh"] == [*blocks, "fc"]
+    assert (
+        f"; layer1.0.{attribute} ... layer4.1.{attribute} (8 modules) start afresh: these weights "
+        "are of a model without such modules; fc starts afresh: a file does not name its classes"
+    ) in said[0]
+
+
+def test_attention_starts_afresh_beside_a_run_without(finished, data_dir):
+    """The run's classes are the same, so that its classifier is taken too."""
+    parts = experiment.build(tiny.config(data_dir, "attention=se", init_from=str(finished[0])))
+    model = nnx.eval_shape(parts.model)
+    source = warm_start.read(str(finished[0]))
+    warm_start.check_start(parts, model, source)
+    (left,) = warm_start._left_out(parts, model, source)
+    assert left.modules == tuple(f"layer{stage}.0.se" for stage in range(1, 5))
+
+
+def test_half_of_the_attention_is_refused(data_dir, tmp_path):
+    gate = {"layer1.0.se.fc1.weight": np.zeros((1, 8), np.float32)}
+    path, _ = plain_resnet_file(tmp_path, **gate)
+    parts = with_attention(data_dir, "se", path)
+    with pytest.raises(UserError, match=r"\(31 differences\): layer1\.0\.se\.fc1\.bias is missing"):
+        warm_start.initial_state(parts, (), report=str)
+
+
+def test_attention_of_another_kind_is_refused(data_dir, tmp_path):
+    gate = {"layer1.0.se.fc1.weight": np.zeros((1, 8), np.float32)}
+    path, _ = plain_resnet_file(tmp_path, **gate)
+    parts = with_attention(data_dir, "cbam", path)
+    with pytest.raises(UserError, match=r"layer1\.0\.se\.fc1\.weight has no place in the model"):
+        warm_start.initial_state(parts, (), report=str)
+
+
+@pytest.mark.parametrize(
+    ("fields", "need"),
+    [
+        ({"channels": 1}, r"need model\.channels=3, to which grey images are replicated"),
+        ({"stem": "half"}, r"need model\.stem=imagenet \(the argument stem=\)\."),
+        ({"stem": "small", "channels": 1}, r"need model\.stem=imagenet .* and model\.channels=3"),
+    ],
+)
+def test_imagenet_weights_name_the_first_layers_that_they_need(data_dir, tmp_path, fields, need):
+    path, _ = plain_resnet_file(tmp_path)
+    parts = with_attention(data_dir, "cbam", path, **fields)
+    with pytest.raises(UserError, match=rf"\(1 differences\): conv1\.weight has shape .*{need}"):
+        warm_start.initial_state(parts, (), report=str)
+
+
+def test_gates_of_the_cnn_start_afresh_beside_one_without(data_dir):
+    made = tiny.module("se_cnn").get_config("dataset=synthetic")
+    made.dataset.data_dir = str(data_dir)
+    made.model.update(width=8, image_size=16)
+    parts = experiment.build(made)
+    fields = {**parts.model_fields, "attention": "none"}
+    plain = nnx.eval_shape(lambda: models.create(**fields, rngs=nnx.Rngs(0)))
+    source = warm_start.Source("The weights in X", weights.shapes(plain), None, {})
+    model = nnx.eval_shape(parts.model)
+    warm_start.check_start(parts, model, source)
+    gates, head = warm_start._left_out(parts, model, source)
+    assert gates.modules == ("blocks.0.se2", "blocks.1.se2", "blocks.2.se2")
+    assert head.modules == ("fc2",)

@@ -1,0 +1,34 @@
+"""The names of torchvision's files of ImageNet weights, as third_party/weights.toml lists them.
+
+None of them is downloaded: the names are for messages.
+"""
+
+FOLDER = "https://download.pytorch.org/models/"
+FILES = {
+    "resnet18": "resnet18-f37072fd.pth",
+    "resnet34": "resnet34-b627a593.pth",
+    "vgg11": "vgg11-8a719046.pth",
+    "vgg13": "vgg13-19584684.pth",
+    "vgg16": "vgg16-397923af.pth",
+    "vgg19": "vgg19-dcbb9e9d.pth",
+    "vgg11_bn": "vgg11_bn-6002323d.pth",
+    "vgg13_bn": "vgg13_bn-abd245e5.pth",
+    "vgg16_bn": "vgg16_bn-6c64b313.pth",
+    "vgg19_bn": "vgg19_bn-c79401a0.pth",
+}
+_TRUNK_OF = {"vgg19_attention": "vgg19"}
+
+
+def file_of(name: str, *, batch_norm: bool = False) -> str:
+    """The file of ImageNet weights that a model of this name starts from.
+
+    Args:
+      name: as `models.create` takes it.
+      batch_norm: whether a VGG has batch norm, of which there are files of their own.
+
+    Returns:
+      The name of the file, or words for it where torchvision publishes none.
+    """
+    name = _TRUNK_OF.get(name, name)
+    key = f"{name}_bn" if batch_norm and name.startswith("vgg") else name
+    return FILES.get(key, f"a file of {key}")
