@@ -61,25 +61,35 @@ def collect(study: Study, workdir: str) -> list[Finished]:
 
 
 def show(title: str, rows: Sequence[Finished]) -> None:
-    """Prints the table."""
-    views = [name for name in (rows[0].numbers if rows else ()) if name != "validation"]
-    main = "flip" if "flip" in views else views[0] if views else ""
-    titles = ["row", "", "seeds", "validation", f"test {main}", "macro-F1"]
-    titles += ["means", "centres", "between/\nwithin", "centre\noffset", "acts"]
-    table = tables.plain_table(title, titles)
+    """Prints two tables: the scores, and where class means and centres lie."""
+    if not rows:
+        print("No run is finished.")
+        return
+    views = [name for name in rows[0].numbers if name != "validation"]
+    main = "flip" if "flip" in views else views[0]
+    scores = tables.plain_table(
+        title, ["row", "", "seeds", "validation", f"test {main}", "macro-F1"]
+    )
+    geometry = tables.plain_table(
+        "Features of the selected epoch (sums over ordered pairs of cos + 1)",
+        ["row", "acts", "class means", "centres", "between/within", "centre offset"],
+    )
     for one in rows:
-        geometry = [one.geometry.get(name) for name in GEOMETRY]
-        table.add_row(
+        scores.add_row(
             one.row.name,
             "collapsed" if one.collapsed else "",
             "+".join(map(str, one.seeds)),
             _percent(one.numbers["validation"]),
             _percent(one.numbers[main]),
             _percent(one.numbers[f"{main}_macro_f1"]),
-            *("-" if value is None else f"{value:.3g}" for value in geometry),
-            {None: "-", True: "yes", False: "no"}[one.acts],
         )
-    tables.print_tables(table)
+        figures = [one.geometry.get(name) for name in GEOMETRY]
+        geometry.add_row(
+            one.row.name,
+            {None: "-", True: "yes", False: "no"}[one.acts],
+            *("-" if value is None else f"{value:.3g}" for value in figures),
+        )
+    tables.print_tables(scores, geometry)
 
 
 def write(study: Study, rows: Sequence[Finished], workdir: str) -> None:

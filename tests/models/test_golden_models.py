@@ -18,6 +18,13 @@ CASES = [pytest.param(case, id=case.key) for case in cases.FORWARD]
 BACKWARD = [pytest.param(case, id=case.key) for case in cases.FORWARD if case.backward]
 
 
+@pytest.fixture(autouse=True)
+def float32_products():
+    """A GPU would otherwise round the inputs of float32 products to TF32's ten bits."""
+    with jax.default_matmul_precision("float32"):
+        yield
+
+
 def build(case):
     """The ferjax model of a case with the golden weights, the inputs and the golden values."""
     golden, network = cases.load(case.key), case.network

@@ -7,6 +7,7 @@ import pytest
 from ferjax.errors import UserError
 from ferjax.reproduce import __main__ as command
 from ferjax.reproduce import study, table
+from ferjax.training import experiment
 from tests.helpers import tiny
 
 STUDY = f"""
@@ -66,6 +67,15 @@ def test_runs_go_seed_by_seed_and_have_the_fields_of_their_row(file):
     assert (island.seed, island.loss.pairwise_weight, island.model.width) == (1, 3.0, 8)
     assert island.optimizer.learning_rate == 0.5
     assert runs[0].config.loss.name == "softmax"
+
+
+@pytest.mark.parametrize("name", ["island", "recipes"])
+def test_the_studies_of_the_repository_have_configs(repository, monkeypatch, name):
+    monkeypatch.chdir(repository)
+    runs = study.runs(study.read(f"configs/studies/{name}.toml"), "w")
+    assert len({str(run.folder) for run in runs}) == len(runs) > 5
+    for run in runs:
+        experiment.build(run.config)
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,13 @@ from tests.golden import cases, weights
 RELATIVE = 1e-3
 
 
+@pytest.fixture(autouse=True)
+def float32_products():
+    """A GPU would otherwise round the inputs of float32 products to TF32's ten bits."""
+    with jax.default_matmul_precision("float32"):
+        yield
+
+
 def train(case, images, labels):
     """Runs ferjax's own step on the batches of a case: losses [steps] and the last state."""
     network = case.network
