@@ -7,7 +7,7 @@ features close to their own mean, centres at their classes. Shapes: B batch, K c
 from __future__ import annotations
 
 import dataclasses
-from typing import NamedTuple, TypedDict
+from typing import TypedDict
 
 import jax
 import jax.numpy as jnp
@@ -31,44 +31,31 @@ class Geometry(TypedDict):
     center_offset: float | None
 
 
-class Sums(NamedTuple):
-    """What is added up over the batches of a pass.
-
-    Attributes:
-      counts: int32 [K], examples of each class.
-      features: float32 [K, D], sum of their features.
-      squares: float32 [K], sum of the squared norms of their features.
-    """
-
-    counts: Array
-    features: Array
-    squares: Array
-
-
 def batch_sums(
     features: Float[Array, "B D"],
     labels: Int[Array, " B"],
     mask: Bool[Array, " B"],
     num_classes: int,
-) -> Sums:
-    """The sums of one batch; examples outside of the mask count nothing."""
+) -> Float[Array, "K D+2"]:
+    """What is added up of a batch, for each class; examples outside of the mask count nothing.
+
+    The columns are the sum of the features, that of their squared norms, and the number of
+    examples: one array, so that devices add up once.
+    """
     members = jax.nn.one_hot(labels, num_classes, dtype=jnp.float32)
     members = members * mask[:, None].astype(jnp.float32)
-    highest = jax.lax.Precision.HIGHEST
-    return Sums(
-        counts=jnp.sum(members, axis=0).astype(jnp.int32),
-        features=jnp.dot(members.T, features, precision=highest),
-        squares=jnp.dot(members.T, jnp.sum(jnp.square(features), axis=1), precision=highest),
-    )
+    squares = jnp.sum(jnp.square(features), axis=1, keepdims=True)
+    columns = jnp.concatenate([features, squares, jnp.ones_like(squares)], axis=1)
+    return jnp.dot(members.T, columns, precision=jax.lax.Precision.HIGHEST)
 
 
 @dataclasses.dataclass
 class Accumulator:
     """Keeps the sums of batches, and adds them up in float64 on the host when asked."""
 
-    _batches: list[Sums] = dataclasses.field(default_factory=list)
+    _batches: list[Array] = dataclasses.field(default_factory=list)
 
-    def add(self, sums: Sums) -> None:
+    def add(self, sums: Float[Array, "K columns"]) -> None:
         """Takes one batch, without waiting for the device."""
         self._batches.append(sums)
 
@@ -80,8 +67,8 @@ class Accumulator:
         """
         if not self._batches:
             raise ValueError("the geometry of no example is not defined")
-        parts = zip(*jax.device_get(self._batches), strict=True)
-        counts, sums, squares = (np.sum(np.asarray(part, np.float64), axis=0) for part in parts)
+        total = np.sum(np.asarray(jax.device_get(self._batches), np.float64), axis=0)
+        sums, squares, counts = total[:, :-2], total[:, -2], total[:, -1]
         present = counts > 0
         counts, sums = counts[present], sums[present]
         means = sums / counts[:, None]

@@ -19,6 +19,7 @@ from ferjax.data.pipeline.augment import Augmentation, example_keys
 from ferjax.data.pipeline.preprocess import Preprocessing
 from ferjax.distributed import sharding
 from ferjax.evaluation import views
+from ferjax.evaluation.class_geometry import batch_sums
 from ferjax.evaluation.evaluator import States
 from ferjax.models import functional
 from ferjax.random_streams import ExampleStream, of_example
@@ -113,12 +114,12 @@ def evaluation(
     parts: Mapping[str, tuple[views.Part, ...]],
     mesh: jax.sharding.Mesh,
 ) -> Callable[..., States]:
-    """`(weights, table, batch, seen=None) -> states[view][group]` for views by name.
+    """`(weights, table, batch, add=None) -> states[view][group]` for views by name.
 
-    `parts` has the images of each view (see `views.parts`).
-    `score` is `scoring`'s program: all views share it, so that a model is compiled once for
-    validation and test and sees each image of overlapping views once. `seen(features, labels,
-    groups)` is called with the features of the first image of the first view.
+    `parts` has the images of each view (see `views.parts`). `score` is `scoring`'s program: all
+    views share it, so that a model is compiled once for validation and test and sees each image of
+    overlapping views once. `add` is called with `class_geometry.batch_sums` of each group, of
+    the features of the first image of the first view.
     """
     everything = tuple(dict.fromkeys(part for view in parts.values() for part in view))
     by_batch = sharding.by_batch(mesh)
@@ -140,22 +141,39 @@ def evaluation(
         }
 
     compiled_show = jax.jit(show, static_argnames="part", out_shardings=by_batch)
+
+    def count_and_sum(
+        shown: Mapping[str, Sequence[jax.Array]],
+        features: jax.Array,
+        labels: jax.Array,
+        groups: Mapping[str, jax.Array],
+    ) -> tuple[States, dict[str, jax.Array]]:
+        # One program: two that add over devices at once can wait for each other on a CPU.
+        num_classes = next(iter(shown.values()))[0].shape[1]
+        sums = {
+            name: batch_sums(features, labels, mask, num_classes) for name, mask in groups.items()
+        }
+        return count(shown, labels, groups), sums
+
     compiled_count = jax.jit(count, out_shardings=sharding.replicated(mesh))
+    compiled_count_and_sum = jax.jit(count_and_sum, out_shardings=sharding.replicated(mesh))
 
     def run(
         weights: functional.Weights,
         table: batches.Table | None,
         batch: batches.Batch,
-        seen: Callable[[jax.Array, jax.Array, Mapping[str, jax.Array]], None] | None = None,
+        add: Callable[[Mapping[str, jax.Array]], None] | None = None,
     ) -> States:
-        probabilities = {}
+        probabilities, features = {}, {}
         for part in everything:
             images, labels = compiled_show(table, batch, part=part)
-            probabilities[part], features = score(weights, images)
-            if seen is not None and part == everything[0]:
-                seen(features, labels, batch.groups)
+            probabilities[part], features[part] = score(weights, images)
         shown = {name: [probabilities[part] for part in view] for name, view in parts.items()}
-        return compiled_count(shown, labels, batch.groups)
+        if add is None:
+            return compiled_count(shown, labels, batch.groups)
+        states, sums = compiled_count_and_sum(shown, features[everything[0]], labels, batch.groups)
+        add(sums)
+        return states
 
     return run
 

@@ -291,14 +291,6 @@ class Experiment(ExperimentData):
         )
 
     @functools.cached_property
-    def _class_sums(self) -> jax.stages.Wrapped:
-        """`(features, labels, mask) -> Sums` of a batch, for `class_geometry`."""
-        return jax.jit(
-            functools.partial(class_geometry.batch_sums, num_classes=len(self.labels)),
-            out_shardings=sharding.replicated(self.mesh),
-        )
-
-    @functools.cached_property
     def predict_step(self) -> jax.stages.Wrapped:
         """See `compiled_step.prediction`."""
         return compiled_step.prediction(self.graphdef, preprocessing=self.preprocessing)
@@ -325,14 +317,9 @@ class Experiment(ExperimentData):
         def run(
             weights: functional.Weights, geometry: class_geometry.Accumulator | None = None
         ) -> dict[str, dict[str, Metrics]]:
-            def seen(
-                features: jax.Array, labels: jax.Array, groups: Mapping[str, jax.Array]
-            ) -> None:
-                if geometry is not None:
-                    geometry.add(self._class_sums(features, labels, groups[split]))
-
+            add = None if geometry is None else lambda sums: geometry.add(sums[split])
             batches = self.evaluation_batches(split, groups)
-            return evaluate(functools.partial(count, weights, table, seen=seen), batches, names)
+            return evaluate(functools.partial(count, weights, table, add=add), batches, names)
 
         return run
 
