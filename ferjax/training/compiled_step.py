@@ -135,10 +135,8 @@ def evaluation(
         labels: jax.Array,
         groups: Mapping[str, jax.Array],
     ) -> States:
-        return {
-            name: step.count(sum(each[1:], each[0]) / len(each), labels, groups)
-            for name, each in seen.items()
-        }
+        means = {name: sum(each[1:], each[0]) / len(each) for name, each in seen.items()}
+        return step.count(means, labels, groups)
 
     compiled_show = jax.jit(show, static_argnames="part", out_shardings=by_batch)
 

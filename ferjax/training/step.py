@@ -1,6 +1,6 @@
 """The training state and the two steps, as pure functions of arrays.
 
-Shapes: B batch, H W C image (already preprocessed), K classes, D features, V views.
+Shapes: B batch, H W C image (already preprocessed), K classes, D features, V views, G groups.
 """
 
 from __future__ import annotations
@@ -173,19 +173,42 @@ def average_decay(largest: float, updates: Int[Array, ""]) -> Float[Array, ""]:
 
 
 def count(
-    probabilities: Float[Array, "B K"],
+    probabilities: Mapping[str, Float[Array, "B K"]],
     labels: Int[Array, " B"],
     groups: Mapping[str, Bool[Array, " B"]],
-) -> dict[str, ConfusionState]:
-    """Counts one batch for each named group of its examples; padding belongs to none.
+) -> dict[str, dict[str, ConfusionState]]:
+    """Counts one batch for each view and each group of its examples; padding belongs to none.
 
-    The loss of an example is -log of the probability of its class.
+    The loss of an example is -log of the probability of its class. One product counts all: over a
+    sharded batch that is one sum over the devices, where a dozen at once can wait for each other
+    on a CPU of few threads.
+
+    Args:
+      probabilities: of each view.
+      labels: true classes.
+      groups: for each group, True where an example belongs to it.
+
+    Returns:
+      states[view][group].
     """
-    chosen = jnp.take_along_axis(probabilities, labels[:, None], axis=1)[:, 0]
+    scores = jnp.stack(list(probabilities.values()))  # [V, B, K]
+    num_classes = scores.shape[2]
+    chosen = jnp.take_along_axis(scores, labels[None, :, None], axis=2)
     losses = -jnp.log(jnp.maximum(chosen, jnp.finfo(jnp.float32).tiny))
+    predicted = jax.nn.one_hot(jnp.argmax(scores, axis=2), num_classes, dtype=jnp.float32)
+    masks = jnp.stack(list(groups.values())).astype(jnp.float32)  # [G, B]
+    true = jax.nn.one_hot(labels, num_classes, dtype=jnp.float32)[None] * masks[:, :, None]
+    # Counts of a batch are exact in float32; the last column adds the losses of each class up.
+    columns = jnp.concatenate([predicted, losses], axis=2)
+    totals = jnp.einsum("gbi,vbj->vgij", true, columns, precision=jax.lax.Precision.HIGHEST)
     return {
-        group: ConfusionState.from_batch(probabilities, labels, losses, mask)
-        for group, mask in groups.items()
+        view: {
+            group: ConfusionState(
+                jnp.rint(totals[v, g, :, :-1]).astype(jnp.int32), jnp.sum(totals[v, g, :, -1])
+            )
+            for g, group in enumerate(groups)
+        }
+        for v, view in enumerate(probabilities)
     }
 
 

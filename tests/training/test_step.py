@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from ferjax import losses
+from ferjax.metrics import ConfusionState
 from ferjax.models import functional
 from ferjax.models.layers.initialization import initialize
 from ferjax.models.resnet import ResNet
@@ -218,3 +219,21 @@ def test_a_loss_that_is_not_finite_is_reported():
     _, metrics = run(recipe, state, batch=(images.at[0, 0, 0, 0].set(jnp.nan), labels))
     assert int(metrics["finite"]) == 0
     assert int(run(recipe, state)[1]["finite"]) == 1
+
+
+def test_counts_of_views_and_groups_are_those_of_each_alone():
+    rng = np.random.default_rng(0)
+    views = {name: jnp.asarray(rng.dirichlet(np.ones(7), 24), jnp.float32) for name in "ab"}
+    labels = jnp.asarray(rng.integers(0, 7, 24), jnp.int32)
+    groups = {
+        "all": jnp.ones(24, bool),
+        "few": jnp.arange(24) % 5 == 0,
+        "none": jnp.zeros(24, bool),
+    }
+    found = step.count(views, labels, groups)
+    for view, scores in views.items():
+        losses = -jnp.log(scores[jnp.arange(24), labels])
+        for group, mask in groups.items():
+            alone = ConfusionState.from_batch(scores, labels, losses, mask)
+            np.testing.assert_array_equal(found[view][group].confusion, alone.confusion)
+            np.testing.assert_allclose(found[view][group].loss_sum, alone.loss_sum, rtol=1e-6)
