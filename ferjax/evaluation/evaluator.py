@@ -34,6 +34,9 @@ def evaluate(
     total: States | None = None
     for batch in batches:
         states = count(batch)
+        if total is not None:
+            # The host stays one batch ahead: what more were in flight would fill the devices.
+            jax.block_until_ready(total)
         total = states if total is None else _merge(total, states)
     if total is None:
         raise ValueError("there is nothing to evaluate: the split has no examples")

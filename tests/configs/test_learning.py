@@ -140,6 +140,6 @@ def test_tam2021_learns_from_scratch(trained, part_of_fer2013):
 def test_tran2023_learns_from_scratch(trained, coloured_raf_db):
     """Both trunks, then their fusion; the first layers are those for small images."""
     argument = "from_scratch,stem=half,image_size=24"
-    fields = {"model__width": 8, "train__num_epochs": 4, "train__batch_size": 24}
+    fields = {"model__width": 8, "train__num_epochs": 6, "train__batch_size": 24}
     result = trained("attention_fusion", argument, coloured_raf_db, optimize=False, **fields)
     assert margin(result) > MARGIN
