@@ -138,6 +138,7 @@ def finished(
 
 
 # Files whose tests share nothing that is dear to make: any worker takes any of their tests.
+LONG = ("test_learning",)  # the longest single tests: first
 INDEPENDENT = ("test_pairs", "test_golden_papers", "test_configs", "test_datasets")
 
 
@@ -146,7 +147,7 @@ class FilesAndSingleTests(LoadScopeScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         file, _, _ = nodeid.partition("::")
-        return nodeid if Path(file).stem in INDEPENDENT else file
+        return nodeid if Path(file).stem in (*INDEPENDENT, *LONG) else file
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FilesAndSingleTests:
@@ -157,6 +158,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FilesAndSing
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Starts the longest files first, so that no worker is left with one at the end."""
     longest = (
+        *LONG,
         "test_several_processes",
         "test_golden_training",
         "test_real_fer2013",
