@@ -122,6 +122,10 @@ def evaluation(
     the features of the first image of the first view.
     """
     everything = tuple(dict.fromkeys(part for view in parts.values() for part in view))
+    # A CPU runs programs side by side, and what one adds or gathers over devices can then wait
+    # for another's for good; accelerators run them in turn.
+    side_by_side = mesh.size > 1 and mesh.devices.flat[0].platform == "cpu"
+    in_turn = jax.block_until_ready if side_by_side else lambda values: values
     by_batch = sharding.by_batch(mesh)
 
     def show(
@@ -165,13 +169,13 @@ def evaluation(
         probabilities, features = {}, {}
         for part in everything:
             images, labels = compiled_show(table, batch, part=part)
-            probabilities[part], features[part] = score(weights, images)
+            probabilities[part], features[part] = in_turn(score(weights, images))
         shown = {name: [probabilities[part] for part in view] for name, view in parts.items()}
         if add is None:
-            return compiled_count(shown, labels, batch.groups)
+            return in_turn(compiled_count(shown, labels, batch.groups))
         states, sums = compiled_count_and_sum(shown, features[everything[0]], labels, batch.groups)
         add(sums)
-        return states
+        return in_turn(states)
 
     return run
 
