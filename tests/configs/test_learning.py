@@ -26,6 +26,11 @@ needs_fer2013 = pytest.mark.skipif(
     not os.environ.get("FERJAX_TEST_FER2013"),
     reason="FERJAX_TEST_FER2013 does not name the zip of the real FER2013",
 )
+# The flagship's test always runs; continuous integration has fifteen minutes for everything.
+takes_minutes = pytest.mark.skipif(
+    not os.environ.get("FERJAX_TEST_LEARNING"),
+    reason="takes minutes: FERJAX_TEST_LEARNING=1 trains the other papers' configs, too",
+)
 
 
 @pytest.fixture(scope="session")
@@ -124,6 +129,7 @@ def test_the_flagship_learns_and_its_literal_preset_collapses(trained, part_of_f
 
 
 @needs_fer2013
+@takes_minutes
 def test_luo2023_learns(trained, part_of_fer2013):
     argument = "image_size=24"
     fields = {"model__width": 16, "train__num_epochs": 6}
@@ -131,12 +137,14 @@ def test_luo2023_learns(trained, part_of_fer2013):
 
 
 @needs_fer2013
+@takes_minutes
 def test_tam2021_learns_from_scratch(trained, part_of_fer2013):
     argument = "from_scratch,image_size=32"
     fields = {"model__width": 8, "train__num_epochs": 6, "train__batch_size": 32}
     assert margin(trained("vgg19_attention", argument, part_of_fer2013, **fields)) > MARGIN
 
 
+@takes_minutes
 def test_tran2023_learns_from_scratch(trained, coloured_raf_db):
     """Both trunks, then their fusion; the first layers are those for small images."""
     argument = "from_scratch,stem=half,image_size=24"

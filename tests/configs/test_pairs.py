@@ -17,8 +17,6 @@ CHOICES = {
         "attention": ["none", "se", "cbam"],
         "loss": ["softmax", "center", "island"],
         "center_update": ["rule", "gradient"],
-        "center_reduction": ["mean", "element"],
-        "center_distance": ["squared", "norm"],
         "pairwise_on": ["centers", "features"],
         "stem": ["small", "half", "imagenet"],
         "dtype": ["float32", "bfloat16"],
