@@ -1,7 +1,8 @@
-"""Recognises a run whose features have collapsed: it predicts class frequencies, whatever it sees.
+"""Recognises a run whose features have collapsed: it does no better than class frequencies.
 
 A model that ignores its input can at best give each class its frequency; its cross-entropy is then
-the entropy of the frequencies. A run that is still there after two epochs learns nothing.
+the entropy of the frequencies. A run that is still there after two epochs has learned nothing yet;
+one of few steps may still recover, which the epochs that its result names show.
 """
 
 from __future__ import annotations
@@ -41,8 +42,8 @@ def collapsed(epoch: int, loss: float, counts: Sequence[int]) -> bool:
 def explain(loss: float, counts: Sequence[int], config: ConfigDict | FrozenConfigDict) -> str:
     """One line that names the likely cause and the field to change."""
     found = (
-        f"The model predicts class frequencies whatever it sees: validation cross-entropy "
-        f"{loss:.3f}, that of the frequencies alone {entropy(counts):.3f}."
+        f"The model does no better than class frequencies alone: validation cross-entropy "
+        f"{loss:.3f}, theirs {entropy(counts):.3f}."
     )
     optimizer, objective = config.optimizer, config.loss
     if optimizer.weight_decay > _STRONG_DECAY and optimizer.name == "sgd":

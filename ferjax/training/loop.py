@@ -257,7 +257,7 @@ class _Run:
         return state
 
     def _check_collapse(self, epoch: int, scores: Metrics, writer: Writer) -> None:
-        """Says once, and keeps for the result, that the run predicts class frequencies."""
+        """Says once, and keeps for the result, that it does no better than class frequencies."""
         counts = [sum(row) for row in scores["confusion"]]
         if collapse.collapsed(epoch, scores["loss"], counts):
             self.collapse = collapse.explain(scores["loss"], counts, self.config)

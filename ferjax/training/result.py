@@ -20,7 +20,7 @@ result.json, format 1 (fractions, not percent):
     last, test_last with --report_last: epoch and step with which training ended, and the scores of
                     its weights in the form of `test`; they select nothing
     warnings        what went wrong and was said: kind "collapsed", with the epochs after which the
-                    model predicted class frequencies, and the message; [] for a run that learned
+                    model did no better than class frequencies, and the message; else []
     num_steps, parameters
     versions        of ferjax and of what it stands on
     machine         platform, device, number of devices

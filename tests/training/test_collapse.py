@@ -1,4 +1,4 @@
-"""A run that predicts class frequencies says so, once, and its result keeps it."""
+"""A run that does no better than class frequencies says so, once, and its result keeps it."""
 
 import json
 import math
@@ -54,9 +54,9 @@ def test_a_run_that_does_not_learn_says_so_also_after_a_resume(data_dir, tmp_pat
     workdir = tmp_path / "run"
     with tiny.stopped_while_writing(11), pytest.raises(loop.Interrupted):
         loop.train(config, str(workdir))
-    assert capsys.readouterr().err.count("predicts class frequencies") == 1
+    assert capsys.readouterr().err.count("no better than class frequencies") == 1
     result = loop.train(config, str(workdir))
-    assert "predicts class frequencies" not in capsys.readouterr().err
+    assert "no better than class frequencies" not in capsys.readouterr().err
     (warning,) = json.loads((workdir / "result.json").read_text())["warnings"]
     assert warning == result["warnings"][0]
     assert warning["kind"] == "collapsed" and warning["epochs"] == [2, 3]
