@@ -47,6 +47,37 @@ def nearest(name: str, choices: Iterable[str]) -> str:
     return f" Did you mean {by_lower[close[0]]!r}?" if close else ""
 
 
+def one_of(name: str, value: object, allowed: Iterable[object]) -> None:
+    """Raises `not_one_of` unless `value` is one of `allowed`."""
+    choices = tuple(allowed)
+    if value not in choices:
+        raise not_one_of(name, value, choices)
+
+
+def not_one_of(name: str, value: object, allowed: Iterable[object]) -> UserError:
+    """The error for a value that does not exist: what was found, what exists, and the nearest.
+
+    Args:
+      name: what has the value, as its user knows it: a field or a flag.
+      value: what was found.
+      allowed: what exists; None is called none.
+    """
+    return UserError(f"{name} is {value!r}; expected {listing(allowed)}.{_near(value, allowed)}")
+
+
+def listing(allowed: Iterable[object]) -> str:
+    """What exists, as it follows "expected"."""
+    return f"one of {', '.join(map(_shown, allowed))}"
+
+
+def _shown(choice: object) -> str:
+    return "none" if choice is None else str(choice) or '""'
+
+
+def _near(value: object, allowed: Iterable[object]) -> str:
+    return nearest(value, map(_shown, allowed)) if isinstance(value, str) else ""
+
+
 def explain(error: BaseException) -> int:
     """Says on stderr why a command ends, and returns its exit code."""
     if isinstance(error, UserError):

@@ -23,9 +23,8 @@ from typing import Any
 from absl import flags
 
 from ferjax.cli import command, huge_pages
+from ferjax.data.catalog import SCORED_SPLITS as SPLITS
 from ferjax.errors import UserError, nearest
-
-SPLITS = ("train", "validation", "test", "validation+test")
 
 FLAGS = flags.FlagValues()
 flags.DEFINE_string("workdir", None, "run directory of ferjax.main", flag_values=FLAGS)

@@ -6,9 +6,8 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
-from ferjax.errors import UserError, nearest
-
-_BOOLS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+from ferjax.cli.pairs import TRUTH, parse_pairs
+from ferjax.errors import UserError, nearest, one_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,28 +45,22 @@ def parse(text: str | None, arguments: Mapping[str, Argument]) -> dict[str, Any]
         key that would do nothing beside the others.
     """
     values = {key: argument.default for key, argument in arguments.items()}
-    seen = set()
-    for part in (text or "").split(","):
-        if not part.strip():
-            continue
-        key, equals, value = (piece.strip() for piece in part.partition("="))
+    given = parse_pairs("The config's argument", text or "")
+    for key, value in given.items():
         if key not in arguments:
             raise UserError(
                 f"Unknown config argument {key!r}; the arguments are {', '.join(arguments)}."
                 + nearest(key, arguments)
             )
-        if key in seen:
-            raise UserError(f"The config argument {key!r} is given twice; give it once.")
-        seen.add(key)
         argument = arguments[key]
-        if not equals:
+        if value is None:
             if not _is_bool(argument):
                 raise UserError(f"The config argument {key!r} needs a value, as in {key}=...")
             value = "true"
         if not value or "" in value.split("+"):
             raise UserError(f"The config argument {key}={value} has an empty value; leave it out.")
         values[key] = _convert(key, value, argument)
-    for key in seen:
+    for key in given:
         _check_effect(key, values, arguments)
     return values
 
@@ -122,9 +115,9 @@ def _convert(key: str, value: str, argument: Argument) -> Any:
         item = dataclasses.replace(argument, default="")
         return tuple(_convert(key, part, item) for part in value.split("+"))
     if _is_bool(argument):
-        if value.lower() not in _BOOLS:
+        if value.lower() not in TRUTH:
             raise UserError(f"The config argument {key}={value!r} is not true or false.")
-        return _BOOLS[value.lower()]
+        return TRUTH[value.lower()]
     kind = argument.type or type(default)
     try:
         converted = kind(value)
@@ -134,10 +127,6 @@ def _convert(key: str, value: str, argument: Argument) -> Any:
         raise UserError(
             f"The config argument {key}={value!r} is too small; expected at least {argument.least}."
         )
-    if choices and converted not in choices:
-        names = [str(choice) for choice in choices]
-        raise UserError(
-            f"The config argument {key}={value!r} does not exist; expected one of "
-            f"{', '.join(names)}.{nearest(value, names)}"
-        )
+    if choices:
+        one_of(f"The config argument {key}", converted, choices)
     return converted

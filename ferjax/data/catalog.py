@@ -13,6 +13,9 @@ from ferjax.data.labels import LabelSpace
 from ferjax.errors import UserError, nearest
 
 SPLITS = ("train", "validation", "test")
+# What can be scored: each of them, or as one those that do not train.
+SCORED_SPLITS = (*SPLITS, "validation+test")
+HELD_OUT_SPLITS = SCORED_SPLITS[1:]
 
 # For each stored split, the number of examples of each class in label order, or of all together.
 Counts = Mapping[str, tuple[int, ...] | int]
@@ -158,6 +161,11 @@ def check_own_name(spec: DatasetSpec, own_name: str, field: str) -> None:
             f"{field} is {own_name!r}; {spec.name} needs a name of your own to tell it from "
             "others: small letters, digits and _, beginning with a letter."
         )
+
+
+def other_splits(split: str) -> tuple[str, ...]:
+    """The splits that have no part in `split`, one of `SCORED_SPLITS`."""
+    return tuple(other for other in SPLITS if other not in split.split("+"))
 
 
 def find(name: str) -> DatasetSpec:

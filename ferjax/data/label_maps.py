@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, Integer
 
+from ferjax.cli.pairs import parse_pairs
 from ferjax.data.labels import EMOTIONS
 from ferjax.errors import UserError, nearest
 
@@ -93,12 +94,11 @@ def parse(text: str, source: Sequence[str], target: Sequence[str]) -> LabelMap:
     if text == BY_EMOTION:
         return by_emotion(source, target)
     found: dict[str, int | None] = {}
-    for pair in text.split(","):
-        theirs, equals, ours = (part.strip() for part in pair.partition("="))
-        if not equals:
+    for theirs, ours in parse_pairs("--label_map", text).items():
+        if ours is None:
             raise UserError(
-                f"--label_map has {pair!r}; expected {BY_EMOTION} or CLASS_OF_DATA=CLASS_OF_MODEL "
-                f"for each class, as in {_example(source, target)}."
+                f"--label_map has {theirs!r}; expected {BY_EMOTION} or "
+                f"CLASS_OF_DATA=CLASS_OF_MODEL for each class, as in {_example(source, target)}."
             )
         if theirs not in source:
             raise UserError(
@@ -110,8 +110,6 @@ def parse(text: str, source: Sequence[str], target: Sequence[str]) -> LabelMap:
                 f"--label_map: the model has no class {ours!r}.{nearest(ours, target)} Its classes "
                 f"are: {', '.join(target)}."
             )
-        if theirs in found:
-            raise UserError(f"--label_map names {theirs!r} twice.")
         found[theirs] = target.index(ours) if ours else None
     missing = [name for name in source if name not in found]
     if missing:

@@ -6,11 +6,10 @@ import inspect
 from collections.abc import Sequence
 from typing import Any
 
+from ferjax.cli.pairs import TRUTH, parse_pairs
 from ferjax.data import catalog
 from ferjax.data.splits import splitters
 from ferjax.errors import UserError, nearest
-
-_TRUTH = {"true": True, "false": False}
 
 
 def known(dataset: str) -> dict[str, Any]:
@@ -40,21 +39,18 @@ def parse(dataset: str, pairs: Sequence[str]) -> dict[str, Any]:
     """
     defaults = known(dataset)
     options: dict[str, Any] = {}
-    for pair in pairs:
-        name, equals, text = (part.strip() for part in pair.partition("="))
+    for name, text in parse_pairs("--options", pairs).items():
         if name not in defaults:
             listing = f"There are: {', '.join(defaults)}." if defaults else "It has none."
             raise UserError(
                 f"--options: the data set {dataset} has no option {name!r}."
                 f"{nearest(name, defaults)} {listing}"
             )
-        if not equals or not text:
-            raise UserError(f"--options has {pair!r}; expected NAME=VALUE, as {name}=...")
-        if name in options:
-            raise UserError(f"--options gives {name!r} twice; give it once.")
+        if not text:
+            raise UserError(f"--options has {name!r}; expected NAME=VALUE, as {name}=...")
         kind = type(defaults[name])
         try:
-            options[name] = _TRUTH[text.lower()] if kind is bool else kind(text)
+            options[name] = TRUTH[text.lower()] if kind is bool else kind(text)
         except (ValueError, KeyError):
             raise UserError(
                 f"--options: {name} is {text!r}; expected a value like {defaults[name]!r}."

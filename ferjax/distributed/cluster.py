@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from ferjax.errors import UserError, nearest
+from ferjax.errors import UserError, one_of
 
 MODES = ("off", "auto", "tpu", "slurm", "kubernetes", "flags")
 
@@ -66,10 +66,7 @@ def place(
     Raises:
       UserError: an unknown mode, or one whose flags or variables are missing or wrong.
     """
-    if mode not in MODES:
-        raise UserError(
-            f"--distributed is {mode!r}; expected one of {', '.join(MODES)}." + nearest(mode, MODES)
-        )
+    one_of("--distributed", mode, MODES)
     flags = {
         "--coordinator": coordinator,
         "--num_processes": num_processes,

@@ -15,7 +15,7 @@ from ferjax.data.images.fitted import FittedImages
 from ferjax.data.label_maps import LabelMap
 from ferjax.data.pipeline.batches import Batch, evaluation_batches
 from ferjax.data.splits.clean import clean_test_mask
-from ferjax.errors import UserError, nearest
+from ferjax.errors import UserError, one_of
 from ferjax.evaluation.evaluator import States, evaluate
 
 UNMAPPED = ("refuse", "drop")
@@ -91,11 +91,7 @@ def score(
       UserError: such examples that are refused, or none that are left; or the data set is that of
         the run, whose splits may be others than those it was trained on.
     """
-    if unmapped not in UNMAPPED:
-        raise UserError(
-            f"--unmapped is {unmapped!r}; expected one of {', '.join(UNMAPPED)}."
-            + nearest(unmapped, UNMAPPED)
-        )
+    one_of("--unmapped", unmapped, UNMAPPED)
     if source.fingerprint == model.fingerprint:
         raise UserError(
             f"{source.name} is the data set that the run was trained on. Leave --dataset, "

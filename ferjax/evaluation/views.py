@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ferjax.errors import UserError, nearest
+from ferjax.errors import one_of
 
 # Side of a crop of `ten_crop`, as a share of the side of the image, where training had no crops.
 CROP = 44 / 48
@@ -60,8 +60,11 @@ def parts(
       crop: (h, w) in pixels of the crops of training (`Preprocessing.crop`), or None.
       magnified: without such crops, whether those of "ten_crop" are resized to the whole image,
         bilinearly; else the whole image is moved to where they are (see `Part`).
+
+    Raises:
+      UserError: another name.
     """
-    check(name)
+    one_of("The view", name, NAMES)
     whole = None if crop is None else _CENTER
     places: tuple[tuple[float, float] | None, ...] = (whole,)
     if name == "ten_crop":
@@ -103,12 +106,3 @@ def _move(images: Float[Array, "B H W C"], place: tuple[float, float]) -> Float[
     reach = (round(height * (1.0 - CROP) / 2.0), round(width * (1.0 - CROP) / 2.0))
     pads = ((0, 0), (reach[0], reach[0]), (reach[1], reach[1]), (0, 0))
     return _crop(jnp.pad(images, pads, mode="edge"), place, (height, width))
-
-
-def check(name: str) -> None:
-    """Raises UserError unless `name` is one of `NAMES`."""
-    if name not in NAMES:
-        raise UserError(
-            f"The view {name!r} does not exist; expected one of {', '.join(NAMES)}."
-            + nearest(name, NAMES)
-        )

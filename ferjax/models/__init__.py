@@ -11,11 +11,12 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from ferjax.errors import one_of
 from ferjax.models import weights
 from ferjax.models.layers.frozen import Frozen
 from ferjax.models.layers.initialization import initialize
 from ferjax.models.layers.named import name_modules
-from ferjax.models.registry import NAMES, Common, at_least, build, check, options
+from ferjax.models.registry import NAMES, Common, at_least, build, options
 
 __all__ = ["BATCH_STATS", "DTYPES", "NAMES", "create", "options", "parameter_count", "weights"]
 
@@ -56,10 +57,10 @@ def create(
     Raises:
       UserError: a value or an option that the model does not have, with those that exist.
     """
-    check("model", name, NAMES)
-    check("dtype", dtype, tuple(DTYPES))
-    check("batch_stats", batch_stats, BATCH_STATS)
-    check("channels", channels, (1, 3))
+    one_of("model", name, NAMES)
+    one_of("dtype", dtype, tuple(DTYPES))
+    one_of("batch_stats", batch_stats, BATCH_STATS)
+    one_of("channels", channels, (1, 3))
     at_least("num_classes", num_classes, 2)
     groups = 1
     if batch_stats == "per_device":

@@ -14,7 +14,7 @@ from typing import Any
 import jax.numpy as jnp
 from flax import nnx
 
-from ferjax.errors import UserError, nearest
+from ferjax.errors import UserError, nearest, one_of
 from ferjax.models import attention_fusion, resnet, se_cnn, vgg, vgg_attention
 from ferjax.models.fusion import ConcatFusion, LateFusion, Trunk
 
@@ -52,16 +52,6 @@ class Common:
         return {name: getattr(self, name) for name in names}
 
 
-def check(field: str, value: object, choices: Sequence) -> None:
-    """Raises a UserError unless `value` is among `choices`, of which None is called none."""
-    if value in choices:
-        return
-    names = ["none" if choice is None else str(choice) for choice in choices]
-    raise UserError(
-        f"{field} is {value!r}; expected one of {', '.join(names)}.{nearest(str(value), names)}"
-    )
-
-
 def at_least(field: str, value: int, least: int) -> None:
     """Raises a UserError if `value` is below `least`."""
     if value < least:
@@ -78,8 +68,8 @@ def _resnet(
     se_bias: bool = True,
 ) -> resnet.ResNet:
     attention = None if attention == "none" else attention
-    check("stem", stem, tuple(resnet.STEMS))
-    check("attention", attention, resnet.ATTENTIONS)
+    one_of("stem", stem, tuple(resnet.STEMS))
+    one_of("attention", attention, resnet.ATTENTIONS)
     at_least("image_size", common.image_size, 16)
     at_least("width", width, 1)
     return resnet.ResNet(
@@ -119,7 +109,7 @@ def _vgg_attention(
     width: int = 64,
     dropout: float = 0.5,
 ) -> vgg_attention.VGGAttention:
-    check("attention", attention, vgg_attention.ATTENTIONS)
+    one_of("attention", attention, vgg_attention.ATTENTIONS)
     at_least("width", width, 1)
     if common.image_size < 32 or common.image_size % 32:
         raise UserError(
@@ -148,8 +138,8 @@ def _se_cnn(
     width: int = 64,
 ) -> se_cnn.SECNN:
     attention = None if attention == "none" else attention
-    check("attention", attention, (None, "se"))
-    check("se_position", se_position, se_cnn.SE_POSITIONS)
+    one_of("attention", attention, (None, "se"))
+    one_of("se_position", se_position, se_cnn.SE_POSITIONS)
     at_least("image_size", common.image_size, 8)
     at_least("width", width, 1)
     return se_cnn.SECNN(
@@ -181,7 +171,7 @@ def _trunks(
     own = common if heads else dataclasses.replace(common, num_classes=None)
     trunks: list[Trunk] = []
     for name in names:
-        check("trunks", name, TRUNKS)
+        one_of("trunks", name, TRUNKS)
         if name in resnet.STAGE_SIZES:
             trunks.append(_resnet(name, own, stem=stem, width=width))
         else:
@@ -204,8 +194,8 @@ def _attention_fusion(
     local_gate: bool = True,
     frozen: bool = True,
 ) -> attention_fusion.AttentionFusion:
-    check("tokens", tokens, attention_fusion.TOKENS)
-    check("feature", feature, attention_fusion.FEATURES)
+    one_of("tokens", tokens, attention_fusion.TOKENS)
+    one_of("feature", feature, attention_fusion.FEATURES)
     built = _trunks(trunks, common, stem=stem, width=width, batch_norm=batch_norm)
     return attention_fusion.AttentionFusion(
         built,
@@ -268,7 +258,7 @@ NAMES = tuple(_BUILDERS)
 @functools.cache
 def options(name: str) -> dict[str, Any]:
     """The options of the model `name` with their defaults, in the order of its builder."""
-    check("model", name, NAMES)
+    one_of("model", name, NAMES)
     parameters = inspect.signature(_BUILDERS[name]).parameters.values()
     return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
 

@@ -119,7 +119,7 @@ def test_an_honest_protocol_refuses_folds_that_leak():
         ("fold=3", "'fold' would do nothing beside dataset=fer2013: it needs dataset=ck_plus"),
         ("dataset=ck_plus,split_by=image", "it needs protocol=paper"),
         ("dataset=raf_db,target=majority", "it needs dataset=fer_plus"),
-        ("dataset=rafdb", "'rafdb' does not exist.*Did you mean 'raf_db'"),
+        ("dataset=rafdb", "dataset is 'rafdb'; expected .*Did you mean 'raf_db'"),
     ],
 )
 def test_arguments_of_another_data_set_are_refused(argument, message):

@@ -90,5 +90,5 @@ def test_crops_are_magnified_where_training_showed_that_scale(scale, magnified):
 
 
 def test_unknown_view_is_refused():
-    with pytest.raises(UserError, match=r"'flop' does not exist.*Did you mean 'flip'"):
+    with pytest.raises(UserError, match=r"The view is 'flop'; expected .*Did you mean 'flip'"):
         views.parts("flop")

@@ -17,7 +17,7 @@ import numpy as np
 
 from ferjax.data.splits import stratify, votes
 from ferjax.data.storage.records import Index
-from ferjax.errors import UserError, nearest
+from ferjax.errors import UserError, one_of
 
 Stored = Callable[[str], Index]
 # In place of a fold: one run of each.
@@ -171,11 +171,8 @@ def check(chosen: Mapping[str, Any]) -> None:
                 text += f" {ALL_FOLDS}, one run of each, is for ferjax.main alone."
             raise UserError(text)
     for option, choices in (("split_by", ("subject", "image")), ("target", votes.TARGETS)):
-        if option in chosen and chosen[option] not in choices:
-            raise UserError(
-                f"dataset.options.{option} is {chosen[option]!r}; expected one of "
-                f"{', '.join(choices)}.{nearest(chosen[option], choices)}"
-            )
+        if option in chosen:
+            one_of(f"dataset.options.{option}", chosen[option], choices)
 
 
 def which_images(chosen: Mapping[str, Any]) -> dict[str, Any]:
