@@ -1,0 +1,129 @@
+"""Holds a config against the table of fields, before anything is read, written or compiled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ml_collections import ConfigDict
+
+from ferjax import models
+from ferjax.config.fields import FIELDS, MODEL_NUMBERS, OPEN_GROUPS
+from ferjax.config.rules import like
+from ferjax.data.splits import splitters
+from ferjax.errors import UserError, nearest
+
+
+def check(config: ConfigDict) -> None:
+    """Checks every field of a config, and of the configs of a fusion's trunks.
+
+    What takes more than the config to know is checked where it is known: the options of a data set
+    when it is opened, the texts among those of a model when it is built, batches where the devices
+    are known.
+
+    Args:
+      config: as a file in configs/ makes it, frozen or not.
+
+    Raises:
+      UserError: a field that does not exist or is missing, a value of another type, one that does
+        not exist or is out of range, or fields that contradict each other. It names the field,
+        those of a trunk as `stages.NAME.FIELD`.
+    """
+    _check(config, "")
+
+
+def _check(config: ConfigDict, prefix: str) -> None:
+    found = dict(_values(config))
+    for path, value in found.items():
+        _check_exists(path, value, prefix)
+    for path in (*FIELDS, *OPEN_GROUPS):
+        if path not in found:
+            raise UserError(
+                f"The config has no {prefix}{path}; make it by fields.defaults, or complete one of "
+                "an older version by fields.completed."
+            )
+    for path, field in FIELDS.items():
+        field.check(f"{prefix}{path}", found[path])
+    _check_model(config.model, f"{prefix}model")
+    _check_together(config, prefix)
+    for name, stage in config.stages.items():
+        if not isinstance(stage, ConfigDict):
+            raise UserError(f"{prefix}stages.{name} is {stage!r}; expected a config of its own.")
+        _check(stage, f"{prefix}stages.{name}.")
+
+
+def _values(config: ConfigDict, prefix: str = "") -> Iterator[tuple[str, object]]:
+    """The dotted path and the value of each field; an open group is one."""
+    for name, value in config.items():
+        path = f"{prefix}{name}"
+        if isinstance(value, ConfigDict) and path not in OPEN_GROUPS:
+            yield from _values(value, f"{path}.")
+        else:
+            yield path, value
+
+
+def _check_exists(path: str, value: object, prefix: str) -> None:
+    """Refuses a field that is not in the table; which there are of a model, the model knows."""
+    is_group = any(known.startswith(f"{path}.") for known in FIELDS)
+    if is_group or (path in OPEN_GROUPS and not isinstance(value, ConfigDict)):
+        raise UserError(f"{prefix}{path} is {value!r}; expected a group of fields.")
+    if path not in FIELDS and path not in OPEN_GROUPS and not path.startswith("model."):
+        raise UserError(f"There is no config field '{prefix}{path}'.{nearest(path, FIELDS)}")
+
+
+def _check_model(model: ConfigDict, prefix: str) -> None:
+    """The options that the model has beside those of every model."""
+    known = models.options(model.name)
+    for option, value in model.items():
+        path = f"model.{option}"
+        if path in FIELDS:
+            continue
+        if option not in known:
+            raise UserError(
+                f"There is no config field '{prefix}.{option}' of {model.name}, whose options are "
+                f"{', '.join(known)}.{nearest(option, known)}"
+            )
+        if path in MODEL_NUMBERS:
+            MODEL_NUMBERS[path].check(f"{prefix}.{option}", value)
+        elif value is not None or known[option] is not None:
+            like(known[option]).check(f"{prefix}.{option}", value)
+
+
+def _check_together(config: ConfigDict, prefix: str) -> None:
+    """What fields must satisfy together."""
+    protocol, train, optimizer = config.protocol, config.train, config.optimizer
+    if protocol.name == "honest":
+        if (protocol.selection, protocol.test) != ("validation", "test"):
+            raise UserError(
+                f"{prefix}protocol.name is 'honest', which selects on validation and tests on "
+                f"test, but protocol.selection is {protocol.selection!r} and protocol.test "
+                f"{protocol.test!r}; set protocol.name to 'paper'."
+            )
+        leak = splitters.leak(config.dataset.options.to_dict())
+        if leak:
+            raise UserError(
+                f"{prefix}protocol.name is 'honest', but {leak}; set protocol.name to 'paper'."
+            )
+    normalization = config.preprocess.normalization
+    if normalization in ("imagenet", "caffe") and config.model.channels == 1:
+        raise UserError(
+            f"{prefix}preprocess.normalization is {normalization!r}, which is of three channels, "
+            "and model.channels is 1; set model.channels to 3: grey images are replicated."
+        )
+    if optimizer.warmup_epochs >= train.num_epochs:
+        raise UserError(
+            f"{prefix}optimizer.warmup_epochs is {optimizer.warmup_epochs} and train.num_epochs "
+            f"{train.num_epochs}; the warm-up must be shorter than the run."
+        )
+    parts = optimizer.accumulation_steps
+    if train.batch_size % parts:
+        lower = train.batch_size // parts * parts
+        raise UserError(
+            f"{prefix}train.batch_size is {train.batch_size}, which does not divide evenly by "
+            f"optimizer.accumulation_steps, {parts}; use "
+            f"{' or '.join(str(size) for size in (lower, lower + parts) if size)}."
+        )
+    if config.stages and "trunks" not in config.model:
+        raise UserError(
+            f"{prefix}stages has {', '.join(config.stages)}, and {config.model.name} has no "
+            "trunks; leave stages empty, or set model.name to a fusion."
+        )
