@@ -1,8 +1,8 @@
 """Where the random numbers of a run come from: no two purposes share a key.
 
-A seed has one root key for each `Stream`. The key of an example is a function of the EXAMPLES root,
-the epoch and the index of the example (see `augment.example_keys`), and what is drawn for it comes
-from one sub-stream each, an `ExampleStream`.
+A seed has one root key for each `Stream`; keys hold its lowest 32 bits. The key of an example is a
+function of the EXAMPLES root, the epoch and the index of the example (see `augment.example_keys`),
+and what is drawn for it comes from one sub-stream each, an `ExampleStream`.
 """
 
 from __future__ import annotations
@@ -11,11 +11,6 @@ import enum
 
 import jax
 from jaxtyping import Array, Key
-
-from ferjax.errors import UserError
-
-# Keys hold the lowest 32 bits of a seed.
-NUM_SEEDS = 2**32
 
 
 class Stream(enum.IntEnum):
@@ -47,12 +42,3 @@ def root(seed: int, stream: Stream) -> Key[Array, ""]:
 def of_example(key: Key[Array, ""], stream: ExampleStream) -> Key[Array, ""]:
     """The key of one sub-stream of an example."""
     return jax.random.fold_in(key, stream)
-
-
-def check_seed(seed: int, field: str = "seed") -> None:
-    """Raises a UserError for a seed without keys of its own; `field` is how the user gave it."""
-    if not 0 <= seed < NUM_SEEDS:
-        raise UserError(
-            f"{field} is {seed}; it must be at least 0 and below 2^32 = {NUM_SEEDS}, from where on "
-            "the random numbers would be those of smaller seeds."
-        )

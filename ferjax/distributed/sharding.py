@@ -14,7 +14,7 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from ferjax.errors import UserError, nearest
+from ferjax.errors import UserError
 
 DATA_AXIS = "data"
 
@@ -55,9 +55,10 @@ def over_devices(tree: Any, mesh: Mesh, placement: str) -> Any:
         compiler gathers parameters where they are used and scatters the sums of their gradients.
 
     Raises:
-      UserError: another placement.
+      ValueError: another placement.
     """
-    check_placement(placement)
+    if placement not in PLACEMENTS:
+        raise ValueError(f"placement is {placement!r}; expected one of {PLACEMENTS}")
 
     def of(leaf: Any) -> NamedSharding:
         fitting = [axis for axis, size in enumerate(leaf.shape) if size % mesh.size == 0]
@@ -67,15 +68,6 @@ def over_devices(tree: Any, mesh: Mesh, placement: str) -> Any:
         return NamedSharding(mesh, PartitionSpec(*(None,) * longest, DATA_AXIS))
 
     return jax.tree.map(of, tree)
-
-
-def check_placement(placement: str) -> None:
-    """Raises a UserError unless it is one of `PLACEMENTS`."""
-    if placement not in PLACEMENTS:
-        raise UserError(
-            f"train.parameter_placement is {placement!r}; expected one of {', '.join(PLACEMENTS)}."
-            + nearest(placement, PLACEMENTS)
-        )
 
 
 def place(tree: Any, shardings: Any) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 import jax
 from ml_collections import ConfigDict
 
+from ferjax.config import checks
 from ferjax.distributed import sharding
 from ferjax.errors import UserError
 from ferjax.performance import input_shapes
@@ -59,6 +60,7 @@ def figures(
     mesh = sharding.make_mesh(target.devices())
     batch = "evaluation" if evaluate else "train"
     config = _with_batches(config, batch, mesh, per_device_batch)
+    checks.check(config)
     data = input_shapes.describe(config, image_shape=image_shape, num_classes=num_classes)
     size = config[batch].batch_size
     parts = experiment.build(config, meta=data.meta(), mesh=mesh, trains=not evaluate)

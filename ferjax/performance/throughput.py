@@ -14,7 +14,8 @@ from typing import Any
 import jax
 from ml_collections import ConfigDict
 
-from ferjax.data.pipeline.batches import Batch, TrainingInput
+from ferjax.data.pipeline.batches import PLACEMENTS, Batch, TrainingInput
+from ferjax.errors import one_of
 from ferjax.training import experiment
 from ferjax.workdir import versions
 
@@ -48,6 +49,8 @@ def measure(
       UserError: as `experiment.build`, or a placement that does not exist.
     """
     parts = experiment.build(config)
+    for placement in placements:
+        one_of("placements", placement, PLACEMENTS)
     batch_size = config.train.batch_size
     chosen = list(placements) or [parts.placement("train")]
     measured, compile_seconds, state = {}, 0.0, parts.init_state()

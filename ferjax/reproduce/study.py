@@ -29,8 +29,10 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from ferjax import filesystem
+from ferjax.cli.pairs import parse_pairs
+from ferjax.config import checks
 from ferjax.data.splits.splitters import ALL_FOLDS
-from ferjax.errors import UserError, nearest
+from ferjax.errors import UserError, nearest, one_of
 from ferjax.filesystem import Place
 from ferjax.training.loop import train as train_run
 
@@ -128,11 +130,8 @@ def read(path: str) -> Study:
         if names.count(name) > 1:
             raise UserError(f"{path}: two rows are called {name!r}; each has a folder of its own.")
     reference = fields.get("reference", "")
-    if reference and reference not in names:
-        raise UserError(
-            f"{path}: reference is {reference!r}; expected one of {', '.join(names)}."
-            + nearest(reference, names)
-        )
+    if reference:
+        one_of(f"{path}: reference", reference, names)
     return Study(fields["title"], fields["config"], reference, tuple(rows))
 
 
@@ -161,6 +160,11 @@ def runs(
                 f"--rows: the study has no row {name!r}; expected some of {', '.join(names)}."
                 + nearest(name, names)
             )
+    assigned = {}
+    for path, text in parse_pairs("--set", assignments).items():
+        if text is None:
+            raise UserError(f"--set is {path!r}; expected FIELD=VALUE.")
+        assigned[path] = _value(text)
     folder, get_config = filesystem.of(workdir), _loaded(study.config)
     wanted = [row for row in study.rows if rows is None or row.name in rows]
     made = []
@@ -172,17 +176,18 @@ def runs(
             config = get_config(row.arguments)
             for path, value in row.fields.items():
                 _set(config, path, value)
-            for assignment in assignments:
-                path, equals, text = assignment.partition("=")
-                if not equals:
-                    raise UserError(f"--set is {assignment!r}; expected FIELD=VALUE.")
-                _set(config, path, _value(text))
+            for path, value in assigned.items():
+                _set(config, path, value)
             config.seed = seed
             if config.dataset.options.get("fold") == ALL_FOLDS:
                 raise UserError(
                     f"Row {row.name!r} would run all folds of {config.dataset.name}; name one in "
                     "its arguments, as fold=0."
                 )
+            try:
+                checks.check(config)
+            except UserError as error:
+                raise UserError(f"Row {row.name!r}: {error}") from None
             where = folder / row.name / f"seed_{seed}"
             argument = f"{study.config}:{row.arguments},seed={seed}"
             made.append(Run(where, argument, config))

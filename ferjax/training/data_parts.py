@@ -11,9 +11,10 @@ from jax.sharding import Mesh
 from jaxtyping import Bool
 from ml_collections import ConfigDict, FrozenConfigDict
 
+from ferjax.data import catalog
 from ferjax.data.dataset import Source, open_dataset
 from ferjax.data.examples import Examples
-from ferjax.data.pipeline import batches, mixup, order, preprocess
+from ferjax.data.pipeline import batches, order, preprocess
 from ferjax.data.pipeline.augment import Augmentation
 from ferjax.data.pipeline.preprocess import Preprocessing
 from ferjax.data.splits import splitters
@@ -23,7 +24,7 @@ from ferjax.errors import UserError
 from ferjax.evaluation import views
 from ferjax.evaluation.protocol import Protocol
 
-OTHER_SPLITS = {"test": ("train", "validation"), "validation+test": ("train",)}
+OTHER_SPLITS = {split: catalog.other_splits(split) for split in ("test", "validation+test")}
 
 
 class ExperimentData:
@@ -39,18 +40,7 @@ class ExperimentData:
         self.config = FrozenConfigDict(config)
         self._meta = meta
         self.mesh = sharding.make_mesh() if mesh is None else mesh
-        fields = self.config.dataset
-        batches.check_placement(fields.placement)
-        if fields.limit_mib < 0 or fields.num_threads < 0:
-            raise UserError(
-                f"dataset.limit_mib is {fields.limit_mib} and dataset.num_threads "
-                f"{fields.num_threads}; both must be at least 0."
-            )
-        if not self.config.evaluation.test_views:
-            raise UserError("evaluation.test_views is empty; name at least one view, as single.")
-        for name in (self.config.evaluation.selection_view, *self.config.evaluation.test_views):
-            views.check(name)
-        leak = splitters.leak(fields.options.to_dict())
+        leak = splitters.leak(self.config.dataset.options.to_dict())
         self.protocol = Protocol(**self.config.protocol.to_dict(), leak=leak)
 
     def check(self) -> None:
@@ -64,7 +54,7 @@ class ExperimentData:
                     "data set with that split."
                 )
         train = self.config.train
-        order.check(self.source.num_examples["train"], train.batch_size, train.sampling)
+        order.check(self.source.num_examples["train"], train.batch_size)
 
     @functools.cached_property
     def source(self) -> Source:
@@ -95,7 +85,6 @@ class ExperimentData:
         return self._resolved(self.config.dataset.placement, split)
 
     def _resolved(self, placement: str, split: str) -> str:
-        batches.check_placement(placement)
         if placement != "auto":  # so that nothing is opened to count
             return placement
         num_bytes = self.source.num_examples[split] * int(np.prod(self.source.image_shape))
@@ -135,16 +124,11 @@ class ExperimentData:
     def augmentation(self) -> Augmentation:
         """What is done to training images; erased rectangles get the mean grey level."""
         fields = dict(self.config.augment)
-        if not 0.0 <= fields["shift"] < 1.0:
-            raise UserError(
-                f"augment.shift is {fields['shift']}; it is a share of the side, from 0 to below "
-                "1: 4 of 48 pixels are 0.0833."
-            )
         fields["shift"] *= self.preprocessing.native_shape[0]
         if not fields["subpixel"]:
             fields["shift"] = round(fields["shift"])
         fields["crop"] = self.preprocessing.crop
-        mixup.check(fields.pop("mixup"))  # which is of pairs, and not done here
+        del fields["mixup"]  # which is of pairs, and not done here
         if fields["erasing"]:
             fields["fill"] = self._mean_grey_level
         return Augmentation(**fields)

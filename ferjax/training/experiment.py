@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -18,19 +17,19 @@ import numpy as np
 from flax import nnx
 from jax.sharding import Mesh
 from jaxtyping import Bool
-from ml_collections import ConfigDict, FrozenConfigDict
+from ml_collections import ConfigDict
 
 from ferjax import models
-from ferjax.data.pipeline import order
+from ferjax.config import checks
 from ferjax.data.pipeline.batches import make_table
 from ferjax.data.splits import splitters
 from ferjax.distributed import sharding
-from ferjax.errors import UserError, nearest
+from ferjax.errors import UserError
 from ferjax.evaluation import class_geometry
 from ferjax.evaluation.evaluator import States, evaluate
 from ferjax.metrics import Metrics
 from ferjax.models import functional
-from ferjax.random_streams import Stream, check_seed, root
+from ferjax.random_streams import Stream, root
 from ferjax.training import compiled_step, step
 from ferjax.training import optimizer as optim
 from ferjax.training.data_parts import ExperimentData
@@ -56,8 +55,9 @@ def build(
       trains: whether the training step is wanted; by default where there is no `meta`.
 
     Raises:
-      UserError: a field whose value does not exist or does not fit the others.
+      UserError: as `checks.check`, or a batch that the devices cannot share evenly.
     """
+    checks.check(config)
     return Experiment(config, meta, mesh, meta is None if trains is None else trains)
 
 
@@ -71,27 +71,17 @@ class Experiment(ExperimentData):
         self._trains = trains
         config = self.config
         if trains:
-            _check_ranges(config)
-            order.check_sampling(config.train.sampling)
             sharding.check_batch_size(
                 "train.batch_size",
                 config.train.batch_size,
                 self.mesh,
-                parts=_at_least_one("optimizer.accumulation_steps", config),
+                parts=config.optimizer.accumulation_steps,
             )
-            sharding.check_placement(config.train.parameter_placement)
             # What is done about a checkpoint that cannot be saved.
-            self.on_failed_save = _on_failed_save(config)
+            self.on_failed_save = config.train.on_failed_save
         sharding.check_batch_size("evaluation.batch_size", config.evaluation.batch_size, self.mesh)
-        _at_least_one("train.num_epochs", config)
-        if config.train.early_stopping_patience < 0:
-            raise UserError(
-                f"train.early_stopping_patience is {config.train.early_stopping_patience}; it must "
-                "be at least 0, which switches it off."
-            )
         # When the learning rate is reduced.
         self.plateau = PlateauRule(**config.optimizer.plateau.to_dict())
-        check_seed(config.seed)
 
     def check(self) -> None:
         """Raises a UserError for a field that otherwise only its first use would refuse."""
@@ -334,54 +324,3 @@ class Experiment(ExperimentData):
             "fingerprint": self.source.fingerprint,
             "steps_per_epoch": self.steps_per_epoch,
         }
-
-
-def _check_ranges(config: FrozenConfigDict) -> None:
-    """Refuses numbers that would train something else than what they are called."""
-    for path in (
-        "optimizer.learning_rate",
-        "optimizer.weight_decay",
-        "optimizer.clip_norm",
-        "optimizer.warmup_epochs",
-        "loss.weight",
-        "loss.pairwise_weight",
-        "loss.center_learning_rate",
-    ):
-        value = _field(path, config)
-        if not 0.0 <= value < math.inf:
-            raise UserError(f"{path} is {value}; it must be at least 0.")
-    if not 0.0 < config.optimizer.epsilon < math.inf:
-        raise UserError(
-            f"optimizer.epsilon is {config.optimizer.epsilon}; it must be above 0, as 1e-8."
-        )
-    for path in (
-        "optimizer.momentum",
-        "optimizer.ema_decay",
-        "loss.label_smoothing",
-        "model.dropout",
-    ):
-        value = _field(path, config, 0.0)
-        if not 0.0 <= value < 1.0:
-            raise UserError(f"{path} is {value}; it must be at least 0 and below 1.")
-
-
-def _field(path: str, config: FrozenConfigDict, default: float | None = None) -> Any:
-    group, field = path.split(".")
-    return config[group].get(field, default)
-
-
-def _on_failed_save(config: FrozenConfigDict) -> str:
-    choice = config.train.on_failed_save
-    if choice not in ("stop", "continue"):
-        raise UserError(
-            f"train.on_failed_save is {choice!r}; expected stop or continue."
-            + nearest(choice, ("stop", "continue"))
-        )
-    return choice
-
-
-def _at_least_one(path: str, config: FrozenConfigDict) -> int:
-    value = _field(path, config)
-    if value < 1:
-        raise UserError(f"{path} is {value}; it must be at least 1.")
-    return value

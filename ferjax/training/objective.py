@@ -6,7 +6,6 @@ Shapes: B batch, K classes, D features.
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Sequence
 
 import jax
@@ -14,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from ferjax import losses
-from ferjax.errors import UserError, nearest
+from ferjax.errors import UserError
 
 NAMES = ("softmax", "center", "island")
 CENTER_UPDATES = ("rule", "gradient")
@@ -39,6 +38,9 @@ class Objective:
       alpha: learning rate of the centres.
       label_smoothing: of the cross-entropy.
       class_weights: of the K classes in the cross-entropy; () for equal ones.
+
+    Raises:
+      ValueError: a name that does not exist, which would train something else.
     """
 
     name: str = "softmax"
@@ -53,18 +55,15 @@ class Objective:
     class_weights: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        for field, value, choices in (
-            ("loss.name", self.name, NAMES),
-            ("loss.center_reduction", self.reduction, losses.REDUCTIONS),
-            ("loss.center_distance", self.distance, losses.DISTANCES),
-            ("loss.center_update", self.center_update, CENTER_UPDATES),
-            ("loss.pairwise_on", self.pairwise_on, PAIRWISE_TERMS),
+        for field, choices in (
+            ("name", NAMES),
+            ("reduction", losses.REDUCTIONS),
+            ("distance", losses.DISTANCES),
+            ("center_update", CENTER_UPDATES),
+            ("pairwise_on", PAIRWISE_TERMS),
         ):
-            if value not in choices:
-                raise UserError(
-                    f"{field} is {value!r}; expected one of {', '.join(choices)}."
-                    + nearest(value, choices)
-                )
+            if getattr(self, field) not in choices:
+                raise ValueError(f"{field} is {getattr(self, field)!r}; expected one of {choices}")
 
     @property
     def has_centers(self) -> bool:
@@ -178,7 +177,7 @@ def balanced_weights(counts: Sequence[int] | Sequence[float]) -> tuple[float, ..
     """
     if 0 in counts:
         raise UserError(
-            f"loss.class_weights is balanced, but class {list(counts).index(0)} has no training "
+            f"class_weights is balanced, but class {list(counts).index(0)} has no training "
             "example; give one weight for each class instead."
         )
     return tuple(sum(counts) / (len(counts) * count) for count in counts)
@@ -188,17 +187,12 @@ def given_weights(text: str, names: Sequence[str]) -> tuple[float, ...]:
     """Reads one weight for each of the classes `names`, joined by "+".
 
     Raises:
-      UserError: another number of weights, or one that is no finite number of at least 0.
+      UserError: another number of weights.
     """
-    try:
-        weights = tuple(map(float, text.split("+")))
-    except ValueError:
-        weights = ()
-    if len(weights) != len(names) or not all(0 <= weight < math.inf for weight in weights):
+    weights = tuple(map(float, text.split("+")))
+    if len(weights) != len(names):
         raise UserError(
-            f"loss.class_weights is {text!r}; expected none, balanced, or {len(names)} numbers of "
-            f"at least 0 joined by +, one for each class: {', '.join(names)}."
+            f"class_weights has {len(weights)} numbers, {text!r}; expected {len(names)}, one for "
+            f"each class: {', '.join(names)}."
         )
-    if not any(weights):
-        raise UserError("loss.class_weights are all 0: nothing would be learned.")
     return weights

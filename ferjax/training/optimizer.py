@@ -10,10 +10,7 @@ from typing import Any
 import jax
 import optax
 
-from ferjax.errors import UserError, nearest
-
-OPTIMIZERS = ("sgd", "adam", "radam")
-SCHEDULES = ("constant", "cosine")
+from ferjax.errors import UserError
 
 
 def learning_rate_schedule(
@@ -31,22 +28,20 @@ def learning_rate_schedule(
       warmup_steps: steps of the warm-up; must be fewer than `num_steps`.
 
     Raises:
-      UserError: an unknown name or a warm-up as long as the run.
+      UserError: a warm-up as long as the run.
+      ValueError: an unknown name.
     """
     if warmup_steps >= num_steps:
         raise UserError(
             f"The warm-up of {warmup_steps} steps is not shorter than the run of {num_steps} steps;"
-            " lower optimizer.warmup_epochs or raise train.num_epochs."
+            " warm up for fewer epochs, or train for more."
         )
     if name == "constant":
         after = optax.constant_schedule(peak)
     elif name == "cosine":
         after = optax.cosine_decay_schedule(peak, num_steps - warmup_steps)
     else:
-        raise UserError(
-            f"optimizer.schedule is {name!r}; expected one of {', '.join(SCHEDULES)}."
-            + nearest(name, SCHEDULES)
-        )
+        raise ValueError(f"name is {name!r}; expected constant or cosine")
     if not warmup_steps:
         return after
     return optax.join_schedules(
@@ -81,7 +76,7 @@ def optimizer(
         1e-7.
 
     Raises:
-      UserError: an unknown name.
+      ValueError: an unknown name.
     """
     if name == "sgd":
         core = optax.sgd(learning_rate, momentum=momentum or None, nesterov=nesterov)
@@ -90,10 +85,7 @@ def optimizer(
     elif name == "radam":
         core = optax.radam(learning_rate, eps=epsilon)
     else:
-        raise UserError(
-            f"optimizer.name is {name!r}; expected one of {', '.join(OPTIMIZERS)}."
-            + nearest(name, OPTIMIZERS)
-        )
+        raise ValueError(f"name is {name!r}; expected sgd, adam or radam")
     parts = []
     if clip_norm:
         parts.append(optax.clip_by_global_norm(clip_norm))

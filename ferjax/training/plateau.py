@@ -11,9 +11,6 @@ import dataclasses
 import math
 from typing import Any
 
-from ferjax.errors import UserError, nearest
-
-STYLES = ("pytorch", "keras")
 MODES = {"accuracy": "max", "macro_f1": "max", "loss": "min"}
 
 
@@ -30,36 +27,26 @@ class PlateauRule:
         absolute in Keras's.
       cooldown: epochs after a reduction in which nothing is counted.
       minimum: lowest factor on the schedule's learning rate.
+
+    Raises:
+      ValueError: a value by which the rate would be reduced in a way that nobody means.
     """
 
-    factor: float = 0.0
-    patience: int = 10
-    style: str = "pytorch"
-    metric: str = "accuracy"
-    threshold: float = 1e-4
-    cooldown: int = 0
-    minimum: float = 0.0
+    factor: float
+    patience: int
+    style: str
+    metric: str
+    threshold: float
+    cooldown: int
+    minimum: float
 
     def __post_init__(self) -> None:
-        for field, value, choices in (
-            ("style", self.style, STYLES),
-            ("metric", self.metric, tuple(MODES)),
-        ):
-            if value not in choices:
-                raise UserError(
-                    f"optimizer.plateau.{field} is {value!r}; expected one of "
-                    f"{', '.join(choices)}.{nearest(value, choices)}"
-                )
+        if self.style not in ("pytorch", "keras"):
+            raise ValueError(f"style is {self.style!r}; expected pytorch or keras")
         if not 0.0 <= self.factor < 1.0:
-            raise UserError(
-                f"optimizer.plateau.factor is {self.factor}; expected a number from 0 (off) to "
-                "less than 1."
-            )
-        for field in ("patience", "threshold", "cooldown", "minimum"):
-            if getattr(self, field) < 0:
-                raise UserError(
-                    f"optimizer.plateau.{field} is {getattr(self, field)}; it must be at least 0."
-                )
+            raise ValueError(f"factor is {self.factor}; expected at least 0 and below 1")
+        if min(self.patience, self.threshold, self.cooldown, self.minimum) < 0:
+            raise ValueError(f"{self} has a negative number")
 
     def improves(self, value: float, best: float | None) -> bool:
         """Whether `value` is better than the best so far, None before the first."""

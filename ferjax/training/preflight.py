@@ -11,30 +11,27 @@ from collections.abc import Iterator
 import jax
 from ml_collections import ConfigDict
 
+from ferjax.config import checks
 from ferjax.distributed import processes
-from ferjax.errors import UserError, nearest
+from ferjax.errors import UserError
 from ferjax.models import published
 from ferjax.training import experiment
 from ferjax.workdir.directory import RunDirectory
 
 # What network file systems may take to show a file of another machine.
 _SHARED_SECONDS = 30.0
-PAPER_STARTS = ("", "imagenet")
 
 
 def check_start(config: ConfigDict) -> None:
-    """Refuses a run, or a trunk of it, that lacks the weights that its paper starts from.
+    """Refuses a config that cannot be, and a run that lacks the weights its paper starts from.
 
     Raises:
-      UserError: it says which weights those are, and how to go on with them or without.
+      UserError: as `checks.check`; or it says which weights the run or a trunk of it lacks, and how
+        to go on with them or without.
     """
+    checks.check(config)
     lacking = []
     for stage in (config, *config.stages.values()):
-        if stage.paper_start not in PAPER_STARTS:
-            raise UserError(
-                f"paper_start is {stage.paper_start!r}; expected imagenet, or nothing for a run "
-                "that may start from fresh weights." + nearest(stage.paper_start, PAPER_STARTS)
-            )
         if stage.paper_start and not stage.init_from:
             fields = stage.model
             batch_norm = fields.get("batch_norm", False)

@@ -10,13 +10,14 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from ferjax import filesystem
+from ferjax.config import checks
+from ferjax.config.fields import FIELDS
 from ferjax.data.splits.splitters import ALL_FOLDS
 from ferjax.data.splits.stratify import NUM_FOLDS
 from ferjax.distributed import processes
 from ferjax.errors import UserError
 from ferjax.evaluation import summaries
 from ferjax.filesystem import Place, write_json
-from ferjax.random_streams import check_seed
 from ferjax.training import profiling
 from ferjax.training.loop import train
 from ferjax.training.result import print_result
@@ -39,11 +40,16 @@ def run(
     config's seed; all folds of a data set (fold=-1) use `fold_N`; both use `seed_N/fold_M`. A
     folder of runs gets a result.json with mean and standard deviation (see `summaries`). With
     `report_last` each run tests its last epoch beside the selected one.
+
+    Raises:
+      UserError: as `checks.check` and `loop.train`.
     """
+    checks.check(config)
     axes: list[Axis] = []
     if num_seeds > 1:
         # Before the first run, not after hours of those that can be.
-        check_seed(config.seed + num_seeds - 1, f"The last seed of --seeds={num_seeds}")
+        last = config.seed + num_seeds - 1
+        FIELDS["seed"].check(f"The last seed of --seeds={num_seeds}", last)
         axes.append(("seed", range(config.seed, config.seed + num_seeds)))
     if config.dataset.options.get("fold") == ALL_FOLDS:
         axes.append(("fold", range(NUM_FOLDS)))

@@ -66,11 +66,6 @@ def trunk_sources(parts: Experiment, workdir: Place) -> tuple[str, ...]:
     """Where the trunks of a fusion come from: the config's `trunks_from`, else its own runs."""
     config = parts.config
     if config.trunks_from:
-        if len(config.trunks_from) != 2:
-            raise UserError(
-                f"trunks_from names {len(config.trunks_from)} trunks; a fusion has two: "
-                "FIRST+SECOND."
-            )
         return tuple(config.trunks_from)
     if not config.stages:
         return ()

@@ -72,7 +72,7 @@ def test_a_start_that_does_not_exist_is_named():
         ("cbam_island", "finetune", r"no weights to fine-tune without init_from=PATH"),
         ("cbam_island", "image_size=8", r"image_size='8' is too small; expected at least 16"),
         ("cbam_island", "image_size=big", r"image_size='big' is not a int"),
-        ("cbam_island", "channels=2", r"channels='2' does not exist; expected one of 1, 3"),
+        ("cbam_island", "channels=2", r"channels is 2; expected one of 1, 3"),
     ],
 )
 def test_arguments_that_do_not_go_together(name, argument, message):

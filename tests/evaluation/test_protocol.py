@@ -1,9 +1,10 @@
 """An honest protocol is what it says, and a paper's own is labelled wherever it appears."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
-from ferjax.errors import UserError
 from ferjax.evaluation.protocol import Protocol
 from ferjax.training import experiment, loop
 from ferjax.training.result import print_result
@@ -11,11 +12,11 @@ from tests.helpers import tiny
 
 
 def test_honest_means_selected_on_validation_and_tested_on_test():
-    assert Protocol().label == "honest" and Protocol().remark == ""
-    with pytest.raises(UserError, match=r"selects on validation and tests on test"):
-        Protocol("honest", selection="test")
-    with pytest.raises(UserError, match=r"protocol\.name is 'honset'.*Did you mean 'honest'"):
-        Protocol("honset")
+    protocol = Protocol("honest", "validation", "test")
+    assert protocol.label == "honest" and protocol.remark == ""
+    for other in ({"selection": "test"}, {"test": "validation+test"}, {"leak": "persons leak"}):
+        with pytest.raises(ValueError, match="is not honest"):
+            dataclasses.replace(protocol, **other)
 
 
 def test_the_papers_own_protocol_is_called_optimistic(data_dir, tmp_path, capsys):

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from ferjax.config import fields
 from ferjax.data import label_maps
 from ferjax.errors import UserError
 from ferjax.evaluation import cross_dataset, views
@@ -122,7 +123,7 @@ def test_an_old_checkpoint_keeps_what_it_had(data_dir):
     old = tiny.config(data_dir)
     for name in ("scale", "crop", "brightness", "contrast", "jitter_probability", "mixup"):
         del old.augment[name]
-    used = experiment.build(old, meta=meta)
+    used = experiment.build(fields.completed(old), meta=meta)
     assert used.preprocessing == parts.preprocessing
     assert used.view_parts("ten_crop") == views.parts("ten_crop", magnified=True)
     weights, images = parts.init_state().weights, parts.examples("test").images[:1]

@@ -1,5 +1,6 @@
 """A whole run of a shrunk config: its files, its numbers, its result."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -9,6 +10,8 @@ import jax
 import numpy as np
 import pytest
 
+from ferjax.config.fields import FIELDS
+from ferjax.config.rules import Number
 from ferjax.data import dataset
 from ferjax.errors import Interrupted, SaveFailed, UserError
 from ferjax.training import experiment, loop, sweep
@@ -223,7 +226,12 @@ def test_a_run_whose_folder_was_taken_saves_nothing_more(data_dir, tmp_path, mon
     assert saved == [] and not (tmp_path / "run" / "result.json").exists()
 
 
-def test_a_loss_that_is_not_finite_names_step_and_last_good_checkpoint(data_dir, tmp_path):
+def test_a_loss_that_is_not_finite_names_step_and_last_good_checkpoint(
+    data_dir, tmp_path, monkeypatch
+):
+    # No learning rate that a config may have is sure to diverge within few steps.
+    rate = dataclasses.replace(FIELDS["optimizer.learning_rate"], rule=Number(least=0))
+    monkeypatch.setitem(FIELDS, "optimizer.learning_rate", rate)
     config = tiny.config(data_dir, optimizer__learning_rate=1e30, optimizer__warmup_epochs=1.2)
     config.optimizer.schedule = "constant"
     with pytest.raises(UserError) as error:

@@ -122,23 +122,13 @@ def test_constant():
     assert [float(schedule(step)) for step in (0, 9)] == pytest.approx([0.4, 0.4])
 
 
-@pytest.mark.parametrize(
-    ("call", "message"),
-    [
-        (
-            lambda: optim.learning_rate_schedule("cosin", peak=1.0, num_steps=5),
-            "schedule is 'cosin'.*Did you mean 'cosine'",
-        ),
-        (
-            lambda: optim.learning_rate_schedule("cosine", peak=1.0, num_steps=5, warmup_steps=5),
-            "warm-up of 5 steps is not shorter than the run of 5",
-        ),
-        (
-            lambda: optim.optimizer("sdg", learning_rate=1.0),
-            "optimizer.name is 'sdg'.*Did you mean 'sgd'",
-        ),
-    ],
-)
-def test_errors(call, message):
-    with pytest.raises(UserError, match=message):
-        call()
+def test_a_warm_up_as_long_as_the_run_is_refused():
+    with pytest.raises(UserError, match="warm-up of 5 steps is not shorter than the run of 5"):
+        optim.learning_rate_schedule("cosine", peak=1.0, num_steps=5, warmup_steps=5)
+
+
+def test_other_names_are_refused():
+    with pytest.raises(ValueError, match="'cosin'"):
+        optim.learning_rate_schedule("cosin", peak=1.0, num_steps=5)
+    with pytest.raises(ValueError, match="'sdg'"):
+        optim.optimizer("sdg", learning_rate=1.0)

@@ -5,8 +5,12 @@ import math
 import numpy as np
 import pytest
 
-from ferjax.errors import UserError
+from ferjax.config import fields
 from ferjax.training.plateau import Plateau, PlateauRule
+
+
+def rule_with(**settings):
+    return PlateauRule(**{**fields.defaults().optimizer.plateau.to_dict(), **settings})
 
 
 def pytorch_scales(values, *, mode, factor, patience, threshold, cooldown):
@@ -56,7 +60,7 @@ def keras_scales(values, *, mode, factor, patience, threshold, cooldown):
 def test_scales_follow_the_framework(style, scales, patience, cooldown, metric):
     mode = "max" if metric == "accuracy" else "min"
     settings = {"factor": 0.5, "patience": patience, "threshold": 0.02, "cooldown": cooldown}
-    rule = PlateauRule(style=style, metric=metric, **settings)
+    rule = rule_with(style=style, metric=metric, **settings)
     for seed in range(20):
         rng = np.random.default_rng(seed)
         values = (0.5 + 0.1 * rng.random(40) + 0.002 * np.arange(40)).tolist()
@@ -74,31 +78,25 @@ def test_the_styles_differ_in_what_patience_means():
     flat = [0.5] * 6
     counts = {}
     for style in ("pytorch", "keras"):
-        plateau, rule = Plateau(), PlateauRule(factor=0.1, patience=2, style=style)
+        plateau, rule = Plateau(), rule_with(factor=0.1, patience=2, style=style)
         counts[style] = [plateau.update(rule, value) for value in flat].index(True)
     assert counts == {"pytorch": 3, "keras": 2}
 
 
 def test_the_minimum_is_never_passed():
-    plateau, rule = Plateau(), PlateauRule(factor=0.1, patience=0, minimum=0.05)
+    plateau, rule = Plateau(), rule_with(factor=0.1, patience=0, minimum=0.05)
     reduced = [plateau.update(rule, 0.5) for _ in range(5)]
     assert plateau.scale == 0.05 and sum(reduced) == 2
 
 
 def test_off_is_off():
-    plateau = Plateau()
-    assert not any(plateau.update(PlateauRule(), 0.1) for _ in range(50)) and plateau.scale == 1.0
+    plateau, off = Plateau(), rule_with()
+    assert not any(plateau.update(off, 0.1) for _ in range(50)) and plateau.scale == 1.0
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "message"),
-    [
-        ("style", "torch", r"optimizer\.plateau\.style is 'torch'.*Did you mean 'pytorch'"),
-        ("metric", "acuracy", r"optimizer\.plateau\.metric.*Did you mean 'accuracy'"),
-        ("factor", 1.5, r"optimizer\.plateau\.factor is 1\.5; expected"),
-        ("patience", -1, r"optimizer\.plateau\.patience is -1; it must be at least 0"),
-    ],
+    ("field", "value"), [("style", "torch"), ("factor", 1.5), ("patience", -1), ("threshold", -0.1)]
 )
-def test_bad_settings_are_refused(field, value, message):
-    with pytest.raises(UserError, match=message):
-        PlateauRule(**{field: value})
+def test_what_would_reduce_otherwise_is_refused(field, value):
+    with pytest.raises(ValueError, match=field):
+        rule_with(**{field: value})

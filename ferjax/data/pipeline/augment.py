@@ -15,8 +15,17 @@ from jaxtyping import Array, Float, Int, Key
 
 from ferjax.data.pipeline.geometry import grid, resample, shift_and_flip
 from ferjax.data.pipeline.preprocess import LUMA
-from ferjax.errors import UserError
 from ferjax.random_streams import ExampleStream, Stream, of_example, root
+
+_SHARES = (
+    "flip",
+    "rotation_probability",
+    "desaturation",
+    "brightness",
+    "contrast",
+    "jitter_probability",
+    "erasing",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +56,9 @@ class Augmentation:
       erasing_area: smallest and largest share of the image that is erased.
       erasing_aspect: largest ratio of height to width of the rectangle; the smallest is 1 over it.
       fill: grey level in 0..255 of what is erased.
+
+    Raises:
+      ValueError: a number out of its range, or a shift that is not whole without `subpixel`.
     """
 
     shift: float | int = 0
@@ -66,46 +78,16 @@ class Augmentation:
     fill: float = 127.0
 
     def __post_init__(self) -> None:
-        probabilities = (
-            "flip",
-            "rotation_probability",
-            "desaturation",
-            "jitter_probability",
-            "erasing",
-        )
-        for field in probabilities:
-            value = getattr(self, field)
-            if not 0.0 <= value <= 1.0:
-                raise UserError(f"augment.{field} is {value}; a probability lies in [0, 1].")
-        for field in ("brightness", "contrast"):
-            value = getattr(self, field)
-            if not 0.0 <= value <= 1.0:
-                raise UserError(
-                    f"augment.{field} is {value}; it is the largest relative change, from 0 to 1."
-                )
-        low, high = self.scale
-        if not 0.0 < low <= high < math.inf:
-            raise UserError(
-                f"augment.scale is {self.scale}; expected two factors above 0, the smaller first: "
-                "1 keeps the size and 1.2 magnifies by a fifth."
-            )
-        for field, limit in (("shift", None), ("rotation", 180.0)):
-            value = getattr(self, field)
-            if value < 0 or (limit is not None and value > limit):
-                upper = "" if limit is None else f" and at most {limit}"
-                raise UserError(f"augment.{field} is {value}; it must be at least 0{upper}.")
-        if not self.subpixel and self.shift != int(self.shift):
-            raise UserError(
-                f"augment.shift is {self.shift}; without augment.subpixel it is a whole number."
-            )
-        low, high = self.erasing_area
-        if not 0.0 < low <= high < 1.0:
-            raise UserError(
-                f"augment.erasing_area is {self.erasing_area}; expected two shares, the smaller "
-                "first, above 0 and below 1."
-            )
-        if self.erasing_aspect < 1.0:
-            raise UserError(f"augment.erasing_aspect is {self.erasing_aspect}; expected >= 1.")
+        is_sound = {name: 0.0 <= getattr(self, name) <= 1.0 for name in _SHARES} | {
+            "shift": self.shift >= 0 and (self.subpixel or self.shift == int(self.shift)),
+            "scale": 0.0 < self.scale[0] <= self.scale[1] < math.inf,
+            "rotation": 0.0 <= self.rotation <= 180.0,
+            "erasing_area": 0.0 < self.erasing_area[0] <= self.erasing_area[1] < 1.0,
+            "erasing_aspect": self.erasing_aspect >= 1.0,
+        }
+        for name, sound in is_sound.items():
+            if not sound:
+                raise ValueError(f"{name} is {getattr(self, name)}, which is out of its range")
 
     def __call__(
         self, images: Float[Array, "B H W C"], keys: Key[Array, " B"]

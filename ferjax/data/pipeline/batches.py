@@ -22,7 +22,6 @@ from jaxtyping import Array, Bool, Float, Int
 from ferjax.data.examples import Examples
 from ferjax.data.pipeline.order import Rows, training_order
 from ferjax.distributed import sharding
-from ferjax.errors import UserError, nearest
 
 PLACEMENTS = ("device", "host", "stream")
 # Batches that are read ahead of the devices while streaming hold this much at most.
@@ -104,6 +103,10 @@ class TrainingInput:
     Attributes:
       table: the split on the devices, for "device"; else None.
       ahead: how many batches are read ahead of the devices at most.
+
+    Raises:
+      UserError: fewer examples than one batch.
+      ValueError: another placement or sampling.
     """
 
     def __init__(
@@ -117,7 +120,8 @@ class TrainingInput:
         sampling: str = "uniform",
         num_threads: int = 0,
     ):
-        check_placement(placement)
+        if placement not in PLACEMENTS:
+            raise ValueError(f"placement is {placement!r}; expected one of {PLACEMENTS}")
         self._mesh = mesh
         on_device = placement == "device"
         mine = process_rows(batch_size)
@@ -218,24 +222,10 @@ def choose_placement(placement: str, num_bytes: int, limit_mib: int) -> str:
       placement: as the config says.
       num_bytes: of the decoded pixels of the split.
       limit_mib: what may lie on each device.
-
-    Raises:
-      UserError: another placement.
     """
     if placement == "auto":
         return "device" if num_bytes <= limit_mib << 20 else "stream"
-    check_placement(placement)
     return placement
-
-
-def check_placement(placement: str) -> None:
-    """Raises UserError unless `placement` is one of `PLACEMENTS` or "auto"."""
-    choices = ("auto", *PLACEMENTS)
-    if placement not in choices:
-        raise UserError(
-            f"dataset.placement is {placement!r}; expected one of {', '.join(choices)}."
-            + nearest(placement, choices)
-        )
 
 
 def _with_images(batch: Batch, examples: Examples) -> Batch:

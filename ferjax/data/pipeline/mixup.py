@@ -5,22 +5,11 @@ Shapes: B batch, H W C image, K classes.
 
 from __future__ import annotations
 
-import math
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
-from ferjax.errors import UserError
 from ferjax.random_streams import ExampleStream, of_example
-
-
-def check(alpha: float) -> None:
-    """Raises UserError unless `augment.mixup` is the parameter of a Beta distribution, or 0."""
-    if not 0.0 <= alpha < math.inf:
-        raise UserError(
-            f"augment.mixup is {alpha}; it is alpha of Beta(alpha, alpha), above 0, or 0 for none."
-        )
 
 
 def shares(keys: Key[Array, " B"], alpha: float) -> Float[Array, " B"]:

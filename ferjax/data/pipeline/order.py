@@ -12,7 +12,7 @@ import grain
 import numpy as np
 from jaxtyping import Int, Integer
 
-from ferjax.errors import UserError, nearest
+from ferjax.errors import UserError
 
 SAMPLINGS = ("uniform", "balanced")
 
@@ -48,9 +48,12 @@ def training_order(
       sampling: "uniform", or "balanced" (see `balanced_epoch`).
 
     Raises:
-      UserError: fewer examples than one batch, or another sampling.
+      UserError: fewer examples than one batch.
+      ValueError: another sampling.
     """
-    check(len(labels), batch_size, sampling)
+    check(len(labels), batch_size)
+    if sampling not in SAMPLINGS:
+        raise ValueError(f"sampling is {sampling!r}; expected one of {SAMPLINGS}")
     steps_per_epoch = len(labels) // batch_size
 
     @functools.lru_cache(maxsize=2)
@@ -105,20 +108,10 @@ def balanced_epoch(
     return np.concatenate(chosen)[order], np.concatenate(visits)[order].astype(np.int32)
 
 
-def check(num_examples: int, batch_size: int, sampling: str) -> None:
-    """Raises what `training_order` raises, without the labels."""
+def check(num_examples: int, batch_size: int) -> None:
+    """Raises a UserError where there are fewer examples than one batch."""
     if num_examples < batch_size:
         raise UserError(
-            f"train.batch_size is {batch_size}, but the training split has only {num_examples} "
-            "examples; use a smaller batch."
-        )
-    check_sampling(sampling)
-
-
-def check_sampling(sampling: str) -> None:
-    """Raises a UserError unless it is one of `SAMPLINGS`."""
-    if sampling not in SAMPLINGS:
-        raise UserError(
-            f"train.sampling is {sampling!r}; expected one of {', '.join(SAMPLINGS)}."
-            + nearest(sampling, SAMPLINGS)
+            f"batch_size is {batch_size}, but the training split has only {num_examples} examples; "
+            "use a smaller batch."
         )

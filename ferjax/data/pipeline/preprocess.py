@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Array, Float, Shaped, UInt8
 
 from ferjax.data.examples import Images
-from ferjax.errors import UserError, nearest
+from ferjax.errors import UserError
 
 # ITU-R 601-2 luma, the weights that Pillow's "L" conversion uses
 LUMA = (0.299, 0.587, 0.114)
@@ -163,26 +163,19 @@ def create(
       training_images: called for "dataset" alone.
 
     Raises:
-      UserError: a name that does not exist, published weights' statistics for one channel, or a
-        crop that is no share of the side.
+      UserError: a crop that leaves no pixel.
+      ValueError: a name that does not exist, or published weights' statistics for one channel.
     """
     size = _crop_size(crop, native_shape)
     if normalization == "dataset":
         mean, std = channel_statistics(training_images(), channels)
         return Preprocessing(native_shape, image_size, mean, std, crop=size)
     if normalization not in NORMALIZATIONS:
-        names = ("dataset", *NORMALIZATIONS)
-        raise UserError(
-            f"preprocess.normalization is {normalization!r}; expected one of {', '.join(names)}."
-            + nearest(normalization, names)
-        )
+        raise ValueError(f"normalization is {normalization!r}, which does not exist")
     mean, std, order = NORMALIZATIONS[normalization]
     if channels == 1:
         if normalization != "unit":
-            raise UserError(
-                f"preprocess.normalization is {normalization!r}, which is of three channels, and "
-                "model.channels is 1; set model.channels to 3: grey images are replicated."
-            )
+            raise ValueError(f"normalization {normalization!r} is of three channels, not of one")
         mean, std = mean[:1], std[:1]
     return Preprocessing(native_shape, image_size, mean, std, order, size)
 
@@ -198,15 +191,10 @@ def center_crop(
 
 def _crop_size(share: float, native_shape: tuple[int, int, int]) -> tuple[int, int] | None:
     """The pixels of a crop by its share of the side; None for the whole image."""
-    if not 0.0 < share <= 1.0:
-        raise UserError(
-            f"augment.crop is {share}; it is a share of the side, above 0 and at most 1: 44 of 48 "
-            "pixels are 0.9167."
-        )
     height, width, _ = native_shape
     size = (round(share * height), round(share * width))
     if min(size) < 1:
-        raise UserError(f"augment.crop is {share}, which leaves no pixel of {height}x{width}.")
+        raise UserError(f"crop is {share}, which leaves no pixel of {height}x{width}; use more.")
     return None if size == (height, width) else size
 
 

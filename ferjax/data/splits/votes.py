@@ -10,7 +10,6 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Integer
 
 from ferjax.data.labels import FER_PLUS
-from ferjax.errors import UserError, nearest
 
 TARGETS = ("majority", "probability", "cross_entropy")
 ENTRIES = (*FER_PLUS.names, "unknown", "NF")
@@ -78,13 +77,10 @@ def labelled(
         of which the one draws a class at each visit and the other is the target as it is.
 
     Raises:
-      UserError: another target.
+      ValueError: another target.
     """
     if target not in TARGETS:
-        raise UserError(
-            f"dataset.options.target is {target!r}; expected one of {', '.join(TARGETS)}."
-            + nearest(target, TARGETS)
-        )
+        raise ValueError(f"target is {target!r}; expected one of {TARGETS}")
     if target == "majority":
         labels, kept = majority(votes)
         return labels, None, kept

@@ -9,7 +9,6 @@ from scipy import ndimage
 
 from ferjax.data.pipeline import augment, geometry
 from ferjax.data.pipeline.augment import Augmentation, example_keys
-from ferjax.errors import UserError
 
 SIZE = 12
 
@@ -283,22 +282,20 @@ def test_seed_and_epoch_change_what_is_drawn(change):
 
 
 @pytest.mark.parametrize(
-    ("fields", "message"),
+    ("field", "value"),
     [
-        ({"flip": 1.5}, r"augment.flip is 1.5; a probability lies in \[0, 1\]"),
-        ({"shift": -1}, "augment.shift is -1; it must be at least 0"),
-        ({"rotation": 200.0}, "augment.rotation is 200.0; it must be at least 0 and at most 180"),
-        ({"shift": 1.5}, "augment.shift is 1.5; without augment.subpixel it is a whole number"),
-        ({"desaturation": -0.1}, r"augment.desaturation is -0.1; a probability lies in"),
-        ({"scale": (1.2, 0.8)}, r"augment.scale is \(1.2, 0.8\); expected two factors above 0"),
-        ({"scale": (0.0, 1.0)}, r"augment.scale is \(0.0, 1.0\); expected two factors above 0"),
-        ({"brightness": 1.5}, "augment.brightness is 1.5; it is the largest relative change"),
-        ({"contrast": -0.1}, "augment.contrast is -0.1; it is the largest relative change"),
-        ({"jitter_probability": 2.0}, r"augment.jitter_probability is 2.0; a probability lies"),
-        ({"erasing_area": (0.5, 0.1)}, "augment.erasing_area is"),
-        ({"erasing_aspect": 0.5}, "augment.erasing_aspect is 0.5; expected >= 1"),
+        ("flip", 1.5),
+        ("shift", -1),
+        ("shift", 1.5),
+        ("rotation", 200.0),
+        ("desaturation", -0.1),
+        ("scale", (1.2, 0.8)),
+        ("scale", (0.0, 1.0)),
+        ("brightness", float("nan")),
+        ("erasing_area", (0.5, 0.1)),
+        ("erasing_aspect", 0.5),
     ],
 )
-def test_bad_fields_are_refused(fields, message):
-    with pytest.raises(UserError, match=message):
-        Augmentation(**fields)
+def test_what_would_be_another_augmentation_is_refused(field, value):
+    with pytest.raises(ValueError, match=rf"^{field} is .* out of its range"):
+        Augmentation(**{field: value})

@@ -7,7 +7,6 @@ from scipy import stats
 
 from ferjax.data.pipeline import mixup
 from ferjax.data.pipeline.augment import example_keys
-from ferjax.errors import UserError
 
 
 def keys(count):
@@ -52,10 +51,3 @@ def test_images_and_targets_are_mixed_with_those_of_the_mirrored_row(distributio
         np.testing.assert_allclose(shares[row], expected, atol=1e-6)
     # Row 1 is mostly row 3, row 4 mostly row 0; row 3 is half of each and keeps its own.
     assert classes.tolist() == [0, 1, 1, 1, 0]
-
-
-def test_another_alpha_is_refused():
-    mixup.check(0.0)
-    for alpha in (-1.0, float("inf"), float("nan")):
-        with pytest.raises(UserError, match=r"augment\.mixup is .*alpha of Beta"):
-            mixup.check(alpha)

@@ -91,8 +91,8 @@ def test_a_crop_is_a_share_of_the_side_of_the_stored_images():
 
     assert size(44 / 48) == (44, 44) and size(0.9, (100, 50, 3)) == (90, 45)
     assert size(1.0) is None and size(0.999) is None
-    for share, message in ((0.0, "above 0 and at most 1"), (1.1, "at most 1"), (0.01, "no pixel")):
-        with pytest.raises(UserError, match=rf"augment\.crop is {share}.*{message}"):
+    for share, message in ((0.01, "crop is 0.01, which leaves no pixel"), (1.1, r"\(53, 53\) pix")):
+        with pytest.raises(UserError, match=message):
             size(share)
     with pytest.raises(UserError, match=r"a crop of \(50, 44\) pixels; expected at least 1"):
         Preprocessing((48, 48, 1), 44, (0.5,), (0.2,), crop=(50, 44))
@@ -141,15 +141,8 @@ def test_the_order_of_channels_travels_through_json():
 
 @pytest.mark.parametrize(
     ("normalization", "channels", "message"),
-    [
-        ("imagnet", 3, r"preprocess\.normalization is 'imagnet'.*Did you mean 'imagenet'"),
-        (
-            "imagenet",
-            1,
-            r"is of three channels, and model\.channels is 1; set model\.channels to 3",
-        ),
-    ],
+    [("imagnet", 3, "'imagnet', which does not exist"), ("imagenet", 1, "is of three channels")],
 )
 def test_normalizations_that_do_not_fit_are_refused(normalization, channels, message):
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(ValueError, match=message):
         created(normalization, channels)
