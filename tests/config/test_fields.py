@@ -1,61 +1,27 @@
 """The fields of a config, and configs that were written before there were all of them."""
 
-import copy
 import dataclasses
-import functools
-import importlib
 import json
 import math
-import re
 import shutil
 
 import numpy as np
 import pytest
-from ml_collections import ConfigDict, FrozenConfigDict
 
 from ferjax import losses, models
 from ferjax.config import fields
-from ferjax.config.checks import check
 from ferjax.config.fields import FIELDS, MODEL_NUMBERS
 from ferjax.config.rules import Choice, Number
 from ferjax.data.pipeline import batches, order, preprocess
 from ferjax.distributed import sharding
-from ferjax.errors import UserError
 from ferjax.evaluation import protocol, views
-from ferjax.training import loop, objective, optimizer, plateau, restored, sweep
+from ferjax.training import objective, optimizer, plateau, restored
 from tests.helpers import tiny
+from tests.helpers.configs import made, put, refused
 
 # Texts of which no list exists.
 FREE = ("paper", "compilation_cache", "init_from", "dataset.data_dir")
 VIEWS = ("single", "flip", "ten_crop")
-
-
-@functools.cache
-def loaded(name, argument):
-    return tiny.module(name).get_config(argument)
-
-
-def made(name="vgg19_attention", argument="from_scratch"):
-    """By default of a model that has every number among the options of models."""
-    return copy.deepcopy(loaded(name, argument))
-
-
-def put(config, path, value):
-    """Sets a field to a value of any type."""
-    *groups, name = path.split(".")
-    for group in groups:
-        config = config[group]
-    if name in config:  # to whose type it would convert the value
-        del config[name]
-    config[name] = value
-
-
-def refused(config, path):
-    with pytest.raises(UserError) as error:
-        check(config)
-    message = str(error.value)
-    assert re.match(rf"{re.escape(path)}(\[\d+\])? is .*; expected ", message), message
-    return message
 
 
 def wrong(path, default):
@@ -151,111 +117,6 @@ def test_what_is_said_of_it(path, value, message):
     assert message in refused(config, path)
 
 
-@pytest.mark.parametrize("path", [*FIELDS, "stages", "dataset.options"])
-def test_a_field_that_is_missing_is_named(path):
-    config = made()
-    *groups, name = path.split(".")
-    group = config
-    for one in groups:
-        group = group[one]
-    del group[name]
-    with pytest.raises(UserError, match=rf"^The config has no {re.escape(path)}; make it by"):
-        check(config)
-    if not path.startswith("model."):  # whose defaults are of another model
-        check(fields.completed(config))
-
-
-@pytest.mark.parametrize(
-    ("path", "value", "message"),
-    [
-        (
-            "train.num_epoch",
-            3,
-            "There is no config field 'train.num_epoch'. Did you mean 'train.nu",
-        ),
-        ("sead", 3, "There is no config field 'sead'. Did you mean 'seed'?"),
-        ("model.widht", 8, "There is no config field 'model.widht' of vgg19_attention, whose opti"),
-        ("train", 3, "train is 3; expected a group of fields."),
-        ("optimizer.plateau", 0.5, "optimizer.plateau is 0.5; expected a group of fields."),
-        ("stages", 3, "stages is 3; expected a group of fields."),
-        ("seed", ConfigDict({"first": 3}), "There is no config field 'seed.first'."),
-        ("model.batch_norm", "yes", "model.batch_norm is 'yes'; expected True or False."),
-        ("model.attention", 3, "model.attention is 3; expected a text."),
-    ],
-)
-def test_a_field_that_does_not_exist_is_refused(path, value, message):
-    config = made()
-    put(config, path, value)
-    with pytest.raises(UserError) as error:
-        check(config)
-    assert str(error.value).startswith(message)
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"protocol.selection": "test"}, "which selects on validation and tests on test"),
-        ({"dataset.options.split_by": "image"}, "'honest', but the folds are of single images"),
-        (
-            {"preprocess.normalization": "imagenet", "model.channels": 1},
-            "is of three channels, and model.channels is 1; set model.channels to 3",
-        ),
-        ({"optimizer.warmup_epochs": 300.0}, "optimizer.warmup_epochs is 300.0 and train.num_ep"),
-        ({"optimizer.accumulation_steps": 3}, "accumulation_steps, 3; use 63 or 66."),
-        ({"optimizer.accumulation_steps": 128}, "accumulation_steps, 128; use 128."),
-        ({"stages": ConfigDict({"vgg11": ConfigDict()})}, "stages has vgg11, and vgg19_attention"),
-    ],
-)
-def test_fields_that_contradict_each_other_are_refused(changes, message):
-    config = made()
-    for path, value in changes.items():
-        put(config, path, value)
-    with pytest.raises(UserError) as error:
-        check(config)
-    assert message in str(error.value)
-
-
-def test_fields_of_a_trunk_are_named_as_such():
-    config = made("attention_fusion", "from_scratch")
-    put(config.stages.resnet34, "train.num_epochs", 0)
-    refused(config, "stages.resnet34.train.num_epochs")
-    put(config.stages.resnet34, "train.num_epochs", 3)
-    put(config.stages.resnet34, "train.epochs", 3)
-    with pytest.raises(UserError, match=r"no config field 'stages\.resnet34\.train\.epochs'"):
-        check(config)
-    put(config, "stages.resnet34", 3)
-    with pytest.raises(UserError, match=r"^stages\.resnet34 is 3; expected a config of its own"):
-        check(config)
-
-
-@pytest.mark.parametrize(
-    ("name", "argument"),
-    [
-        *(("cbam_island", text) for text in ("", "budget=cpu", "dataset=synthetic")),
-        ("cbam_island", "finetune,init_from=a.pth"),
-        ("cbam_island", "recipe=strong,attention=none"),
-        *(("se_cnn", text) for text in ("", "protocol=paper", "attention=none")),
-        *(("vgg19_attention", text) for text in ("", "from_scratch", "attention=multiply")),
-        *(
-            ("attention_fusion", text)
-            for text in ("", "from_scratch,recipe=strong", "tokens=batch")
-        ),
-        *(("attention_fusion", f"fusion={text}") for text in ("early", "joint", "late", "none")),
-        ("attention_fusion", "trunks=vgg11+vgg13,trunks_from=a+b"),
-    ],
-)
-def test_every_config_passes(name, argument):
-    check(made(name, argument))
-    check(FrozenConfigDict(made(name, argument)))
-
-
-def test_a_config_from_json_passes():
-    """A number without a fraction may come back as another type, and a tuple as a list."""
-    config = ConfigDict(json.loads(made("attention_fusion", "recipe=strong").to_json()))
-    put(config, "optimizer.warmup_epochs", 2)
-    check(config)
-
-
 def test_defaults_are_allowed_and_new_each_time():
     one, other = fields.defaults(), fields.defaults()
     one.augment.flip = 0.1
@@ -303,37 +164,14 @@ def test_every_choice_lists_its_default():
             assert str(field.default) in field.rule.allowed, path
 
 
-@pytest.mark.parametrize("start", [loop.train, sweep.run])
-def test_a_run_that_cannot_be_leaves_no_folder(start, tmp_path):
-    config = tiny.config(tmp_path / "data", train__watchdog_minutes=-1.0)
-    with pytest.raises(UserError, match=r"^train\.watchdog_minutes is -1\.0; expected"):
-        start(config, str(tmp_path / "run"))
-    assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize(
-    ("module", "function", "arguments"),
-    [
-        ("ferjax.training.experiment", "build", ()),
-        ("ferjax.performance.throughput", "measure", ()),
-        ("ferjax.training.preflight", "check_start", ()),
-    ],
-)
-def test_whoever_takes_a_config_checks_it_first(module, function, arguments, tmp_path):
-    config = tiny.config(tmp_path)
-    put(config, "dataset.limit_mib", math.nan)
-    with pytest.raises(UserError, match=r"^dataset\.limit_mib is nan; expected"):
-        getattr(importlib.import_module(module), function)(config, *arguments)
-
-
 def test_a_config_keeps_its_values_and_gets_the_fields_that_it_lacks(data_dir):
     config = tiny.config(data_dir, optimizer__momentum=0.5)
     del config.optimizer.epsilon, config.optimizer.plateau.cooldown
     del config.compilation_cache
-    made = fields.completed(config)
-    assert made.optimizer.epsilon == 1e-8 and made.optimizer.plateau.cooldown == 0
-    assert made.compilation_cache == "" and "epsilon" not in config.optimizer
-    assert made.optimizer.momentum == 0.5 and made.model.to_dict() == config.model.to_dict()
+    full = fields.completed(config)
+    assert full.optimizer.epsilon == 1e-8 and full.optimizer.plateau.cooldown == 0
+    assert full.compilation_cache == "" and "epsilon" not in config.optimizer
+    assert full.optimizer.momentum == 0.5 and full.model.to_dict() == config.model.to_dict()
 
 
 def test_a_run_of_an_older_version_can_be_used(finished, tmp_path):

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from ferjax.cli import tables
+from ferjax.errors import UserError
 from ferjax.performance import throughput
 from tests.helpers import tiny
 
@@ -25,6 +26,12 @@ def test_every_figure_is_there_and_serialisable(figures):
     for each in figures["placements"].values():
         assert min(each[name] for name in ("train_step", "loop", "input", "delivery")) > 0
         assert 0 <= each["input_wait"] < 1
+
+
+def test_a_placement_that_does_not_exist_is_refused_before_anything_is_measured(tmp_path):
+    with pytest.raises(UserError, match="placements is 'hots'; expected .*Did you mean 'host'"):
+        throughput.measure(tiny.config(tmp_path), placements=("device", "hots"))
+    assert not list(tmp_path.iterdir())
 
 
 def test_flops_are_those_of_the_network(figures):

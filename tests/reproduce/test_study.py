@@ -103,6 +103,8 @@ def test_a_study_that_is_wrong_is_refused(file, change, said):
         ({"assignments": ["train.num_epochs=four"]}, r"train.num_epochs is 'four'; expected a int"),
         ({"assignments": ["train.num_epochs"]}, r"expected FIELD=VALUE"),
         ({"assignments": ["train=4"]}, r"train is a group of fields"),
+        ({"assignments": ["train.num_epochs=0"]}, r"^Row 'softmax': train.num_epochs is 0; exp"),
+        ({"assignments": ["seed=1", "seed=2"]}, r"^--set gives 'seed' twice"),
     ],
 )
 def test_runs_that_cannot_be_are_refused(file, how, said):
