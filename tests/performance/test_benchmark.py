@@ -29,7 +29,7 @@ def test_every_figure_is_there_and_serialisable(figures):
 
 
 def test_a_placement_that_does_not_exist_is_refused_before_anything_is_measured(tmp_path):
-    with pytest.raises(UserError, match="placements is 'hots'; expected .*Did you mean 'host'"):
+    with pytest.raises(UserError, match=r"placements is 'hots'; expected .*Did you mean 'host'"):
         throughput.measure(tiny.config(tmp_path), placements=("device", "hots"))
     assert not list(tmp_path.iterdir())
 
