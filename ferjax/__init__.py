@@ -29,6 +29,6 @@ def load(workdir: str | os.PathLike[str], *, checkpoint: str = "best") -> Classi
     Raises:
       ferjax.errors.UserError: the folder is no run, or holds no checkpoint that can be read.
     """
-    from ferjax.training import restored
+    from ferjax.inference.trained_model import TrainedModel
 
-    return restored.classifier(workdir, checkpoint)
+    return TrainedModel.load(workdir, checkpoint).classifier()

@@ -18,13 +18,11 @@ in such a list) is refused, or left out and counted with `--unmapped=drop`.
 
 from __future__ import annotations
 
-from typing import Any
-
 from absl import flags
 
 from ferjax.cli import command, huge_pages
 from ferjax.data.catalog import SCORED_SPLITS as SPLITS
-from ferjax.errors import UserError, nearest
+from ferjax.errors import UserError, one_of
 
 FLAGS = flags.FlagValues()
 flags.DEFINE_string("workdir", None, "run directory of ferjax.main", flag_values=FLAGS)
@@ -70,112 +68,56 @@ def main(argv: list[str]) -> None:
     command.refuse_arguments(argv)
     from ferjax import filesystem
     from ferjax.cli import tables
-    from ferjax.filesystem import write_json
-    from ferjax.training import restored, result
-
-    _check_flags()
-    views = tuple(FLAGS.tta)
-    parts, weights, meta = restored.restore(FLAGS.workdir, FLAGS.checkpoint)
-    if FLAGS.dataset:
-        parts = parts.elsewhere(evaluation_batch_size=FLAGS.batch_size)
-        about, scores = _elsewhere(parts, weights, views)
-    else:
-        parts = parts.elsewhere(data_dir=FLAGS.data_dir, evaluation_batch_size=FLAGS.batch_size)
-        result.check_same_data(parts, meta, FLAGS.workdir)
-        scores = parts.evaluation(FLAGS.split, views, _clean_groups(parts.source))(weights)
-        about = {
-            "dataset": meta["dataset"],
-            "options": parts.source.options,
-            "fingerprint": meta["fingerprint"],
-        }
-    main_view = scores[views[0]][FLAGS.split]
-    label, remark = parts.protocol.label, parts.protocol.remark
-    if not FLAGS.dataset and not remark:
-        label, remark = _own_split(parts.protocol.selection)
-    remark = remark and f", {remark}"
-    where = FLAGS.split
-    if FLAGS.dataset:
-        options = ", ".join(f"{name}={value}" for name, value in about["options"].items())
-        where = f"{FLAGS.dataset} {FLAGS.split}" + (f" ({options})" if options else "")
-    tables.print_tables(
-        tables.class_table(parts.labels, main_view, f"Classes ({views[0]}, {where}{remark})"),
-        tables.confusion_table(parts.labels, main_view["confusion"]),
-        tables.score_table(scores, f"Scores on {where}, {FLAGS.checkpoint} checkpoint{remark}"),
-    )
-    for name, count in about.get("dropped", {}).items():
-        print(f"Left out: {count} images of {name}, a class that the model does not have.")
-    if about.get("note"):
-        print(about["note"])
-    if FLAGS.json:
-        fields = {
-            "format": result.FORMAT,
-            **about,
-            "protocol": label,
-            "split": FLAGS.split,
-            "checkpoint": FLAGS.checkpoint,
-            "labels": list(parts.labels),
-            "scores": scores,
-        }
-        write_json(filesystem.of(FLAGS.json), fields)
-
-
-def _own_split(selection: str) -> tuple[str, str]:
-    """What a score of an honest run on a split of its own data is, and why it is not honest."""
-    seen = [name for name in FLAGS.split.split("+") if name in ("train", *selection.split("+"))]
-    if not seen:
-        return "honest", ""
-    return "optimistic", f"OPTIMISTIC: {' and '.join(seen)} trained or selected the model"
-
-
-def _elsewhere(parts: Any, weights: Any, views: tuple[str, ...]) -> tuple[dict[str, Any], Any]:
-    """What another data set is and how it was mapped, and the scores on it."""
-    from ferjax.data import label_maps
-    from ferjax.data.dataset import open_dataset
-    from ferjax.data.options import parse
-    from ferjax.evaluation import cross_dataset
-    from ferjax.training import restored
+    from ferjax.config import checks, fields
+    from ferjax.evaluation import checkpoint_scores
+    from ferjax.inference.trained_model import TrainedModel
     from ferjax.workdir.directory import RunDirectory
 
-    options = parse(FLAGS.dataset, FLAGS.options or [])
-    data_dir = FLAGS.data_dir or parts.config.dataset.data_dir or None
-    source = open_dataset(FLAGS.dataset, data_dir, **options)
-    if FLAGS.label_map is None:
-        raise UserError(
-            f"The model knows the classes {', '.join(parts.labels)}, and {FLAGS.dataset} has "
-            f"{', '.join(source.labels.names)}: say how they belong together, by what the names "
-            "mean with --label_map=emotions, or class by class with --label_map=theirs=ours,..."
-        )
-    label_map = label_maps.parse(FLAGS.label_map, source.labels.names, parts.labels)
-    started_from = (RunDirectory(FLAGS.workdir).result() or {}).get("started_from", ())
-    found = cross_dataset.score(
-        restored.scored_model(parts, weights, views, started_from),
-        source,
-        FLAGS.split,
-        label_map,
-        unmapped=FLAGS.unmapped or "refuse",
+    _check_flags()
+    directory = RunDirectory(FLAGS.workdir)
+    config = fields.completed(directory.config())
+    checks.check(config)
+    run = checkpoint_scores.FinishedRun(
+        trained=TrainedModel.load(FLAGS.workdir, FLAGS.checkpoint),
+        config=config,
+        started_from=(directory.result() or {}).get("started_from", ()),
     )
-    about = {
-        "dataset": source.name,
-        "options": source.options,
-        "fingerprint": source.fingerprint,
-        "trained_on": parts.config.dataset.name,
-        "label_map": label_map.describe(),
-        "dropped": found.dropped,
-        "note": found.note,
-    }
-    return about, found.scores
-
-
-def _clean_groups(source: Any) -> dict[str, Any]:
-    """The test images without near duplicates, where an audit has looked for them."""
-    if not FLAGS.clean_index:
-        return {}
-    from ferjax.data.audit.clean_index import read_clean_index
-
-    if FLAGS.split != "test":
-        raise UserError(f"--clean_index is about the test split, and --split is {FLAGS.split}.")
-    near = "test_clean_near"
-    return {near: read_clean_index(FLAGS.clean_index, source)[near]}
+    if FLAGS.dataset:
+        found = run.on_other_data(
+            FLAGS.dataset,
+            FLAGS.split,
+            FLAGS.tta,
+            options=FLAGS.options or [],
+            data_dir=FLAGS.data_dir,
+            batch_size=FLAGS.batch_size,
+            label_map=FLAGS.label_map,
+            unmapped=FLAGS.unmapped or "refuse",
+        )
+    else:
+        found = run.on_own_data(
+            FLAGS.split,
+            FLAGS.tta,
+            data_dir=FLAGS.data_dir,
+            batch_size=FLAGS.batch_size,
+            clean_index=FLAGS.clean_index,
+        )
+    view = FLAGS.tta[0]
+    labels, scores = run.trained.spec.labels, found.scores[view][FLAGS.split]
+    where, remark = found.where, found.remark and f", {found.remark}"
+    tables.print_tables(
+        tables.class_table(labels, scores, f"Classes ({view}, {where}{remark})"),
+        tables.confusion_table(labels, scores["confusion"]),
+        tables.score_table(
+            found.scores, f"Scores on {where}, {FLAGS.checkpoint} checkpoint{remark}"
+        ),
+    )
+    for name, count in found.about.get("dropped", {}).items():
+        print(f"Left out: {count} images of {name}, a class that the model does not have.")
+    if found.about.get("note"):
+        print(found.about["note"])
+    if FLAGS.json:
+        made = found.to_json(split=FLAGS.split, checkpoint=FLAGS.checkpoint, labels=labels)
+        filesystem.write_json(filesystem.of(FLAGS.json), made)
 
 
 def _check_flags() -> None:
@@ -190,11 +132,9 @@ def _check_flags() -> None:
             "--clean_index knows near duplicates within one data set, and with --dataset the model "
             "was trained on another; leave one of them out."
         )
-    if FLAGS.split not in SPLITS:
-        raise UserError(
-            f"--split is {FLAGS.split!r}; expected one of {', '.join(SPLITS)}."
-            + nearest(FLAGS.split, SPLITS)
-        )
+    if FLAGS.clean_index and FLAGS.split != "test":
+        raise UserError(f"--clean_index is about the test split, and --split is {FLAGS.split}.")
+    one_of("--split", FLAGS.split, SPLITS)
     if not FLAGS.tta:
         raise UserError("--tta names no view; give single, flip, ten_crop, or some of them.")
 

@@ -9,13 +9,14 @@ import pytest
 
 from ferjax import filesystem
 from ferjax.errors import FolderLost, SaveFailed, UserError
-from ferjax.training import trunks, warm_start
+from ferjax.training import starting_weights, trunks
 from ferjax.workdir.checkpoints import Checkpoints
 from ferjax.workdir.directory import RunDirectory
 from ferjax.workdir.metrics_log import JsonlLog, read_rows
 from ferjax.workdir.writer import Writer
 from tests.helpers import tiny
 from tests.helpers.bucket import _server, store  # noqa: F401 - fixtures
+from tests.helpers.stored import holding
 
 
 @pytest.mark.parametrize(
@@ -109,7 +110,7 @@ def test_a_remote_run_belongs_to_one_config(store, tmp_path):  # noqa: F811
 def test_weights_to_start_from_may_be_remote(store, data_dir, tmp_path):  # noqa: F811
     np.savez(tmp_path / "w.npz", **{"fc.weight": np.ones((7, 64), np.float32)})
     filesystem.put(tmp_path / "w.npz", filesystem.of("gs://bucket/w.npz"))
-    source = warm_start.read("gs://bucket/w.npz")
+    source = starting_weights.read("gs://bucket/w.npz")
     assert source.identity["weights"] == "gs://bucket/w.npz" and source.title.endswith("/w.npz")
     np.testing.assert_array_equal(source.arrays["fc.weight"], np.ones((64, 7)))
     with pytest.raises(UserError, match=r"There are no weights at gs://bucket/gone\.npz"):
@@ -177,13 +178,13 @@ def test_what_another_process_wrote_stays_when_the_folder_is_lost(store):  # noq
 
 def test_a_checkpoint_that_the_store_does_not_take_is_reported(store):  # noqa: F811
     checkpoints = Checkpoints("gs://bucket/run")
-    checkpoints.save("last", 1, {"x": jnp.ones(3)}, {"at": 1})
+    checkpoints.save_last(1, holding(jnp.ones(3)), {}, {})
     checkpoints.wait()
     store.fail = lambda method, path: 400  # for which gcsfs has an exception of its own
     with pytest.raises(SaveFailed, match=r"The last checkpoint of step 2 cannot be saved in gs://"):
-        checkpoints.save("last", 2, {"x": jnp.ones(3)}, {"at": 2})
+        checkpoints.save_last(2, holding(jnp.ones(3)), {}, {})
         checkpoints.wait()
     store.fail = None
-    state, _ = checkpoints.restore("last", {"x": jnp.zeros(3)})
-    assert state["x"].tolist() == [1, 1, 1]
+    state, _ = checkpoints.restore(holding(jnp.zeros(3)))
+    assert state.weights["x"].tolist() == [1, 1, 1]
     checkpoints.close()

@@ -87,7 +87,7 @@ def test_no_import_runs_in_a_circle(repository):
 def test_each_outside_writer_has_one_file(repository):
     owners = {
         "tensorboardX": {"ferjax.workdir.tensorboard"},
-        "orbax": {"ferjax.workdir.checkpoints"},
+        "orbax": {"ferjax.workdir.checkpoint_files", "ferjax.workdir.checkpoints"},
     }
     for package, allowed in owners.items():
         users = {

@@ -3,51 +3,55 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+import functools
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from jax.sharding import Mesh
 
 from ferjax.data.dataset import Source
 from ferjax.data.examples import Examples
 from ferjax.data.images.fitted import FittedImages
 from ferjax.data.label_maps import LabelMap
-from ferjax.data.pipeline.batches import Batch, evaluation_batches
+from ferjax.data.pipeline.batches import evaluation_batches
+from ferjax.data.run_data import RunData
 from ferjax.data.splits.clean import clean_test_mask
 from ferjax.errors import UserError, one_of
-from ferjax.evaluation.evaluator import States, evaluate
+from ferjax.evaluation.evaluator import Evaluator, Scores, evaluate
+from ferjax.inference import lineage
+from ferjax.inference.trained_model import TrainedModel
 
 UNMAPPED = ("refuse", "drop")
+_NOT_KNOWN = "whether these images trained the model is not known."
 
 
 @dataclasses.dataclass(frozen=True)
 class ScoredModel:
-    """What the score of a model on other data needs of it.
+    """A trained model, and what is known of the images that it has seen.
 
     Attributes:
-      count: the compiled evaluation step of `views`, with the weights bound.
-      views: the views to average over (see `views`).
-      native_shape: (h, w, c) of the training images.
-      dataset: the name of the data set that trained it.
-      fingerprint: of that data set.
-      seen: the pixel hashes of what trained or selected the model; None if its data are not here.
+      trained: the model with its weights.
+      evaluator: of the model.
+      data: the data set of its run, where the run had it; it need not be there any more.
+      selection: the split or splits that selected it, as in `Protocol`.
       started_from: what the run of the model started from, as its result.json says.
-      mesh: of the devices.
-      batch_size: images of a batch.
-      num_threads: threads that read images.
     """
 
-    count: Callable[[Batch], States]
-    views: tuple[str, ...]
-    native_shape: tuple[int, int, int]
-    dataset: str
-    fingerprint: str
-    seen: Callable[[], tuple[bytes, ...] | None]
-    started_from: Sequence[Mapping[str, Any]]
-    mesh: Mesh
-    batch_size: int
-    num_threads: int
+    trained: TrainedModel
+    evaluator: Evaluator
+    data: RunData
+    selection: str
+    started_from: Sequence[Mapping[str, Any]] = ()
+
+    def seen(self) -> tuple[bytes, ...] | None:
+        """Pixel hashes of what trained or selected the model; None if its data are not here."""
+        try:
+            source = self.data.source
+        except UserError:
+            return None
+        if source.fingerprint != self.trained.spec.fingerprint:
+            return None
+        return self.data.pixel_hashes(("train", *self.selection.split("+")))
 
 
 class CrossScores(NamedTuple):
@@ -59,7 +63,7 @@ class CrossScores(NamedTuple):
       note: why there is no `<split>_clean`; "" if there is one.
     """
 
-    scores: dict[str, Any]
+    scores: Scores
     dropped: dict[str, int]
     note: str
 
@@ -69,8 +73,10 @@ def score(
     source: Source,
     split: str,
     label_map: LabelMap,
+    views: Sequence[str],
     *,
     unmapped: str = "refuse",
+    num_threads: int = 0,
 ) -> CrossScores:
     """Evaluates on a split of another data set.
 
@@ -85,18 +91,54 @@ def score(
       source: the other data set.
       split: of it.
       label_map: from its classes to those of the model.
+      views: to average over (see `evaluation.views`).
       unmapped: "refuse" examples of classes that the model does not have, or "drop" them.
+      num_threads: that read images; 0: one per core.
 
     Raises:
       UserError: such examples that are refused, or none that are left; or the data set is that of
         the run, whose splits may be others than those it was trained on.
     """
     one_of("--unmapped", unmapped, UNMAPPED)
-    if source.fingerprint == model.fingerprint:
+    spec = model.trained.spec
+    if source.fingerprint == spec.fingerprint:
         raise UserError(
             f"{source.name} is the data set that the run was trained on. Leave --dataset, "
             "--options and --label_map out: then its splits are those of the run."
         )
+    examples, dropped = _known(source, split, label_map, unmapped, spec.native_shape)
+    groups = {split: np.ones(len(examples), bool)}
+    seen, unknown = model.seen(), lineage.first_other(spec.fingerprint, model.started_from)
+    if seen is not None and not unknown:
+        groups[f"{split}_clean"] = clean_test_mask(examples.pixel_hashes, seen)
+    batches = evaluation_batches(
+        examples,
+        batch_size=model.evaluator.batch_size,
+        placement="stream",
+        mesh=model.evaluator.mesh,
+        groups=groups,
+        num_threads=num_threads,
+    )
+    count = model.evaluator.step(tuple(views))
+    scores = evaluate(functools.partial(count, model.trained.weights, None), batches, views)
+    note = ""
+    if unknown:
+        note = f"The run started from {unknown}, which was trained on other data: {_NOT_KNOWN}"
+    elif seen is None:
+        note = f"The run's own data set, {spec.dataset}, is not where the run had it: {_NOT_KNOWN}"
+    elif f"{split}_clean" not in scores[views[0]]:
+        note = f"Every image of {split} trained or selected the model, or is a copy of such a one."
+    return CrossScores(scores, dropped, note)
+
+
+def _known(
+    source: Source,
+    split: str,
+    label_map: LabelMap,
+    unmapped: str,
+    native_shape: tuple[int, int, int],
+) -> tuple[Examples, dict[str, int]]:
+    """The examples whose classes the model has, and how many of other classes are left out."""
     found = source.load(split, in_memory=False)
     labels, kept = label_map.apply(found.labels)
     counts = found.counts(len(label_map.source))
@@ -115,46 +157,9 @@ def score(
     if not len(rows):
         raise UserError(f"The model has no class for any image of the {split} split.")
     examples = Examples(
-        images=FittedImages(found.images, rows, model.native_shape),
+        images=FittedImages(found.images, rows, native_shape),
         labels=labels[rows],
         keys=tuple(found.keys[row] for row in rows),
         pixel_hashes=tuple(found.pixel_hashes[row] for row in rows),
     )
-    groups = {split: np.ones(len(examples), bool)}
-    seen, unknown = model.seen(), _trained_elsewhere(model.fingerprint, model.started_from)
-    if seen is not None and not unknown:
-        groups[f"{split}_clean"] = clean_test_mask(examples.pixel_hashes, seen)
-    batches = evaluation_batches(
-        examples,
-        batch_size=model.batch_size,
-        placement="stream",
-        mesh=model.mesh,
-        groups=groups,
-        num_threads=model.num_threads,
-    )
-    scores = evaluate(model.count, batches, model.views)
-    note = ""
-    if unknown:
-        note = (
-            f"The run started from {unknown}, which was trained on other data: whether these "
-            "images trained the model is not known."
-        )
-    elif seen is None:
-        note = (
-            f"The data set that the run was trained on, {model.dataset}, is not where "
-            "the run had it: whether images trained the model is not known."
-        )
-    elif f"{split}_clean" not in scores[model.views[0]]:
-        note = f"Every image of {split} trained or selected the model, or is a copy of such a one."
-    return CrossScores(scores, dropped, note)
-
-
-def _trained_elsewhere(fingerprint: str, started_from: Sequence[Mapping[str, Any]]) -> str:
-    """The first run among those a run goes back to that was trained on other data, or ""."""
-    for origin in started_from:
-        if origin.get("fingerprint", fingerprint) != fingerprint:
-            return origin["weights"]
-        earlier = _trained_elsewhere(fingerprint, origin.get("started_from", ()))
-        if earlier:
-            return earlier
-    return ""
+    return examples, dropped

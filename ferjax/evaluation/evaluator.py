@@ -2,22 +2,90 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import jax
+import numpy as np
+from jax.sharding import Mesh
+from jaxtyping import Bool
 
-from ferjax.data.pipeline.batches import Batch
-from ferjax.metrics import ConfusionState, Metrics
+from ferjax.data.pipeline.batches import Batch, make_table
+from ferjax.data.run_data import RunData
+from ferjax.distributed import sharding
+from ferjax.evaluation import class_geometry, programs, views
+from ferjax.evaluation.programs import States
+from ferjax.inference.model_spec import ModelSpec
+from ferjax.metrics import Metrics
+from ferjax.models.functional import Weights
 
-# view -> group of examples -> counts
-States = dict[str, dict[str, ConfusionState]]
+# metrics[view][group]
+Scores = dict[str, dict[str, Metrics]]
+
+
+class Evaluator:
+    """Scores weights of one model; what it compiles is shared by all its passes.
+
+    Args:
+      spec: of the model.
+      mesh: of the devices.
+      batch_size: images of a batch.
+
+    Raises:
+      UserError: a batch that does not split evenly over the devices.
+    """
+
+    def __init__(self, spec: ModelSpec, mesh: Mesh, *, batch_size: int):
+        sharding.check_batch_size("evaluation.batch_size", batch_size, mesh)
+        self.spec = spec
+        self.mesh = mesh
+        self.batch_size = batch_size
+        self._score = programs.scoring(
+            spec.abstract(mesh)[0], preprocessing=spec.preprocessing, mesh=mesh
+        )
+
+    @functools.cache  # noqa: B019 - an evaluator lives as long as its process
+    def step(self, names: tuple[str, ...]) -> Callable[..., States]:
+        """`(weights, table, batch, add=None) -> states[view][group]`; see `programs.counting`."""
+        parts = {name: self.view_parts(name) for name in names}
+        return programs.counting(self._score, parts=parts, mesh=self.mesh)
+
+    def view_parts(self, name: str) -> tuple[views.Part, ...]:
+        """What a test-time view shows of an image, at a scale that training showed."""
+        crop = self.spec.preprocessing.crop
+        return views.parts(name, crop=crop, magnified=self.spec.has_magnified_crops)
+
+    def over(
+        self,
+        data: RunData,
+        split: str,
+        names: Sequence[str],
+        more_groups: Mapping[str, Bool[np.ndarray, " N"]] | None = None,
+    ) -> Callable[..., Scores]:
+        """`(weights, geometry=None) -> metrics[view][group]` over a split, placed only once.
+
+        The groups are those of `RunData.groups`, and `more_groups` of the examples of the split;
+        those that have no example are left out. A `class_geometry.Accumulator` gets the sums of the
+        features of all examples of the split, as the first view shows them.
+        """
+        groups = {**(more_groups or {}), **data.groups(split)}
+        on_device = data.placement(split) == "device"
+        table = make_table(data.examples(split), self.mesh) if on_device else None
+        count = self.step(tuple(names))
+
+        def run(weights: Weights, geometry: class_geometry.Accumulator | None = None) -> Scores:
+            add = None if geometry is None else lambda sums: geometry.add(sums[split])
+            batches = data.evaluation_batches(split, groups, batch_size=self.batch_size)
+            return evaluate(functools.partial(count, weights, table, add=add), batches, names)
+
+        return run
 
 
 def evaluate(
     count: Callable[[Batch], States],
     batches: Iterable[Batch],
     names: Sequence[str],
-) -> dict[str, dict[str, Metrics]]:
+) -> Scores:
     """Counts every batch and computes the metrics of each view of each group of examples.
 
     Args:
@@ -50,8 +118,8 @@ def evaluate(
 
 
 def _merge(
-    left: Mapping[str, Mapping[str, ConfusionState]],
-    right: Mapping[str, Mapping[str, ConfusionState]],
+    left: States,
+    right: States,
 ) -> States:
     return {
         view: {group: state.merge(right[view][group]) for group, state in groups.items()}

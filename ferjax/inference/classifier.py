@@ -68,6 +68,19 @@ class Classifier:
         """
         return self.predict_arrays(self._arrays(images))
 
+    @property
+    def classes_(self) -> np.ndarray:
+        """The K class names, in the order of the columns of `predict_proba`."""
+        return np.array(self.labels)
+
+    def predict_proba(self, images: Any) -> np.ndarray:
+        """Probabilities, float32 [N, K], of what `__call__` takes."""
+        return self(images).probabilities
+
+    def predict(self, images: Any) -> np.ndarray:
+        """The most probable class name of each image, str [N], of what `__call__` takes."""
+        return self.classes_[np.argmax(self.predict_proba(images), axis=1)]
+
     def predict_arrays(self, images: UInt8[np.ndarray, "N h w c"]) -> Prediction:
         """Classifies images that already have the native shape."""
         chunks, start = [], 0

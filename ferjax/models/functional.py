@@ -6,9 +6,11 @@ Shapes: B batch, H W C image (already preprocessed), K classes, D features.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
@@ -57,3 +59,10 @@ def probabilities(
 ) -> Float[Array, "B K"]:
     """Class probabilities of preprocessed images."""
     return jax.nn.softmax(forward(graphdef, weights, images)[0])
+
+
+def num_features(graphdef: nnx.GraphDef, weights: Weights, image_shape: tuple[int, ...]) -> int:
+    """D of a model, whose weights may be shapes, for images [H, W, C]; nothing is computed."""
+    image = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
+    _, features = jax.eval_shape(functools.partial(forward, graphdef, weights), image)
+    return features.shape[1]

@@ -63,34 +63,13 @@ def figures(
     checks.check(config)
     data = input_shapes.describe(config, image_shape=image_shape, num_classes=num_classes)
     size = config[batch].batch_size
-    parts = experiment.build(config, meta=data.meta(), mesh=mesh, trains=not evaluate)
-    if not evaluate and not parts.is_trained:
+    run = experiment.build(config, spec=data.spec(), mesh=mesh)
+    if not evaluate and not run.is_trained:
         raise UserError(f"{config.model.name} trains nothing; compile its evaluation with --eval.")
     announce()
     start = time.monotonic()
-    lowered = _traced(parts, data, evaluate).lower()
-    made = {
-        "format": FORMAT,
-        "origin": ORIGIN,
-        "step": batch,
-        "model": data.meta()["model"],
-        "parameters": parts.num_parameters,
-        "dataset": config.dataset.name,
-        "image_shape": list(data.image_shape),
-        "placement": data.placement,
-        "target": {
-            "name": target.name,
-            "chip": target.chip.name,
-            "devices": mesh.size,
-            "memory": target.chip.memory,
-            "flops": target.chip.flops,
-            "bandwidth": target.chip.bandwidth,
-            "clock": target.chip.clock,
-        },
-        "per_device_batch": size // mesh.size,
-        "global_batch": size,
-        "versions": _versions(target),
-    }
+    lowered = _traced(run, data, evaluate).lower()
+    made = _what(run, data, target, batch)
     try:
         compiled = lowered.compile()
     except jax.errors.JaxRuntimeError as error:
@@ -106,6 +85,33 @@ def figures(
     return {**made, **_read(compiled, target, size // mesh.size, flops)}
 
 
+def _what(run: Experiment, data: AbsentData, target: Target, batch: str) -> dict[str, Any]:
+    """What is compiled, and for what."""
+    size, devices = run.config[batch].batch_size, run.mesh.size
+    return {
+        "format": FORMAT,
+        "origin": ORIGIN,
+        "step": batch,
+        "model": run.spec.to_json()["model"],
+        "parameters": run.num_parameters,
+        "dataset": run.spec.dataset,
+        "image_shape": list(data.image_shape),
+        "placement": data.placement,
+        "target": {
+            "name": target.name,
+            "chip": target.chip.name,
+            "devices": devices,
+            "memory": target.chip.memory,
+            "flops": target.chip.flops,
+            "bandwidth": target.chip.bandwidth,
+            "clock": target.chip.clock,
+        },
+        "per_device_batch": size // devices,
+        "global_batch": size,
+        "versions": _versions(target),
+    }
+
+
 def _with_batches(
     config: ConfigDict, batch: str, mesh: jax.sharding.Mesh, per_device: int | None
 ) -> ConfigDict:
@@ -115,19 +121,19 @@ def _with_batches(
         config[batch].batch_size = per_device * mesh.size
     if batch == "train":
         config.evaluation.batch_size = mesh.size
+    else:
+        config.train.batch_size = mesh.size * config.optimizer.accumulation_steps
     return config
 
 
-def _traced(parts: Experiment, data: AbsentData, evaluate: bool) -> jax.stages.Traced:
-    state = parts.abstract_state()
+def _traced(run: Experiment, data: AbsentData, evaluate: bool) -> jax.stages.Traced:
     if not evaluate:
-        table, batch = data.arguments(parts.mesh, parts.config.train.batch_size)
-        return parts.train_step.trace(state, table, batch)
-    table, batch = data.arguments(
-        parts.mesh, parts.config.evaluation.batch_size, groups=("validation",)
-    )
-    step = parts.eval_step((parts.config.evaluation.selection_view,))
-    return jax.jit(step).trace(state.evaluated, table, batch)
+        table, batch = data.arguments(run.mesh, run.config.train.batch_size)
+        return run.train_step.trace(run.states.abstract(), table, batch)
+    fields = run.config.evaluation
+    table, batch = data.arguments(run.mesh, fields.batch_size, groups=("validation",))
+    step = run.evaluator.step((fields.selection_view,))
+    return jax.jit(step).trace(run.abstract_model[1], table, batch)
 
 
 def _flops(config: ConfigDict, data: AbsentData, evaluate: bool) -> float:
@@ -136,8 +142,7 @@ def _flops(config: ConfigDict, data: AbsentData, evaluate: bool) -> float:
     config = ConfigDict(config)
     # The count is of one turn of a loop; the whole batch at once takes as many operations.
     config.optimizer.accumulation_steps = 1
-    parts = experiment.build(config, meta=data.meta(), mesh=here, trains=not evaluate)
-    traced = _traced(parts, data, evaluate)
+    traced = _traced(experiment.build(config, spec=data.spec(), mesh=here), data, evaluate)
     # For an accelerator, so that the count is of the convolutions themselves.
     cost: Any = traced.lower(lowering_platforms=("tpu",)).cost_analysis()
     return cost["flops"]

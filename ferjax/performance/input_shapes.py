@@ -18,6 +18,7 @@ from ferjax.data.pipeline.batches import Batch, Table
 from ferjax.distributed import sharding
 from ferjax.errors import UserError
 from ferjax.evaluation import views
+from ferjax.inference.model_spec import ModelSpec
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,9 +37,9 @@ class AbsentData:
     labels: tuple[str, ...]
     num_train: int | None
 
-    def meta(self) -> dict[str, Any]:
-        """What `experiment.build` needs to know of the data. The statistics of the pixels, which
-        change no cost, are made up.
+    def spec(self) -> ModelSpec:
+        """What the trained weights would be. The statistics of the pixels, which change no cost,
+        are made up.
         """
         fields = self.config.model
         # Black and white: mean and deviation are both a half.
@@ -53,13 +54,15 @@ class AbsentData:
             training_images=lambda: pixels,
         )
         steps = (self.num_train or 0) // max(self.config.train.batch_size, 1)
-        return {
-            "model": {**dict(fields), "num_classes": len(self.labels)},
-            "labels": list(self.labels),
-            "preprocessing": preprocessing.to_dict(),
-            "has_magnified_crops": views.magnified(self.config.augment.scale),
-            "steps_per_epoch": max(steps, 1),
-        }
+        return ModelSpec(
+            model={**dict(fields), "num_classes": len(self.labels)},
+            labels=self.labels,
+            preprocessing=preprocessing,
+            has_magnified_crops=views.magnified(self.config.augment.scale),
+            dataset=self.config.dataset.name,
+            fingerprint="",
+            steps_per_epoch=max(steps, 1),
+        )
 
     @property
     def placement(self) -> str:
@@ -84,9 +87,9 @@ class AbsentData:
           UserError: the pixels shall lie on the device and nobody knows how many there are.
         """
         whole, by_batch = sharding.replicated(mesh), sharding.by_batch(mesh)
+        array: Any = jax.ShapeDtypeStruct
 
         def columns(number: int, shape: tuple[int, ...], where: jax.sharding.Sharding) -> Any:
-            array = jax.ShapeDtypeStruct
             targets = None
             if not groups and self.config.dataset.options.get("target", "majority") != "majority":
                 targets = array((number, len(self.labels)), np.float32, sharding=where)
@@ -97,13 +100,13 @@ class AbsentData:
             }
 
         def row(dtype: Any) -> Any:
-            return jax.ShapeDtypeStruct((batch_size,), dtype, sharding=by_batch)
+            return array((batch_size,), dtype, sharding=by_batch)
 
         repeats = not groups and self.config.train.sampling == "balanced"
         batch = Batch(
             indices=row(np.int32),
             groups={name: row(np.bool_) for name in groups},
-            epoch=jax.ShapeDtypeStruct((), np.int32, sharding=whole),
+            epoch=array((), np.int32, sharding=whole),
             visits=row(np.int32) if repeats else None,
         )
         if self.placement != "device":

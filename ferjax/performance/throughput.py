@@ -48,42 +48,29 @@ def measure(
     Raises:
       UserError: as `experiment.build`, or a placement that does not exist.
     """
-    parts = experiment.build(config)
+    run = experiment.build(config)
     for placement in placements:
         one_of("placements", placement, PLACEMENTS)
     batch_size = config.train.batch_size
-    chosen = list(placements) or [parts.placement("train")]
-    measured, compile_seconds, state = {}, 0.0, parts.init_state()
+    chosen = list(placements) or [run.data.placement("train")]
+    measured, compile_seconds, state = {}, 0.0, run.states.fresh()
     for placement in chosen:
-        batches = parts.training_input(placement)
+        batches = run.training_input(placement)
         batch = next(batches)
         start = time.perf_counter()
-        step = parts.train_step.lower(state, batches.table, batch).compile()
+        step = run.train_step.lower(state, batches.table, batch).compile()
         compile_seconds = compile_seconds or time.perf_counter() - start
         state, measured[placement] = _placement(
-            parts, step, state, batches, batch, steps, repetitions
+            run, step, state, batches, batch, steps, repetitions
         )
         if placement == chosen[0]:
-            forward_seconds = _forward(parts, state, batches.table, batch, steps, repetitions)
-            flops = _flops(parts, state, batches.table, batch)
+            forward_seconds = _forward(run, state, batches.table, batch, steps, repetitions)
+            flops = _flops(run, state, batches.table, batch)
         batches.close()
     device = jax.devices()[0]
     step_seconds = batch_size / measured[chosen[0]]["train_step"]
     return {
-        "format": FORMAT,
-        "config": {
-            "model": dict(config.model),
-            "batch_size": batch_size,
-            "image_shape": list(parts.preprocessing.native_shape),
-            "view": config.evaluation.selection_view,
-        },
-        "machine": {
-            "platform": device.platform,
-            "device": device.device_kind,
-            "num_devices": jax.device_count(),
-            "num_cores": os.cpu_count(),
-        },
-        "versions": versions.installed(("ferjax", "jax", "jaxlib", "flax")),
+        **_what(run, device),
         "placements": measured,
         "forward": batch_size / forward_seconds,
         "compile_seconds": compile_seconds,
@@ -93,8 +80,28 @@ def measure(
     }
 
 
+def _what(run: experiment.Experiment, device: jax.Device) -> dict[str, Any]:
+    """What is measured, and where."""
+    return {
+        "format": FORMAT,
+        "config": {
+            "model": dict(run.config.model),
+            "batch_size": run.config.train.batch_size,
+            "image_shape": list(run.spec.native_shape),
+            "view": run.config.evaluation.selection_view,
+        },
+        "machine": {
+            "platform": device.platform,
+            "device": device.device_kind,
+            "num_devices": jax.device_count(),
+            "num_cores": os.cpu_count(),
+        },
+        "versions": versions.installed(("ferjax", "jax", "jaxlib", "flax")),
+    }
+
+
 def _placement(
-    parts: experiment.Experiment,
+    run: experiment.Experiment,
     step: jax.stages.Compiled,
     state: Any,
     batches: TrainingInput,
@@ -117,7 +124,7 @@ def _placement(
 
     def feed(count: int) -> None:
         for _ in range(count):
-            images = parts.input_step(batches.table, next(batches))
+            images = run.input_step(batches.table, next(batches))
         jax.block_until_ready(images)
 
     step_seconds = _median(lambda: train(steps, lambda: batch), steps, repetitions)
@@ -140,7 +147,7 @@ def _placement(
 
 
 def _forward(
-    parts: experiment.Experiment,
+    run: experiment.Experiment,
     state: Any,
     table: Any,
     batch: Batch,
@@ -148,7 +155,7 @@ def _forward(
     repetitions: int,
 ) -> float:
     """Seconds of a forward pass in evaluation."""
-    evaluate = parts.eval_step((parts.config.evaluation.selection_view,))
+    evaluate = run.evaluator.step((run.config.evaluation.selection_view,))
     counted = dataclasses.replace(batch, groups={"train": batch.indices >= 0})
 
     def forward() -> None:
@@ -200,14 +207,14 @@ def _operations(per_image: float | None, per_second: float | None) -> dict[str, 
     }
 
 
-def _flops(parts: experiment.Experiment, *arguments: Any) -> float | None:
+def _flops(run: experiment.Experiment, *arguments: Any) -> float | None:
     """Floating-point operations of one training step; None where JAX does not count them.
 
     They are counted on the uncompiled program. On a CPU it is lowered for a TPU, so that the count
     is of the convolutions themselves whatever algorithm a CPU computes them by.
     """
     platforms = ("tpu",) if jax.default_backend() == "cpu" else None
-    lowered = parts.train_step.trace(*arguments).lower(lowering_platforms=platforms)
+    lowered = run.train_step.trace(*arguments).lower(lowering_platforms=platforms)
     # On a GPU, jax 0.11 counts the operations of compiled programs alone.
     return counted_flops(lowered.cost_analysis() or lowered.compile().cost_analysis())
 

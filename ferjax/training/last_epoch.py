@@ -12,16 +12,16 @@ from ml_collections import ConfigDict
 
 from ferjax.distributed import processes
 from ferjax.errors import UserError
+from ferjax.inference.model_spec import ModelSpec
 from ferjax.training import experiment
-from ferjax.training import result as report
 from ferjax.training.experiment import Experiment
-from ferjax.workdir.checkpoints import Checkpoints
+from ferjax.workdir import checkpoint_files
 from ferjax.workdir.directory import RunDirectory
 
 
-def fields(parts: Experiment, step: int, scores: dict[str, Any]) -> dict[str, Any]:
+def fields(run: Experiment, step: int, scores: dict[str, Any]) -> dict[str, Any]:
     """What result.json says of the last epoch, which ended with `step`."""
-    return {"last": {"epoch": step // parts.steps_per_epoch, "step": step}, "test_last": scores}
+    return {"last": {"epoch": step // run.spec.steps_per_epoch, "step": step}, "test_last": scores}
 
 
 def add(config: ConfigDict, directory: RunDirectory, result: dict[str, Any]) -> dict[str, Any]:
@@ -32,33 +32,26 @@ def add(config: ConfigDict, directory: RunDirectory, result: dict[str, Any]) -> 
     Raises:
       UserError: the last checkpoint is gone, or is not that of the run's last step.
     """
-    parts = experiment.build(config)
+    run = experiment.build(config)
     step = result["num_steps"]
-    say = print if processes.is_main() else _say_nothing
-    checkpoints = Checkpoints(directory.path, report=say)
-    try:
-        # A run that trains nothing, as late fusion, has only the state that it began with.
-        restored = checkpoints.restore("last" if step else "best", parts.abstract_state())
-    finally:
-        checkpoints.close()
-    if restored is None or int(restored[0].step) != step:
-        found = "none" if restored is None else f"step {int(restored[0].step)}"
+    # A run that trains nothing, as late fusion, has only the weights that it began with.
+    stored = checkpoint_files.newest(directory.path, "last" if step else "best")
+    if stored is None or stored.about.step != step:
+        found = "none" if stored is None else f"step {stored.about.step}"
         raise UserError(
             f"--report_last: {directory.path} needs its checkpoint of the last step, {step}, and "
             f"has {found}. Restore it from a copy, leave --report_last out to see the result as it "
             "is, or train again with it in an empty workdir."
         )
-    state, meta = restored
-    report.check_same_data(parts, meta, directory.path)
-    say("Testing the last epoch, which result.json does not have yet.")
-    evaluate = parts.evaluation(parts.protocol.test, tuple(config.evaluation.test_views))
-    result = {**result, **fields(parts, step, evaluate(state.evaluated))}
+    spec = ModelSpec.from_json(stored.about.spec, directory.path)
+    spec.check_same_data(run.data.source, directory.path)
+    if processes.is_main():
+        print("Testing the last epoch, which result.json does not have yet.")
+    weights = stored.weights(run.states.abstract().evaluated)
+    test = run.evaluator.over(run.data, run.protocol.test, tuple(config.evaluation.test_views))
+    result = {**result, **fields(run, step, test(weights))}
     if processes.is_main():
         directory.check_held()
         directory.write_result(result)
     processes.wait_for_all("result")
     return result
-
-
-def _say_nothing(_: str) -> None:
-    """Where the main process reports already."""

@@ -4,28 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable
 from typing import Any
 
-import jax
 from ml_collections import ConfigDict
 
 from ferjax.data.pipeline.batches import TrainingInput
 from ferjax.distributed import processes
 from ferjax.distributed.signals import StopRequest
 from ferjax.distributed.watchdog import Watchdog
-from ferjax.errors import Interrupted, SaveFailed, UserError
-from ferjax.evaluation.class_geometry import Accumulator
-from ferjax.metrics import Metrics
-from ferjax.training import collapse, experiment, last_epoch, preflight, warm_start
+from ferjax.errors import Interrupted, UserError
+from ferjax.training import experiment, last_epoch, preflight, warm_start
 from ferjax.training import result as report
-from ferjax.training.best_epoch import Selection
-from ferjax.training.plateau import Plateau
 from ferjax.training.profiling import Profile
+from ferjax.training.run_progress import RunProgress
+from ferjax.training.saving import Saving
 from ferjax.training.step import TrainState
 from ferjax.training.step_metrics import LateMetrics
 from ferjax.training.trunks import TRUNKS, own_runs, trunk_sources
-from ferjax.workdir.checkpoints import Checkpoints, save_failed
+from ferjax.training.validation import Validation
 from ferjax.workdir.directory import RunDirectory
 from ferjax.workdir.writer import Writer
 
@@ -76,7 +72,7 @@ def train(
 
 
 class _Run:
-    """The state of one start of a run; `execute` is the story."""
+    """One start of a run; `execute` is the story."""
 
     def __init__(
         self,
@@ -91,293 +87,204 @@ class _Run:
         self.stop = stop
         self.watchdog = watchdog
         self.profile = profile
-        self.parts = experiment.build(config)
-        self.parts.check()
-        self.checkpoints = Checkpoints(
-            directory.path, report=print if processes.is_main() else _say_nothing
+        self.experiment = experiment.build(config)
+        self.experiment.check()
+        self.progress = RunProgress()
+        self.saving = Saving(
+            directory,
+            self.experiment.spec,
+            on_failed_save=config.train.on_failed_save,
+            note=self._note,
         )
-        self.selection = Selection()
-        self.plateau = Plateau()
-        self.unsaved: SaveFailed | None = None  # since the last checkpoint
-        self.origins: list[dict[str, Any]] = []
-        self.collapsed_epochs: list[int] = []
-        self.collapse = ""  # what is said of the last of them
-        self.seconds = 0.0
+        self.writer: Writer | None = None
 
     def execute(self, *, report_last: bool = False) -> dict[str, Any]:
-        parts = self.parts
-        steps_per_epoch = parts.steps_per_epoch
-        self.watchdog.tick("reading the data")
-        batches = parts.training_input()
-        self.watchdog.tick("restoring the last checkpoint")
-        state, first_step = self._restore(batches)
-        processes.check_equal("The step of the restored checkpoint", str(first_step))
-        with Writer(
-            self.directory.path,
-            resume_step=first_step,
-            steps_per_epoch=steps_per_epoch,
-            num_epochs=self.config.train.num_epochs,
-            batch_size=self.config.train.batch_size,
-            is_main=processes.is_main(),
-        ) as writer:
-            if parts.protocol.remark:
-                writer.note(parts.protocol.remark)
-            if self.config.departures:
-                writer.note(report.no_row(self.config.paper, self.config.departures))
+        """Trains what is left to train, tests the best epoch, and writes result.json."""
+        run = self.experiment
+        self._doing("reading the data")
+        batches = run.training_input()
+        self._doing("restoring the last checkpoint")
+        state, step = self._restore(batches)
+        with self._writer(step) as self.writer:
+            self._say_what_it_is(step)
             if state is None:
-                trunks = trunk_sources(parts, self.directory.path)
-                state, self.origins = warm_start.initial_state(parts, trunks, report=writer.note)
-            if first_step:
-                writer.note(f"Resuming {self.directory.path} after step {first_step}.")
-            validate = parts.evaluation(
-                parts.protocol.selection, (self.config.evaluation.selection_view,)
-            )
-            metrics = LateMetrics(
-                writer, self._diverged, self.watchdog.tick, steps_per_epoch, self.config
-            )
+                trunks = trunk_sources(run, self.directory.path)
+                state, origins = warm_start.initial_state(run, trunks, report=self._note)
+                self.progress.started_from = origins
             self.clock = time.monotonic()
-            writer.status("compiling the training step")
-            step = first_step
-            while step < parts.num_steps and not self._finished(step):
-                self.watchdog.tick(f"sending step {step + 1}")
-                with self.profile.step(step + 1):
-                    state, values = parts.train_step(state, batches.table, next(batches))
-                step += 1
-                metrics.push(step, values)
-                self.profile.after(step, values)
-                stopping = self.stop.agreed()
-                if step % steps_per_epoch == 0:
-                    metrics.drain()
-                    writer.status("validating")
-                    state = self._end_epoch(step, state, validate, metrics, writer)
-                    self._save(step, state, batches, writer)
-                elif stopping or self._checkpoint_due(step):
-                    metrics.drain()
-                    self._save(step, state, batches, writer)
-                if stopping:
-                    self._leave(step)
-            if not parts.is_trained:
-                self._end_epoch(0, state, validate, metrics, writer)
+            self._doing("compiling the training step")
+            step, state = self._train(step, state, batches)
             batches.close()
-            self._finish_saving(writer.note)
+            self.saving.finish()
             self.profile.close()
-            self._tick()
+            self._count_time()
             if self.stop.agreed():  # since the last step
                 self._leave(step)
-            writer.status("testing the best epoch")
-            self.watchdog.tick("testing the best epoch")
-            result = self._test(step, state if report_last else None, writer)
-        self.checkpoints.close()
+            self._doing("testing the best epoch")
+            result = self._test(step, state if report_last else None)
+        self.saving.close()
         if processes.is_main():
             self.directory.check_held()
             self.directory.write_result(result)
         processes.wait_for_all("result")
         return result
 
-    def _restore(self, batches: TrainingInput) -> tuple[TrainState | None, int]:
-        restored = self.checkpoints.restore("last", self.parts.abstract_state())
-        # A better epoch than the last checkpoint knows of, from a start that was cut off.
-        self.checkpoints.drop_later("best", 0 if restored is None else int(restored[0].step))
-        if restored is None:
-            return None, 0
-        state, meta = restored
-        self._check_meta(meta)
-        batches.seek(meta["input_position"])
-        self.selection = Selection(**meta["selection"])
-        self.plateau = Plateau(**meta["plateau"])
-        self.origins = meta["started_from"]
-        self.collapsed_epochs = meta.get("collapsed_epochs", [])
-        self.collapse = meta.get("collapse", "")
-        self.seconds = meta["train_seconds"]
-        return state, int(state.step)
+    def _train(
+        self, step: int, state: TrainState, batches: TrainingInput
+    ) -> tuple[int, TrainState]:
+        """All steps from `step` on: update, metrics, and at the end of an epoch validation."""
+        run, writer = self.experiment, self._written
+        steps_per_epoch = run.spec.steps_per_epoch
+        validate = Validation(run)
+        metrics = LateMetrics(
+            writer, self._diverged, self.watchdog.tick, steps_per_epoch, self.config
+        )
+        while step < run.num_steps and not self._finished(step):
+            self.watchdog.tick(f"sending step {step + 1}")
+            with self.profile.step(step + 1):
+                state, values = run.train_step(state, batches.table, next(batches))
+            step += 1
+            metrics.push(step, values)
+            self.profile.after(step, values)
+            stopping = self.stop.agreed()
+            if step % steps_per_epoch == 0:
+                metrics.drain()
+                state = self._end_epoch(step, state, validate, metrics)
+                self._save(step, state, batches)
+            elif stopping or self._checkpoint_due(step):
+                metrics.drain()
+                self._save(step, state, batches)
+            if stopping:
+                self._leave(step)
+        if not run.is_trained:
+            self._end_epoch(0, state, validate, metrics)
+        return step, state
 
-    def _check_meta(self, meta: dict[str, Any]) -> None:
-        """Refuses a checkpoint whose data, labels or preprocessing are not today's."""
-        for field, value in self.parts.meta().items():
-            if report.as_json(meta[field]) != report.as_json(value):
-                raise UserError(
-                    f"The checkpoint in {self.directory.path} was made with {field} = "
-                    f"{meta[field]!r}, but the data set and config give {value!r}. Prepare the "
-                    "data set it was trained on, or start in another workdir."
-                )
+    def _restore(self, batches: TrainingInput) -> tuple[TrainState | None, int]:
+        """The state of the last checkpoint, or None, and how many steps are done."""
+        restored = self.saving.restore(self.experiment.states.abstract())
+        state, step = None, 0
+        if restored is not None:
+            state, self.progress, input_position = restored
+            batches.seek(input_position)
+            step = int(state.step)
+        processes.check_equal("The step of the restored checkpoint", str(step))
+        return state, step
+
+    def _writer(self, first_step: int) -> Writer:
+        return Writer(
+            self.directory.path,
+            resume_step=first_step,
+            steps_per_epoch=self.experiment.spec.steps_per_epoch,
+            num_epochs=self.config.train.num_epochs,
+            batch_size=self.config.train.batch_size,
+            is_main=processes.is_main(),
+        )
+
+    def _say_what_it_is(self, first_step: int) -> None:
+        remark = self.experiment.protocol.remark
+        if remark:
+            self._note(remark)
+        if self.config.departures:
+            self._note(report.no_row(self.config.paper, self.config.departures))
+        if first_step:
+            self._note(f"Resuming {self.directory.path} after step {first_step}.")
 
     def _finished(self, step: int) -> bool:
         """Whether early stopping has ended the run; only the end of an epoch can."""
         patience = self.config.train.early_stopping_patience
-        return step % self.parts.steps_per_epoch == 0 and self.selection.exhausted(patience)
+        at_end = step % self.experiment.spec.steps_per_epoch == 0
+        return at_end and self.progress.selection.exhausted(patience)
 
     def _checkpoint_due(self, step: int) -> bool:
         every = self.config.train.checkpoint_every_steps
         return every > 0 and step % every == 0
 
     def _end_epoch(
-        self,
-        step: int,
-        state: TrainState,
-        validate: Callable[..., Any],
-        metrics: LateMetrics,
-        writer: Writer,
+        self, step: int, state: TrainState, validate: Validation, metrics: LateMetrics
     ) -> TrainState:
-        """Validates; returns the state of the next epoch."""
-        epoch = step // self.parts.steps_per_epoch
-        self.watchdog.tick(f"validating epoch {epoch}")
-        split, view = self.parts.protocol.selection, self.config.evaluation.selection_view
-        geometry = Accumulator()
-        scores = validate(state.evaluated, geometry)[view][split]
-        measured = self.parts.protocol.measured
-        writer.write_epoch(
-            step,
-            epoch,
-            {
-                **metrics.epoch_means(),
-                **{f"{measured}_{name}": scores[name] for name in ("accuracy", "loss", "macro_f1")},
-                **{
-                    f"{measured}_{name}": value
-                    for name, value in geometry.compute(state.centers).items()
-                    if value is not None
-                },
-            },
-        )
-        self._check_collapse(epoch, scores, writer)
-        before = dataclasses.replace(self.selection)
-        if self.selection.update(epoch=epoch, step=step, accuracy=scores["accuracy"]):
+        """Validates, and saves the best; returns the state of the next epoch."""
+        run, progress = self.experiment, self.progress
+        epoch = step // run.spec.steps_per_epoch
+        self._doing(f"validating epoch {epoch}")
+        measured = validate(state)
+        row = {f"{run.protocol.measured}_{name}": one for name, one in measured.row.items()}
+        self._written.write_epoch(step, epoch, {**metrics.epoch_means(), **row})
+        said = bool(progress.collapsed_epochs)
+        if progress.add_collapse(epoch, measured.scores, self.config) and not said:
+            self._note(progress.collapse)
+        before = dataclasses.replace(progress.selection)
+        if progress.selection.update(epoch=epoch, step=step, accuracy=measured.scores["accuracy"]):
             self.watchdog.tick(f"saving the best epoch, {epoch}")
-            self._finish_saving(writer.note)
-            try:
-                # On disk before the "last" checkpoint that counts on it.
-                self.checkpoints.save("best", step, state, self.parts.meta())
-                self.checkpoints.wait()
-            except SaveFailed as error:
-                self._go_on_without(error, writer.note)
-                self.selection = dataclasses.replace(before, waited=before.waited + 1)
-        rule = self.parts.plateau
-        if self.plateau.update(rule, scores[rule.metric]):
-            writer.note(f"Learning rate times {self.plateau.scale:g} from epoch {epoch + 1} on.")
-            state = self.parts.scaled(state, self.plateau.scale)
+            if not self.saving.save_best(step, state.evaluated):
+                progress.selection = dataclasses.replace(before, waited=before.waited + 1)
+        if progress.plateau.update(run.plateau, measured.row[run.plateau.metric]):
+            scale = progress.plateau.scale
+            self._note(f"Learning rate times {scale:g} from epoch {epoch + 1} on.")
+            state = run.states.scaled(state, scale)
         return state
 
-    def _check_collapse(self, epoch: int, scores: Metrics, writer: Writer) -> None:
-        """Says once, and keeps for the result, that it does no better than class frequencies."""
-        counts = [sum(row) for row in scores["confusion"]]
-        if collapse.collapsed(epoch, scores["loss"], counts):
-            self.collapse = collapse.explain(scores["loss"], counts, self.config)
-            if not self.collapsed_epochs:
-                writer.note(self.collapse)
-            self.collapsed_epochs.append(epoch)
-
-    def _save(self, step: int, state: TrainState, batches: TrainingInput, writer: Writer) -> None:
+    def _save(self, step: int, state: TrainState, batches: TrainingInput) -> None:
         """Saves what a resume needs; returns before it is on disk."""
         self.watchdog.tick(f"saving step {step}")
-        self._finish_saving(writer.note)
-        self._tick()
-        meta = {
-            **self.parts.meta(),
-            "input_position": batches.position,
-            "selection": self.selection.to_dict(),
-            "plateau": self.plateau.to_dict(),
-            "started_from": self.origins,
-            "collapsed_epochs": self.collapsed_epochs,
-            "collapse": self.collapse,
-            "train_seconds": self.seconds,
-        }
-        try:
-            try:
-                writer.flush()  # every row up to this step is on disk before the checkpoint is
-            except OSError as error:
-                what = f"metrics.jsonl up to step {step}"
-                raise save_failed(what, self.directory.path, error) from None
-            self.checkpoints.save("last", step, state, meta)
-            self.unsaved = None
-        except SaveFailed as error:
-            self._go_on_without(error, writer.note)
+        self.saving.finish()
+        self._count_time()
+        self.saving.save_last(step, state, self.progress, batches.position, self._written.flush)
 
-    def _finish_saving(self, note: Callable[[str], None]) -> None:
-        """Waits for the save before; what comes next is written if the folder is still ours."""
-        self.directory.check_held()
-        try:
-            self.checkpoints.wait()
-        except SaveFailed as error:
-            self._go_on_without(error, note)
-
-    def _go_on_without(self, error: SaveFailed, note: Callable[[str], None]) -> None:
-        """Reports a save that failed, and ends the run unless the config wants it to go on."""
-        # Of several processes one alone may fail, while the others wait for it to be done.
-        if self.parts.on_failed_save == "stop" or jax.process_count() > 1:
-            raise error
-        self.unsaved = error
-        note(f"{error} Going on without it, as train.on_failed_save says.")
-
-    def _tick(self) -> None:
-        """Adds the time since the last call to the cost of the run."""
-        now = time.monotonic()
-        self.seconds += now - self.clock
-        self.clock = now
+    def _test(self, step: int, last: TrainState | None) -> dict[str, Any]:
+        """Where the test split is read: the best epoch, and the `last` state if there is one."""
+        run, progress = self.experiment, self.progress
+        best = self.saving.best(progress.selection.step, run.states.abstract().evaluated)
+        views = tuple(self.config.evaluation.test_views)
+        test = run.evaluator.over(run.data, run.protocol.test, views)
+        result = report.result(
+            run,
+            progress,
+            training=progress.selection.training(self._written.rows("epoch")),
+            scores=test(best),
+            num_steps=step,
+        )
+        if last is not None:
+            result |= last_epoch.fields(run, step, test(last.evaluated))
+        return result
 
     def _leave(self, step: int) -> None:
-        self.checkpoints.wait()  # whoever goes on without a checkpoint must not leave without it
-        if self.unsaved is not None:
-            raise self.unsaved
+        """Ends a run that was asked to stop, once everything is saved."""
+        self.saving.check_saved()
         self.profile.close()
         processes.wait_for_all("saved")
         raise Interrupted(
-            f"{self.stop.signal_name} after step {step} of {self.parts.num_steps}; everything is "
-            f"saved in {self.directory.path}. Run the same command again to resume."
+            f"{self.stop.signal_name} after step {step} of {self.experiment.num_steps}; everything "
+            f"is saved in {self.directory.path}. Run the same command again to resume."
         )
 
     def _diverged(self, step: int) -> None:
-        self.checkpoints.wait()
-        last = self.checkpoints.latest("last")
-        kept = "There is no checkpoint before it."
-        if last is not None:
-            kept = (
-                "The last good checkpoint is that of step "
-                f"{last}: {self.checkpoints.path('last', last)}."
-            )
         raise UserError(
-            f"Loss, gradient or parameters are not finite after step {step} (NaN or Inf). {kept} "
-            "Lower optimizer.learning_rate or set optimizer.clip_norm, and start in a new workdir."
+            f"Loss, gradient or parameters are not finite after step {step} (NaN or Inf). "
+            f"{self.saving.last_good()} Lower optimizer.learning_rate or set optimizer.clip_norm, "
+            "and start in a new workdir."
         )
 
-    def _test(self, step: int, last: TrainState | None, writer: Writer) -> dict[str, Any]:
-        """Where the test split is read: the best epoch, and the `last` state if there is one."""
-        restored = self.checkpoints.restore("best", self.parts.abstract_state())
-        if restored is None:
-            raise UserError(
-                f"{self.directory.path}/checkpoints/best has no checkpoint: it could not be saved, "
-                "or is gone. Restore it from a copy, or start again in an empty workdir."
-            )
-        state, _ = restored
-        processes.check_equal("The step of the best checkpoint", str(int(state.step)))
-        if int(state.step) != self.selection.step:
-            raise UserError(
-                f"{self.directory.path}/checkpoints/best has step {int(state.step)}, and the best "
-                f"epoch ended with step {self.selection.step}. Restore it from a copy, or start "
-                "again in an empty workdir."
-            )
-        evaluate = self.parts.evaluation(
-            self.parts.protocol.test, tuple(self.config.evaluation.test_views)
-        )
-        scores = evaluate(state.evaluated)
-        result = report.result(
-            self.config,
-            self.parts,
-            origins=self.origins,
-            selection=self.selection,
-            training=self.selection.training(writer.rows("epoch")),
-            scores=scores,
-            warnings=self._warnings(),
-            num_steps=step,
-            train_seconds=self.seconds,
-        )
-        if last is not None:
-            result |= last_epoch.fields(self.parts, step, evaluate(last.evaluated))
-        return result
+    @property
+    def _written(self) -> Writer:
+        assert self.writer is not None, "a step is made while the writer is open"
+        return self.writer
 
-    def _warnings(self) -> list[dict[str, Any]]:
-        if not self.collapsed_epochs:
-            return []
-        return [{"kind": "collapsed", "epochs": self.collapsed_epochs, "message": self.collapse}]
+    def _note(self, text: str) -> None:
+        """Says a sentence to the user, once for all processes."""
+        if self.writer is not None:
+            self.writer.note(text)
+        elif processes.is_main():
+            print(text)
 
+    def _doing(self, text: str) -> None:
+        """Tells the watchdog and the progress line what comes next."""
+        self.watchdog.tick(text)
+        if self.writer is not None:
+            self.writer.status(text)
 
-def _say_nothing(_: str) -> None:
-    """Where the main process reports already."""
+    def _count_time(self) -> None:
+        """Adds the time since the last call to the cost of the run."""
+        now = time.monotonic()
+        self.progress.train_seconds += now - self.clock
+        self.clock = now

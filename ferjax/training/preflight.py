@@ -91,8 +91,8 @@ def open_data(config: ConfigDict) -> None:
     """
     if jax.process_count() == 1:
         return
-    parts = experiment.build(config)
+    data = experiment.build(config).data
     if processes.is_main():
-        _ = parts.source
+        _ = data.source
     processes.wait_for_all("data")
-    processes.check_equal("The fingerprint of the data set", parts.source.fingerprint)
+    processes.check_equal("The fingerprint of the data set", data.source.fingerprint)

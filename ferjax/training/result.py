@@ -31,18 +31,15 @@ result.json, format 1 (fractions, not percent):
 from __future__ import annotations
 
 import datetime
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
-from ml_collections import ConfigDict
 
 from ferjax.cli import tables
-from ferjax.errors import UserError
 from ferjax.filesystem import Place
-from ferjax.training.best_epoch import Selection
 from ferjax.training.experiment import Experiment
+from ferjax.training.run_progress import RunProgress
 from ferjax.workdir import versions
 
 FORMAT = 1
@@ -50,33 +47,30 @@ PACKAGES = ("ferjax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "gra
 
 
 def result(
-    config: ConfigDict,
-    parts: Experiment,
+    run: Experiment,
+    progress: RunProgress,
     *,
-    origins: list[dict[str, Any]],
-    selection: Selection,
     training: dict[str, Any] | None,
     scores: dict[str, Any],
-    warnings: list[dict[str, Any]],
     num_steps: int,
-    train_seconds: float,
 ) -> dict[str, Any]:
     """The object that result.json holds; see the head of this file."""
+    config, spec, selection = run.config, run.spec, progress.selection
     device = jax.devices()[0]
-    images = num_steps * config.train.batch_size
+    images, seconds = num_steps * config.train.batch_size, progress.train_seconds
     return {
         "format": FORMAT,
         "paper": config.paper,
         "seed": config.seed,
         "dataset": config.dataset.name,
         "options": config.dataset.options.to_dict(),
-        "fingerprint": parts.source.fingerprint,
-        "labels": list(parts.labels),
-        "protocol": parts.protocol.label,
-        "departures": _departures(config.departures, origins),
-        "started_from": origins,
+        "fingerprint": spec.fingerprint,
+        "labels": list(spec.labels),
+        "protocol": run.protocol.label,
+        "departures": _departures(config.departures, progress.started_from),
+        "started_from": progress.started_from,
         "selection": {
-            "split": parts.protocol.selection,
+            "split": run.protocol.selection,
             "view": config.evaluation.selection_view,
             "accuracy": selection.accuracy,
             "epoch": selection.epoch,
@@ -84,9 +78,9 @@ def result(
         },
         "training": training,
         "test": scores,
-        "warnings": warnings,
+        "warnings": progress.warnings,
         "num_steps": num_steps,
-        "parameters": parts.num_parameters,
+        "parameters": run.num_parameters,
         "versions": versions.installed(PACKAGES),
         "machine": {
             "platform": device.platform,
@@ -94,8 +88,8 @@ def result(
             "num_devices": jax.device_count(),
         },
         "cost": {
-            "train_seconds": train_seconds,
-            "images_per_second": images / train_seconds if train_seconds else 0.0,
+            "train_seconds": seconds,
+            "images_per_second": images / seconds if seconds else 0.0,
         },
         "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
@@ -159,25 +153,3 @@ def print_result(fields: dict[str, Any], workdir: Place) -> None:
         f"  python -m ferjax.predict --workdir={workdir} FACE.png\n"
         f"  python -c \"import ferjax; print(ferjax.load('{workdir}').labels)\"\n"
     )
-
-
-def check_same_data(parts: Experiment, meta: Mapping[str, Any], workdir: str | Place) -> None:
-    """Refuses data that is not what a checkpoint was trained on, by its fingerprint."""
-    found, expected = parts.source.fingerprint, meta["fingerprint"]
-    if found != expected:
-        raise UserError(
-            f"The run in {workdir} was trained on {meta['dataset']} with fingerprint "
-            f"{expected[:12]}, but the prepared data set has {found[:12]}. Name the --data_dir "
-            "of the data it was trained on, or prepare that again."
-        )
-    names = parts.source.labels.names
-    if names != tuple(meta["labels"]):
-        raise UserError(
-            f"The run in {workdir} knows the classes {', '.join(meta['labels'])}, and the prepared "
-            f"data set has {', '.join(names)}. Prepare the data it was trained on again."
-        )
-
-
-def as_json(value: Any) -> Any:
-    """`value` as it comes back from a JSON file: tuples are lists there."""
-    return json.loads(json.dumps(value))

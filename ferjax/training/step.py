@@ -1,21 +1,20 @@
-"""The training state and the two steps, as pure functions of arrays.
+"""The training state and one update of it, as pure functions of arrays.
 
-Shapes: B batch, H W C image (already preprocessed), K classes, D features, V views, G groups.
+Shapes: B batch, H W C image (already preprocessed), K classes, D features.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable
+from typing import Any, no_type_check
 
 import jax
 import jax.numpy as jnp
 import optax
 from flax import nnx
-from jaxtyping import Array, Bool, Float, Int, Key
+from jaxtyping import Array, Float, Int, Key
 
-from ferjax.metrics import ConfusionState
 from ferjax.models.functional import Params, Statistics, Weights, merge_model, split_model
 from ferjax.random_streams import Stream, root
 from ferjax.training.objective import Objective
@@ -23,6 +22,8 @@ from ferjax.training.objective import Objective
 Metrics = dict[str, Float[Array, ""] | Int[Array, ""]]
 
 
+# Its leaves may also be shapes or shardings, which no check of types is to refuse.
+@no_type_check
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class TrainState:
@@ -37,17 +38,30 @@ class TrainState:
       scale: float32 scalar, a factor on the schedule's learning rate (see `plateau`).
     """
 
-    step: Any
-    weights: Any
-    opt_state: Any
-    centers: Any
-    average: Any
-    scale: Any
+    step: Int[Array, ""]
+    weights: Weights
+    opt_state: optax.OptState
+    centers: Float[Array, "K D"] | None
+    average: Weights | None
+    scale: Float[Array, ""]
 
     @property
     def evaluated(self) -> Weights:
         """The weights that evaluation uses: their average where there is one."""
         return self.weights if self.average is None else self.average
+
+    def split(self) -> tuple[Weights, TrainState]:
+        """The evaluated weights, and the state without them, as a checkpoint stores them."""
+        if self.average is None:
+            return self.weights, self._with(weights=None)
+        return self.average, self._with(average=None)
+
+    def joined(self, weights: Weights) -> TrainState:
+        """The state again of which `split` has made this one and `weights`."""
+        return self._with(**{"weights" if self.weights is None else "average": weights})
+
+    def _with(self, **fields: Any) -> TrainState:
+        return dataclasses.replace(self, **fields)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -172,46 +186,6 @@ def average_decay(largest: float, updates: Int[Array, ""]) -> Float[Array, ""]:
     return jnp.minimum(largest, (1.0 + updates) / (10.0 + updates))
 
 
-def count(
-    probabilities: Mapping[str, Float[Array, "B K"]],
-    labels: Int[Array, " B"],
-    groups: Mapping[str, Bool[Array, " B"]],
-) -> dict[str, dict[str, ConfusionState]]:
-    """Counts one batch for each view and each group of its examples; padding belongs to none.
-
-    The loss of an example is -log of the probability of its class. One product counts all: over a
-    sharded batch that is one sum over the devices, where a dozen at once can wait for each other
-    on a CPU of few threads.
-
-    Args:
-      probabilities: of each view.
-      labels: true classes.
-      groups: for each group, True where an example belongs to it.
-
-    Returns:
-      states[view][group].
-    """
-    scores = jnp.stack(list(probabilities.values()))  # [V, B, K]
-    num_classes = scores.shape[2]
-    chosen = jnp.take_along_axis(scores, labels[None, :, None], axis=2)
-    losses = -jnp.log(jnp.maximum(chosen, jnp.finfo(jnp.float32).tiny))
-    predicted = jax.nn.one_hot(jnp.argmax(scores, axis=2), num_classes, dtype=jnp.float32)
-    masks = jnp.stack(list(groups.values())).astype(jnp.float32)  # [G, B]
-    true = jax.nn.one_hot(labels, num_classes, dtype=jnp.float32)[None] * masks[:, :, None]
-    # Counts of a batch are exact in float32; the last column adds the losses of each class up.
-    columns = jnp.concatenate([predicted, losses], axis=2)
-    totals = jnp.einsum("gbi,vbj->vgij", true, columns, precision=jax.lax.Precision.HIGHEST)
-    return {
-        view: {
-            group: ConfusionState(
-                jnp.rint(totals[v, g, :, :-1]).astype(jnp.int32), jnp.sum(totals[v, g, :, -1])
-            )
-            for g, group in enumerate(groups)
-        }
-        for v, view in enumerate(probabilities)
-    }
-
-
 def _gradients(
     recipe: Recipe,
     state: TrainState,
@@ -255,6 +229,26 @@ def _gradients(
         (loss, auxiliary), gradients = differentiate(params, statistics, *batch)
         return (loss, *auxiliary), gradients
 
+    (loss, auxiliary), gradients = _over_micro_batches(
+        differentiate, params, statistics, batch, parts
+    )
+    terms, features, correct, statistics = auxiliary
+    features = features.swapaxes(0, 1).reshape(images.shape[0], -1)
+    return (loss, terms, features, jnp.sum(correct), statistics), gradients
+
+
+def _over_micro_batches(
+    differentiate: Callable[..., tuple[tuple, Params]],
+    params: Params,
+    statistics: Statistics,
+    batch: tuple[Array | None, ...],
+    parts: int,
+) -> tuple[tuple, Params]:
+    """As `differentiate`, one micro-batch after the other: means of loss, terms and gradients.
+
+    Features and counts of correct answers have a leading axis of micro-batches.
+    """
+
     # Micro-batch j takes rows j, j + parts, ...: every device contributes its own rows.
     def split(rows: Array) -> Array:
         return rows.reshape(rows.shape[0] // parts, parts, *rows.shape[1:]).swapaxes(0, 1)
@@ -274,5 +268,4 @@ def _gradients(
     )
     loss, terms = jax.tree.map(jnp.mean, (loss, terms))
     gradients = jax.tree.map(lambda leaf: leaf / parts, total)
-    features = features.swapaxes(0, 1).reshape(images.shape[0], -1)
-    return (loss, terms, features, jnp.sum(correct), statistics), gradients
+    return (loss, (terms, features, correct, statistics)), gradients

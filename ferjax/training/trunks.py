@@ -11,7 +11,7 @@ from ferjax import filesystem
 from ferjax.errors import UserError
 from ferjax.filesystem import Place
 from ferjax.models import weights
-from ferjax.training import experiment, warm_start
+from ferjax.training import experiment, starting_weights, warm_start
 from ferjax.training.experiment import Experiment
 from ferjax.workdir.directory import RunDirectory
 
@@ -62,9 +62,9 @@ def own_runs(config: ConfigDict, directory: RunDirectory) -> dict[str, ConfigDic
     return dict(config.stages.items())
 
 
-def trunk_sources(parts: Experiment, workdir: Place) -> tuple[str, ...]:
+def trunk_sources(run: Experiment, workdir: Place) -> tuple[str, ...]:
     """Where the trunks of a fusion come from: the config's `trunks_from`, else its own runs."""
-    config = parts.config
+    config = run.config
     if config.trunks_from:
         return tuple(config.trunks_from)
     if not config.stages:
@@ -114,7 +114,7 @@ def _check_trunk(
     )
     if stage.init_from and not RunDirectory(workdir).has_checkpoint:
         _check_exists(stage.init_from)
-        warm_start.check_start(trunk, own, warm_start.read(stage.init_from))
+        warm_start.check_start(trunk, own, starting_weights.read(stage.init_from))
 
 
 def _check_exists(path: str) -> None:

@@ -1,30 +1,43 @@
-"""Saving and restoring training states: the only file that imports orbax.
+"""Saving training states, and restoring them to go on with a run.
 
 A run directory holds the newest two of `checkpoints/last/STEP` and of `checkpoints/best/STEP`: a
-run that is cut off between the two needs the best one that its last one knows of. Each has the
-arrays of a state and a JSON object `meta` with what is needed to use them: position of the input,
-early stopping, model, label names, preprocessing, fingerprint of the data.
+run that is cut off between the two needs the best one that its last one knows of. What is in them
+is said in `checkpoint_files`, which also reads what only the weights are wanted of.
 """
 
 from __future__ import annotations
 
 import contextlib
-import gc
-import json
-import sys
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import orbax.checkpoint as ocp
 from etils import epath
 
 from ferjax import filesystem
 from ferjax.errors import SaveFailed, UserError
+from ferjax.workdir import checkpoint_files as files
+from ferjax.workdir import digests
+from ferjax.workdir.checkpoint_files import About, first_line
 
-FORMAT = 3
 KEEP = 2
-_STATE, _META = "state", "meta"
+
+
+@runtime_checkable
+class State(Protocol):
+    """A pytree of arrays whose evaluated weights are stored apart."""
+
+    def split(self) -> tuple[Any, Any]:
+        """The evaluated weights, and the state without them."""
+        ...
+
+    def joined(self, weights: Any) -> Any:
+        """A state without its evaluated weights, with them again."""
+        ...
+
+
+S = TypeVar("S", bound=State)
 
 
 class Checkpoints:
@@ -39,7 +52,7 @@ class Checkpoints:
     """
 
     def __init__(self, workdir: epath.PathLike, *, report: Callable[[str], None] = print):
-        root = filesystem.absolute(workdir) / "checkpoints"
+        root = filesystem.absolute(workdir) / files.FOLDER
         self._report = report
         # What an object store and the libraries below it raise has no common class.
         remote = filesystem.is_remote(root)
@@ -52,35 +65,50 @@ class Checkpoints:
             raise save_failed("Checkpoints", root, error) from None
         self._saving: dict[str, int] = {}
 
-    def save(self, kind: str, step: int, state: Any, meta: dict[str, Any]) -> None:
-        """Saves `state` (a pytree of arrays) and `meta` (JSON) as `kind`, "last" or "best".
+    def save_best(self, step: int, weights: Any, spec: Mapping[str, Any]) -> None:
+        """Saves evaluated weights (a pytree of arrays), and what they are (JSON).
+
+        Raises:
+          SaveFailed: as `save_last`.
+        """
+        self._save("best", step, {files.WEIGHTS: weights}, spec, {})
+
+    def save_last(
+        self, step: int, state: State, spec: Mapping[str, Any], progress: Mapping[str, Any]
+    ) -> None:
+        """Saves what a resume needs: the state, what its weights are, and where the run stands.
 
         A checkpoint of the same or a later step, left by a run that was cut off after it, is
         replaced: training repeats those steps.
 
         Raises:
           SaveFailed: it, or the one before it, cannot be written; a save that fails later raises at
-            the next call of `save` or `wait`.
+            the next call of `save_last`, `save_best` or `wait`.
         """
-        self.wait()
-        with self._reporting(kind, step):
-            self._save(kind, step, state, meta)
+        weights, training = state.split()
+        arrays = {files.WEIGHTS: weights, files.TRAINING: training}
+        self._save("last", step, arrays, spec, progress)
 
-    def _save(self, kind: str, step: int, state: Any, meta: dict[str, Any]) -> None:
-        manager = self._managers[kind]
-        self._saving[kind] = step
-        for stale in [old for old in manager.all_steps() if old >= step]:
-            manager.delete(stale)
-        manager.save(
-            step,
-            args=ocp.args.Composite(
-                **{
-                    _STATE: ocp.args.StandardSave(state),
-                    _META: ocp.args.JsonSave({"format": FORMAT, **meta}),
-                }
-            ),
-            force=True,
+    def _save(
+        self,
+        kind: str,
+        step: int,
+        arrays: Mapping[str, Any],
+        spec: Mapping[str, Any],
+        progress: Mapping[str, Any],
+    ) -> None:
+        self.wait()
+        sha256 = {name: digests.of_arrays(tree) for name, tree in arrays.items()}
+        items = {name: ocp.args.StandardSave(tree) for name, tree in arrays.items()}
+        items[files.META] = ocp.args.JsonSave(
+            files.meta(spec=spec, progress=progress, sha256=sha256)
         )
+        with self._reporting(kind, step):
+            manager = self._managers[kind]
+            self._saving[kind] = step
+            for stale in [old for old in manager.all_steps() if old >= step]:
+                manager.delete(stale)
+            manager.save(step, args=ocp.args.Composite(**items), force=True)
 
     def drop_later(self, kind: str, step: int) -> None:
         """Removes the checkpoints of later steps, left by a run that was cut off after them.
@@ -93,75 +121,61 @@ class Checkpoints:
             for stale in [later for later in manager.all_steps() if later > step]:
                 manager.delete(stale)
 
-    def restore(self, kind: str, like: Any) -> tuple[Any, dict[str, Any]] | None:
-        """Restores the newest readable checkpoint, or returns None if there is none at all.
+    def restore(self, like: S) -> tuple[S, About] | None:
+        """Restores the newest readable `last` checkpoint, or returns None if there is none at all.
 
         Args:
-          kind: "last" or "best".
-          like: a pytree of arrays or `jax.ShapeDtypeStruct` with the shapes, types and shardings
-            to restore to.
+          like: a state of arrays or `jax.ShapeDtypeStruct` with the shapes, types and shardings to
+            restore to.
 
         Returns:
-          (state, meta). Where the newest cannot be read, that is reported and the one before it
-          is used.
+          The state, and what the checkpoint says beside its arrays. Where the newest cannot be
+          read, or is not what was saved, that is reported and the one before it is used.
 
         Raises:
           UserError: there are checkpoints, but none can be read, or in another format.
         """
-        manager = self._managers[kind]
+        manager = self._managers["last"]
         failures = []
-        self.meta(kind)  # refuses another format before its arrays seem damaged
         for step in sorted(manager.all_steps(), reverse=True):
             try:
-                restored = manager.restore(
-                    step,
-                    args=ocp.args.Composite(
-                        **{
-                            _STATE: ocp.args.StandardRestore(like),
-                            _META: ocp.args.JsonRestore(),
-                        }
-                    ),
-                )
-            except (OSError, ValueError, KeyError, TypeError) as error:
-                failures.append(f"step {step}: {_first_line(error)}")
+                about = files.read_about(epath.Path(manager.directory) / str(step))
+                restored = self._restore(about, like)
+            except files.UNREADABLE as error:
+                failures.append(f"step {step}: {first_line(error)}")
                 self._report(
-                    f"The {kind} checkpoint of step {step} cannot be read "
-                    f"({_first_line(error)}); trying the one before it."
+                    f"The last checkpoint of step {step} cannot be read "
+                    f"({first_line(error)}); trying the one before it."
                 )
                 continue
             if failures:
-                _collect_unfinished_reads()
-                self._report(f"Using the {kind} checkpoint of step {step} instead.")
-            return restored[_STATE], restored[_META]
+                files.collect_unfinished_reads()
+                self._report(f"Using the last checkpoint of step {step} instead.")
+            return restored, about
         if failures:
-            _collect_unfinished_reads()
+            files.collect_unfinished_reads()
             raise UserError(
-                f"No {kind} checkpoint in {manager.directory} can be read: {'; '.join(failures)}. "
+                f"No last checkpoint in {manager.directory} can be read: {'; '.join(failures)}. "
                 "Restore the folder from a copy, or start again in an empty workdir."
             )
         return None
 
-    def meta(self, kind: str) -> dict[str, Any] | None:
-        """The JSON object of the newest checkpoint whose object can be read, or None.
-
-        Raises:
-          UserError: it was written in another format, by another version of ferjax.
-        """
-        manager = self._managers[kind]
-        for step in sorted(manager.all_steps(), reverse=True):
-            try:
-                text = (manager.directory / str(step) / _META / "metadata").read_text()
-                meta = json.loads(text)
-            except (OSError, ValueError):
-                continue
-            if meta.get("format") != FORMAT:
-                raise UserError(
-                    f"The {kind} checkpoint of step {step} in {manager.directory} has format "
-                    f"{meta.get('format')}, and this version of ferjax reads format {FORMAT}. Use "
-                    "the version that wrote it, or train again in an empty workdir."
-                )
-            return meta
-        return None
+    def _restore(self, about: About, like: S) -> S:
+        if about.format == files.STATE_FORMAT:
+            wanted = {files.STATE: like}
+        else:
+            wanted = dict(zip((files.WEIGHTS, files.TRAINING), like.split(), strict=True))
+        restored = self._managers["last"].restore(
+            about.step,
+            args=ocp.args.Composite(
+                **{name: ocp.args.StandardRestore(tree) for name, tree in wanted.items()}
+            ),
+        )
+        if about.format == files.STATE_FORMAT:
+            return restored[files.STATE]
+        for name in wanted:
+            files.check_arrays(restored[name], name, about)
+        return restored[files.TRAINING].joined(restored[files.WEIGHTS])
 
     def latest(self, kind: str) -> int | None:
         """Step of the newest checkpoint, or None."""
@@ -211,7 +225,7 @@ class Checkpoints:
 def save_failed(what: str, folder: Any, error: Exception, kept: str = "") -> SaveFailed:
     """The error that says that `what` could not be saved in `folder`; `kept` is left of it."""
     return SaveFailed(
-        f"{what} cannot be saved in {folder} ({_first_line(error)}).{kept and ' ' + kept} Make "
+        f"{what} cannot be saved in {folder} ({first_line(error)}).{kept and ' ' + kept} Make "
         "room there, or let it be written; the same command resumes the run."
     )
 
@@ -247,20 +261,3 @@ def _remove(leftover: epath.Path) -> None:
         with contextlib.suppress(OSError):
             leftover.rmtree(missing_ok=True)
             return
-
-
-def _collect_unfinished_reads() -> None:
-    """Frees the reads that a failed restore left waiting.
-
-    Python would print a traceback for each of them whenever its collector came by.
-    """
-    hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
-    try:
-        gc.collect()
-    finally:
-        sys.unraisablehook = hook
-
-
-def _first_line(error: Exception) -> str:
-    text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0][:200]

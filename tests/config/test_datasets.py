@@ -63,8 +63,8 @@ def test_every_config_takes_every_data_set(name, dataset, protocol):
         known = splitters.options(catalog.find(dataset).scheme)
         assert set(options) <= set(known)
         assert all(isinstance(value, type(known[key])) for key, value in options.items())
-    parts = experiment.build(config)
-    assert parts.protocol.label == {"honest": "honest", "paper": "optimistic"}[protocol]
+    run = experiment.build(config)
+    assert run.protocol.label == {"honest": "honest", "paper": "optimistic"}[protocol]
     for stage in config.stages.values():
         assert stage.dataset.to_dict() == config.dataset.to_dict()
         assert stage.protocol.to_dict() == config.protocol.to_dict()

@@ -8,6 +8,7 @@ import shutil
 import numpy as np
 import pytest
 
+import ferjax
 from ferjax import losses, models
 from ferjax.config import fields
 from ferjax.config.fields import FIELDS, MODEL_NUMBERS
@@ -15,7 +16,7 @@ from ferjax.config.rules import Choice, Number
 from ferjax.data.pipeline import batches, order, preprocess
 from ferjax.distributed import sharding
 from ferjax.evaluation import protocol, views
-from ferjax.training import objective, optimizer, plateau, restored
+from ferjax.training import objective, optimizer, plateau
 from tests.helpers import tiny
 from tests.helpers.configs import made, put, refused
 
@@ -181,6 +182,6 @@ def test_a_run_of_an_older_version_can_be_used(finished, tmp_path):
     del config["optimizer"]["epsilon"]
     (workdir / "config.json").write_text(json.dumps(config))
     faces = np.full((2, 16, 16, 1), 99, np.uint8)
-    found, _ = restored.classifier(workdir)(faces)
-    expected, _ = restored.classifier(finished[0])(faces)
+    found, _ = ferjax.load(workdir)(faces)
+    expected, _ = ferjax.load(finished[0])(faces)
     np.testing.assert_array_equal(found, expected)

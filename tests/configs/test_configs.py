@@ -188,7 +188,7 @@ def test_paper_literal_changes_the_weight_decay_and_nothing_else():
 def test_an_option_of_a_model_that_does_not_exist_is_named(tmp_path):
     message = "stem is 'smal'; expected one of imagenet, small, half. Did you mean 'small'"
     with pytest.raises(UserError, match=message):
-        experiment.build(tiny.config(tmp_path, model__stem="smal")).abstract_state()
+        experiment.build(tiny.config(tmp_path, model__stem="smal")).states.abstract()
 
 
 def test_computing_twice_is_refused_where_it_saves_nothing():
@@ -222,7 +222,7 @@ def test_a_data_set_that_is_not_prepared_says_how_to_obtain_and_prepare_it(tmp_p
     config = tiny.module().get_config()
     config.dataset.data_dir = str(tmp_path)
     with pytest.raises(UserError) as error:
-        _ = experiment.build(config).source
+        _ = experiment.build(config).data.source
     message = str(error.value)
     assert f"FER2013 is not prepared in {tmp_path}" in message
     assert "Kaggle" in message

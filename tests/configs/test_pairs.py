@@ -148,12 +148,12 @@ def test_one_step(name, argument, data_dir, monkeypatch):
     config.optimizer.weight_decay = 0.0  # what moves does so by a gradient
     config.train.batch_size = 8
     config.evaluation.batch_size = 8
-    parts = experiment.build(config)
-    assert parts.protocol.label == ("optimistic" if "protocol=paper" in argument else "honest")
-    batches = parts.training_input()
-    before = parts.init_state()
+    run = experiment.build(config)
+    assert run.protocol.label == ("optimistic" if "protocol=paper" in argument else "honest")
+    batches = run.training_input()
+    before = run.states.fresh()
     kept = jax.device_get(before.weights)
-    state, metrics = parts.train_step(before, batches.table, next(batches))
+    state, metrics = run.train_step(before, batches.table, next(batches))
     batches.close()
     assert int(metrics["finite"]) == 1 and np.isfinite(float(metrics["loss"]))
     still = {

@@ -171,16 +171,16 @@ def test_imagenet_weights_are_fine_tuned_by_one_argument(data_dir, tmp_path):
     config.dataset.options.update(image_size=16, num_train=56, num_validation=7, num_test=7)
     config.model.update(name="resnet10", width=8, image_size=32, dtype="float32")
     config.train.batch_size = 16
-    parts = experiment.build(config)
-    fields = {**parts.model_fields, "attention": "none", "num_classes": 1000}
+    run = experiment.build(config)
+    fields = {**run.spec.model, "attention": "none", "num_classes": 1000}
     plain = weights.named(models.create(**fields, rngs=nnx.Rngs(3)))
     np.savez(path, **{name: torch_layout(array) for name, array in plain.items()})
-    state, (origin,) = warm_start.initial_state(parts, (), report=str)
+    state, (origin,) = warm_start.initial_state(run, (), report=str)
     assert origin["fresh"] == [*(f"layer{stage}.0.cbam" for stage in range(1, 5)), "fc"]
     before = np.asarray(state.weights.params["conv1"]["kernel"][...])
     np.testing.assert_array_equal(before, plain["conv1.weight"])
-    batches = parts.training_input()
-    state, metrics = parts.train_step(state, batches.table, next(batches))
+    batches = run.training_input()
+    state, metrics = run.train_step(state, batches.table, next(batches))
     batches.close()
     assert int(metrics["finite"]) == 1
     assert not np.array_equal(state.weights.params["conv1"]["kernel"][...], before)

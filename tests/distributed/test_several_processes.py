@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from ferjax.training import experiment
-from ferjax.workdir import checkpoints, directory
+from ferjax.workdir import checkpoint_files, checkpoints, directory
 from tests.helpers import a_process
 from tests.measure import kill_and_resume
 
@@ -24,11 +24,12 @@ def rows(workdir):
 
 
 def arrays(workdir):
-    parts = experiment.build(directory.RunDirectory(workdir).config())
+    like = experiment.build(directory.RunDirectory(workdir).config()).states.abstract()
     saved = checkpoints.Checkpoints(workdir)
-    states = {kind: saved.restore(kind, parts.abstract_state())[0] for kind in ("last", "best")}
+    last, _ = saved.restore(like)
     saved.close()
-    return jax.tree_util.tree_flatten_with_path(states)[0]
+    best = checkpoint_files.newest(workdir, "best").weights(like.evaluated)
+    return jax.tree_util.tree_flatten_with_path({"last": last, "best": best})[0]
 
 
 def assert_same_run(workdir, expected):

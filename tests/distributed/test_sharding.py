@@ -36,10 +36,10 @@ for placement in sharding.PLACEMENTS:
     rule = sharding.over_devices(shapes, sharding.make_mesh(), placement)
     config = tiny.config(sys.argv[1], train__parameter_placement=placement)
     config.model.width = 16
-    parts = experiment.build(config)
-    state, batches = parts.init_state(), parts.training_input()
+    run = experiment.build(config)
+    state, batches = run.states.fresh(), run.training_input()
     before = bytes_of(state)
-    state, values = parts.train_step(state, batches.table, next(batches))
+    state, values = run.train_step(state, batches.table, next(batches))
     batches.close()
     seen[placement] = {
         "rule": [tuple(each.spec) for each in rule],

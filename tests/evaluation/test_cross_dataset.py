@@ -14,7 +14,8 @@ from ferjax.data.dataset import open_dataset
 from ferjax.data.prepare import preparation
 from ferjax.errors import UserError
 from ferjax.evaluation import cross_dataset
-from ferjax.training import experiment, restored
+from ferjax.training import experiment
+from tests.helpers import scored
 
 # What a French lab may call the classes; sorted by these names they have another order.
 FRENCH = {
@@ -33,7 +34,7 @@ MAP = ",".join(f"{theirs}={ours}" for ours, theirs in FRENCH.items())
 def renamed(finished, tmp_path_factory):
     """The test split of the run's data set as a data set of its own, classes in another order."""
     _, config, _ = finished
-    test = experiment.build(config).examples("test")
+    test = experiment.build(config).data.examples("test")
     folder, data_dir = tmp_path_factory.mktemp("french"), tmp_path_factory.mktemp("data")
     names = list(FRENCH.values())
     for index, (image, label) in enumerate(zip(test.images, test.labels, strict=True)):
@@ -100,16 +101,13 @@ def test_flags_of_another_data_set_need_one(finished, refused):
 
 
 def test_a_class_the_model_does_not_have_is_refused_or_dropped_and_counted(finished, renamed):
-    parts, weights, _ = restored.restore(finished[0])
+    model = scored.model(finished[0])
+    labels = model.trained.spec.labels
     source = open_dataset("image_folder", renamed, name="french")
-    missing = label_maps.parse(MAP.replace("peur=fear", "peur="), source.labels.names, parts.labels)
+    missing = label_maps.parse(MAP.replace("peur=fear", "peur="), source.labels.names, labels)
     with pytest.raises(UserError, match=r"no class for peur \(5 images\) of image_folder.*drop"):
-        cross_dataset.score(
-            restored.scored_model(parts, weights, ["single"]), source, "test", missing
-        )
-    found = cross_dataset.score(
-        restored.scored_model(parts, weights, ["single"]), source, "test", missing, unmapped="drop"
-    )
+        cross_dataset.score(model, source, "test", missing, ["single"])
+    found = cross_dataset.score(model, source, "test", missing, ["single"], unmapped="drop")
     assert found.dropped == {"peur": 5}
     confusion = np.array(found.scores["single"]["test"]["confusion"])
     expected = np.array(finished[2]["test"]["single"]["test"]["confusion"])
@@ -117,10 +115,11 @@ def test_a_class_the_model_does_not_have_is_refused_or_dropped_and_counted(finis
     np.testing.assert_array_equal(np.delete(confusion, 2, 0), np.delete(expected, 2, 0))
     with pytest.raises(UserError, match=r"--unmapped is 'dorp'.*Did you mean 'drop'"):
         cross_dataset.score(
-            restored.scored_model(parts, weights, ["single"]),
+            model,
             source,
             "test",
             missing,
+            ["single"],
             unmapped="dorp",
         )
 
@@ -140,23 +139,22 @@ def test_other_sizes_are_fitted_as_a_prediction_fits_them(finished, tmp_path):
                     files.append((file, name))
     preparation.prepare(catalog.IMAGE_FOLDER, tmp_path / "faces", tmp_path / "data", name="two")
     source = open_dataset("image_folder", tmp_path / "data", name="two")
-    parts, weights, _ = restored.restore(finished[0])
-    label_map = label_maps.parse("emotions", source.labels.names, parts.labels)
-    found = cross_dataset.score(
-        restored.scored_model(parts, weights, ["single"]), source, "test", label_map
-    )
-    model = ferjax.load(finished[0])
+    model = scored.model(finished[0])
+    labels = model.trained.spec.labels
+    label_map = label_maps.parse("emotions", source.labels.names, labels)
+    found = cross_dataset.score(model, source, "test", label_map, ["single"])
+    classifier = ferjax.load(finished[0])
     confusion = np.zeros((7, 7), int)
     for file, name in files:
-        predicted = int(model(file).probabilities.argmax())
-        confusion[model.labels.index(name), predicted] += 1
+        predicted = int(classifier(file).probabilities.argmax())
+        confusion[classifier.labels.index(name), predicted] += 1
     assert found.scores["single"]["test"]["confusion"] == confusion.tolist()
 
 
 def test_images_that_trained_the_model_are_not_clean(finished, tmp_path, monkeypatch):
     """The model's own training images as another data set: none of them counts as clean."""
     _, config, _ = finished
-    train = experiment.build(config).examples("train")
+    train = experiment.build(config).data.examples("train")
     content = {}
     for index in range(14):
         file = io.BytesIO()
@@ -175,28 +173,25 @@ def test_images_that_trained_the_model_are_not_clean(finished, tmp_path, monkeyp
         path.write_bytes(data)
     preparation.prepare(catalog.IMAGE_FOLDER, tmp_path / "faces", tmp_path / "data", name="two")
     source = open_dataset("image_folder", tmp_path / "data", name="two")
-    parts, weights, _ = restored.restore(finished[0])
-    label_map = label_maps.parse("emotions", source.labels.names, parts.labels)
-    found = cross_dataset.score(
-        restored.scored_model(parts, weights, ["single"]), source, "test", label_map
-    )
+    model = scored.model(finished[0])
+    labels = model.trained.spec.labels
+    label_map = label_maps.parse("emotions", source.labels.names, labels)
+    found = cross_dataset.score(model, source, "test", label_map, ["single"])
     sizes = {name: one["num_examples"] for name, one in found.scores["single"].items()}
     assert sizes == {"test": 16, "test_clean": 2} and found.note == ""
     # Nor does anybody know of a run that goes back to one on other data.
-    own = {"weights": "second", "fingerprint": parts.fingerprint}
+    own = {"weights": "second", "fingerprint": model.trained.spec.fingerprint}
     other = {**own, "started_from": [{"weights": "first", "fingerprint": "f" * 64}]}
     for origin, groups in ((own, ["test", "test_clean"]), (other, ["test"])):
         found = cross_dataset.score(
-            restored.scored_model(parts, weights, ["single"], [origin]), source, "test", label_map
+            scored.model(finished[0], [origin]), source, "test", label_map, ["single"]
         )
         assert sorted(found.scores["single"]) == groups
     assert "The run started from first, which was trained on other data" in found.note
     # Without the run's own data nobody knows, and it is said.
-    elsewhere = parts.elsewhere(data_dir=str(tmp_path / "data"))
+    elsewhere = scored.model(finished[0], data_dir=str(tmp_path / "data"))
     monkeypatch.setattr(catalog, "SYNTHETIC", None)
-    found = cross_dataset.score(
-        restored.scored_model(elsewhere, weights, ["single"]), source, "test", label_map
-    )
+    found = cross_dataset.score(elsewhere, source, "test", label_map, ["single"])
     assert list(found.scores["single"]) == ["test"] and "is not where the run had it" in found.note
     # A split of nothing else than images that trained the model.
     seen = {
@@ -211,7 +206,5 @@ def test_images_that_trained_the_model_are_not_clean(finished, tmp_path, monkeyp
     preparation.prepare(catalog.IMAGE_FOLDER, tmp_path / "seen", tmp_path / "data", name="seen")
     monkeypatch.undo()
     source = open_dataset("image_folder", tmp_path / "data", name="seen")
-    found = cross_dataset.score(
-        restored.scored_model(parts, weights, ["single"]), source, "test", label_map
-    )
+    found = cross_dataset.score(model, source, "test", label_map, ["single"])
     assert list(found.scores["single"]) == ["test"] and found.note.startswith("Every image of test")

@@ -34,10 +34,11 @@ def test_the_papers_own_protocol_is_called_optimistic(data_dir, tmp_path, capsys
 def test_a_union_of_splits_counts_every_example_once(data_dir):
     config = tiny.config(data_dir)
     config.protocol.update(name="paper", selection="validation+test", test="validation+test")
-    parts = experiment.build(config)
-    both = parts.examples("validation+test")
-    assert len(both) == len(parts.examples("validation")) + len(parts.examples("test")) == 56
-    parts_of = [parts.examples(split) for split in ("validation", "test")]
+    run = experiment.build(config)
+    data = run.data
+    both = data.examples("validation+test")
+    assert len(both) == len(data.examples("validation")) + len(data.examples("test")) == 56
+    parts_of = [run.data.examples(split) for split in ("validation", "test")]
     np.testing.assert_array_equal(both.images, np.concatenate([part.images for part in parts_of]))
     np.testing.assert_array_equal(both.labels, np.concatenate([part.labels for part in parts_of]))
-    assert parts.groups("validation+test")["validation+test"].sum() == 56
+    assert run.data.groups("validation+test")["validation+test"].sum() == 56

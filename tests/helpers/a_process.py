@@ -86,8 +86,8 @@ def main(workdir, data_dir, options="{}"):
     config = tiny.config(data_dir, **overrides | options.get("overrides", {}))
     start_up = loop.experiment.Experiment.training_input
 
-    def recorded(parts):
-        made = start_up(parts)
+    def recorded(run):
+        made = start_up(run)
 
         class Recording(type(made)):
             def __next__(self):

@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib.util
+import json
 import os
 import signal
 from pathlib import Path
@@ -18,6 +19,11 @@ def module(name="cbam_island"):
     loaded = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(loaded)
     return loaded
+
+
+def as_json(value):
+    """`value` as it comes back from a JSON file: tuples are lists there."""
+    return json.loads(json.dumps(value))
 
 
 def config(data_dir, argument="attention=none", **overrides):

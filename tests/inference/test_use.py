@@ -18,7 +18,7 @@ def test_the_loaded_classifier_agrees_with_the_evaluation(finished):
     """Predicting every test image, through files, gives the confusion matrix of result.json."""
     workdir, config, result = finished
     model = ferjax.load(workdir)
-    test = experiment.build(config).examples("test")
+    test = experiment.build(config).data.examples("test")
     probabilities, names = model(test.images)
     assert probabilities.shape == (35, 7) and names == tuple(result["labels"])
     np.testing.assert_allclose(probabilities.sum(1), 1.0, atol=1e-5)
@@ -30,7 +30,7 @@ def test_the_loaded_classifier_agrees_with_the_evaluation(finished):
 def test_files_arrays_and_batch_sizes_give_the_same_probabilities(finished, tmp_path):
     workdir, config, _ = finished
     model = ferjax.load(workdir)
-    images = experiment.build(config).examples("test").images[:5]
+    images = experiment.build(config).data.examples("test").images[:5]
     for index, image in enumerate(images):
         Image.fromarray(image[..., 0]).save(tmp_path / f"{index}.png")
     whole = model(images).probabilities
@@ -70,7 +70,7 @@ def faces(finished, tmp_path):
     _, config, _ = finished
     folder = tmp_path / "faces"
     folder.mkdir()
-    for index, image in enumerate(experiment.build(config).examples("test").images[:3]):
+    for index, image in enumerate(experiment.build(config).data.examples("test").images[:3]):
         Image.fromarray(image[..., 0]).save(folder / f"{index}.png")
     return folder
 

@@ -52,10 +52,10 @@ def main():
     config.train.batch_size = 16
     with tempfile.TemporaryDirectory() as folder:
         config.dataset.data_dir = folder
-        parts = experiment.build(config)
-        batches, state = parts.training_input(), parts.init_state()
+        run = experiment.build(config)
+        batches, state = run.training_input(), run.states.fresh()
         batch = next(batches)
-        shapes = jax.eval_shape(parts.train_step, state, batches.table, batch)[1]
+        shapes = jax.eval_shape(run.train_step, state, batches.table, batch)[1]
         step = nothing(shapes)
 
         def call(batch):

@@ -62,16 +62,17 @@ def child(workdir, data_dir, placement, attention):
     enter(NOT_YET)
     build_step = experiment.Experiment.train_step.func
 
-    def train_step(parts):
-        step = build_step(parts)
+    def train_step(run):
+        step = build_step(run)
         calls = iter([during("compile", step)])
         return lambda *arguments: next(calls, step)(*arguments)
 
     experiment.Experiment.train_step = functools.cached_property(train_step)
     experiment.Experiment.train_step.__set_name__(experiment.Experiment, "train_step")
-    checkpoints.Checkpoints.save = during("save", checkpoints.Checkpoints.save)
+    checkpoints.Checkpoints.save_best = during("save", checkpoints.Checkpoints.save_best)
+    checkpoints.Checkpoints.save_last = during("save", checkpoints.Checkpoints.save_last)
     checkpoints.Checkpoints.wait = during("save", checkpoints.Checkpoints.wait)
-    experiment.evaluate = during("evaluate", evaluator.evaluate)
+    evaluator.evaluate = during("evaluate", evaluator.evaluate)
     config = tiny.config(
         data_dir,
         f"attention={attention}",
@@ -172,18 +173,19 @@ def outcome(workdir, data_dir):
     import numpy as np
 
     from ferjax.training import experiment
-    from ferjax.workdir import checkpoints
+    from ferjax.workdir import checkpoint_files, checkpoints
     from ferjax.workdir.directory import RunDirectory
 
     directory = RunDirectory(workdir)
-    parts = experiment.build(directory.config())
-    arrays = {}
+    like = experiment.build(directory.config()).states.abstract()
     saved = checkpoints.Checkpoints(workdir)
-    for kind in ("last", "best"):
-        state, _ = saved.restore(kind, parts.abstract_state())
-        for path, leaf in jax.tree_util.tree_flatten_with_path(state)[0]:
-            arrays[kind + jax.tree_util.keystr(path)] = np.asarray(leaf).tobytes()
+    last, _ = saved.restore(like)
     saved.close()
+    best = checkpoint_files.newest(workdir, "best").weights(like.evaluated)
+    arrays = {
+        jax.tree_util.keystr(path): np.asarray(leaf).tobytes()
+        for path, leaf in jax.tree_util.tree_flatten_with_path({"last": last, "best": best})[0]
+    }
     rows = [json.loads(line) for line in Path(workdir, "metrics.jsonl").read_text().splitlines()]
     result = directory.result()
     result["cost"] = result["finished"] = None

@@ -14,6 +14,7 @@ import jax
 import numpy as np
 
 from ferjax.data.pipeline.batches import make_table
+from ferjax.inference.prediction import prediction
 from ferjax.training import experiment
 from tests.helpers import tiny
 
@@ -40,18 +41,19 @@ def normalised(text):
 
 def programs(config):
     """Name -> lowered program of one config."""
-    parts = experiment.build(config)
-    state = parts.abstract_state()
-    batches = parts.training_input()
-    yield "training", parts.train_step.lower(state, batches.table, next(batches))
+    run = experiment.build(config)
+    state = run.states.abstract()
+    batches = run.training_input()
+    yield "training", run.train_step.lower(state, batches.table, next(batches))
     batches.close()
-    images = jax.ShapeDtypeStruct((16, *parts.preprocessing.native_shape), np.uint8)
-    yield "prediction", parts.predict_step.lower(state.evaluated, images)
+    images = jax.ShapeDtypeStruct((16, *run.spec.native_shape), np.uint8)
+    predict = prediction(run.abstract_model[0], preprocessing=run.spec.preprocessing)
+    yield "prediction", predict.lower(state.evaluated, images)
     names = ("single", "flip", "ten_crop")
-    count = parts.eval_step(names)
-    batch = next(iter(parts.evaluation_batches("validation", parts.groups("validation"))))
-
-    table = make_table(parts.examples("validation"), parts.mesh)
+    count = run.evaluator.step(names)
+    groups = run.data.groups("validation")
+    batch = next(run.data.evaluation_batches("validation", groups, batch_size=16))
+    table = make_table(run.data.examples("validation"), run.mesh)
     yield "evaluation", jax.jit(count).lower(state.evaluated, table, batch)
 
 

@@ -18,26 +18,30 @@ def shapes(tree):
 @pytest.mark.parametrize("sampling", ["uniform", "balanced"])
 def test_shapes_are_those_of_the_prepared_data(data_dir, placement, sampling):
     config = tiny.config(data_dir, dataset__placement=placement, train__sampling=sampling)
-    parts = experiment.build(config)
+    run = experiment.build(config)
     data = input_shapes.describe(config)
     assert data.placement == placement
-    batches = parts.training_input()
-    table, batch = data.arguments(parts.mesh, config.train.batch_size)
+    batches = run.training_input()
+    table, batch = data.arguments(run.mesh, config.train.batch_size)
     assert shapes(batch) == shapes(next(batches))
     assert shapes(table) == shapes(batches.table)
     batches.close()
-    (counted, *_) = parts.evaluation_batches("validation", parts.groups("validation"))
-    _, batch = data.arguments(parts.mesh, config.evaluation.batch_size, groups=("validation",))
+    (counted, *_) = run.data.evaluation_batches(
+        "validation",
+        run.data.groups("validation"),
+        batch_size=config.evaluation.batch_size,
+    )
+    _, batch = data.arguments(run.mesh, config.evaluation.batch_size, groups=("validation",))
     assert shapes(batch) == shapes(counted)
 
 
 def test_the_model_is_that_of_the_prepared_data(data_dir):
     config = tiny.config(data_dir, augment__crop=14 / 16)
-    prepared, absent = experiment.build(config).meta(), input_shapes.describe(config).meta()
+    prepared, absent = experiment.build(config).spec, input_shapes.describe(config).spec()
     for name in ("model", "labels", "has_magnified_crops", "steps_per_epoch"):
-        assert absent[name] == prepared[name], name
+        assert getattr(absent, name) == getattr(prepared, name), name
     for name in ("native_shape", "image_size", "order", "crop"):
-        assert absent["preprocessing"][name] == prepared["preprocessing"][name], name
+        assert getattr(absent.preprocessing, name) == getattr(prepared.preprocessing, name), name
 
 
 @pytest.mark.parametrize(

@@ -20,10 +20,10 @@ def test_what_is_erased_gets_the_mean_grey_level(data_dir, normalization, monkey
     monkeypatch.setattr(preprocess, "channel_statistics", counted)
     config = tiny.config(data_dir, augment__erasing=0.5, model__channels=3)
     config.preprocess.normalization = normalization
-    parts = experiment.build(config)
-    pixels = parts.examples("train").images[np.arange(84)]
-    assert parts.augmentation.fill == pytest.approx(pixels.mean(dtype=np.float64), rel=1e-6)
-    assert parts.preprocessing and len(measured) == 1  # the images are read for it once
+    run = experiment.build(config)
+    pixels = run.data.examples("train").images[np.arange(84)]
+    assert run.augmentation.fill == pytest.approx(pixels.mean(dtype=np.float64), rel=1e-6)
+    assert run.spec.preprocessing and len(measured) == 1  # the images are read for it once
 
 
 def test_nothing_is_measured_for_what_erases_nothing(data_dir, monkeypatch):

@@ -16,6 +16,7 @@ from ferjax.workdir.checkpoints import Checkpoints
 from ferjax.workdir.directory import RunDirectory
 from ferjax.workdir.metrics_log import JsonlLog
 from tests.helpers import tiny
+from tests.helpers.stored import holding
 
 NAMESPACE = ("unshare", "--map-root-user", "--mount")
 ALL_STEPS = list(range(1, 16))
@@ -66,12 +67,12 @@ def test_a_disk_that_cannot_be_written_is_reported(disks):
 
 
 def state(number):
-    return {"weights": jnp.full((8, 8), number, jnp.float32)}
+    return holding(jnp.full((8, 8), number, jnp.float32))
 
 
 def test_a_save_that_fails_leaves_the_checkpoint_before_and_nothing_else(tmp_path, monkeypatch):
     saved = Checkpoints(tmp_path)
-    saved.save("last", 1, state(1), {})
+    saved.save_last(1, state(1), {}, {})
     saved.wait()
     manager = saved._managers["last"]
     leftover = tmp_path / "checkpoints" / "last" / "2.orbax-checkpoint-tmp"
@@ -89,9 +90,9 @@ def test_a_save_that_fails_leaves_the_checkpoint_before_and_nothing_else(tmp_pat
         with pytest.raises(SaveFailed, match=message):
             saved.wait()
     assert not leftover.exists()
-    found, _ = saved.restore("last", state(0))
-    np.testing.assert_array_equal(found["weights"], state(1)["weights"])
-    saved.save("last", 3, state(3), {})
+    found, _ = saved.restore(state(0))
+    np.testing.assert_array_equal(found.weights["x"], state(1).weights["x"])
+    saved.save_last(3, state(3), {}, {})
     saved.close()
     assert saved.latest("last") == 3
 

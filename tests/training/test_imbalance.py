@@ -146,9 +146,9 @@ def test_micro_batches_are_divided_by_the_weights_of_their_whole_batch(data_dir)
         config.evaluation.batch_size = 8
         config.loss.class_weights = "+".join(map(str, WEIGHTS))
         config.optimizer.accumulation_steps = micro_batches
-        parts = experiment.build(config)
-        batches = parts.training_input()
-        _, metrics = parts.train_step(parts.init_state(), batches.table, next(batches))
+        run = experiment.build(config)
+        batches = run.training_input()
+        _, metrics = run.train_step(run.states.fresh(), batches.table, next(batches))
         batches.close()
         losses.append(float(metrics["loss"]))
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)

@@ -7,18 +7,22 @@ import pytest
 
 from ferjax import filesystem
 from ferjax.errors import Interrupted, UserError
-from ferjax.training import loop, restored
-from ferjax.training.result import as_json, print_result
+from ferjax.evaluation.checkpoint_scores import FinishedRun
+from ferjax.inference.trained_model import TrainedModel
+from ferjax.training import loop
+from ferjax.training.result import print_result
 from tests.helpers import tiny
+from tests.helpers.tiny import as_json
 
 LAST = {"epoch": 3, "step": 15}
 
 
 @pytest.fixture(scope="module")
 def expected(finished):
-    """Scores of the last checkpoint of the shrunk run, by the parts that `evaluate` uses."""
-    parts, weights, _ = restored.restore(finished[0], "last")
-    return as_json(parts.evaluation("test", tuple(finished[1].evaluation.test_views))(weights))
+    """Scores of the last checkpoint of the shrunk run, as `evaluate` makes them."""
+    workdir, config, _ = finished
+    run = FinishedRun(TrainedModel.load(workdir, "last"), config, ())
+    return as_json(run.on_own_data("test", config.evaluation.test_views).scores)
 
 
 def written(workdir):

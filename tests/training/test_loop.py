@@ -14,9 +14,11 @@ from ferjax.config.fields import FIELDS
 from ferjax.config.rules import Number
 from ferjax.data import dataset
 from ferjax.errors import Interrupted, SaveFailed, UserError
+from ferjax.inference.model_spec import ModelSpec
 from ferjax.training import experiment, loop, sweep
 from ferjax.training.best_epoch import Selection
-from ferjax.training.result import FORMAT, as_json
+from ferjax.training.result import FORMAT
+from ferjax.workdir.checkpoints import Checkpoints
 from tests.helpers import tiny
 
 EPOCHS, STEPS = 3, 5
@@ -60,7 +62,7 @@ def test_loss_terms_add_up_to_the_loss(finished):
 
 def test_the_result_says_where_its_numbers_come_from(finished):
     workdir, config, result = finished
-    assert json.loads((workdir / "result.json").read_text()) == as_json(result)
+    assert json.loads((workdir / "result.json").read_text()) == tiny.as_json(result)
     assert result["protocol"] == "honest" and result["format"] == FORMAT
     assert len(result["fingerprint"]) == 64
     assert list(result["test"]) == ["single", "flip", "ten_crop"]
@@ -84,7 +86,7 @@ def test_the_result_says_where_its_numbers_come_from(finished):
 def test_running_it_again_changes_nothing(finished):
     workdir, config, result = finished
     before = {path: path.stat().st_mtime_ns for path in workdir.rglob("*.json*")}
-    assert as_json(loop.train(config, str(workdir))) == as_json(result)
+    assert tiny.as_json(loop.train(config, str(workdir))) == tiny.as_json(result)
     assert before == {path: path.stat().st_mtime_ns for path in workdir.rglob("*.json*")}
 
 
@@ -160,13 +162,14 @@ def test_a_request_to_stop_saves_and_the_same_command_resumes(
     # As of a start that was cut off between a better epoch and the last checkpoint.
     best = tmp_path / "run" / "checkpoints" / "best"
     shutil.copytree(best / "5", best / "8")
-    restore = loop.Checkpoints.restore
+    restore = Checkpoints.restore
 
-    def after_a_million_seconds(checkpoints, kind, like):
-        state, meta = restore(checkpoints, kind, like)
-        return state, meta | {"train_seconds": meta.get("train_seconds", 0) + 1e6}
+    def after_a_million_seconds(checkpoints, like):
+        state, about = restore(checkpoints, like)
+        later = about.progress | {"train_seconds": about.progress["train_seconds"] + 1e6}
+        return state, about._replace(progress=later)
 
-    monkeypatch.setattr(loop.Checkpoints, "restore", after_a_million_seconds)
+    monkeypatch.setattr(Checkpoints, "restore", after_a_million_seconds)
     result = loop.train(config, str(tmp_path / "run"))
     assert rows(tmp_path / "run") == rows(finished[0])
     assert result["test"] == finished[2]["test"]
@@ -175,14 +178,14 @@ def test_a_request_to_stop_saves_and_the_same_command_resumes(
 
 
 def test_another_best_epoch_than_the_selected_one_is_not_tested(data_dir, tmp_path, monkeypatch):
-    monkeypatch.setattr(loop.Checkpoints, "drop_later", lambda *_: None)
-    save = loop.Checkpoints.save
+    monkeypatch.setattr(Checkpoints, "drop_later", lambda *_: None)
+    save = Checkpoints.save_last
 
-    def forget_the_best(checkpoints, kind, step, state, meta):
-        meta = meta | ({"selection": Selection().to_dict()} if kind == "last" else {})
-        save(checkpoints, kind, step, state, meta)
+    def forget_the_best(checkpoints, step, state, spec, progress):
+        progress = progress | {"selection": Selection().to_dict()}
+        save(checkpoints, step, state, spec, progress)
 
-    monkeypatch.setattr(loop.Checkpoints, "save", forget_the_best)
+    monkeypatch.setattr(Checkpoints, "save_last", forget_the_best)
     config = tiny.config(data_dir, train__num_epochs=1)
     with tiny.stopped_while_writing(4), pytest.raises(Interrupted):
         loop.train(config, str(tmp_path / "run"))
@@ -191,10 +194,10 @@ def test_another_best_epoch_than_the_selected_one_is_not_tested(data_dir, tmp_pa
 
 
 def test_what_could_not_be_saved_is_not_called_saved(data_dir, tmp_path, monkeypatch):
-    def fails(checkpoints, kind, step, state, meta):
-        raise SaveFailed(f"{kind} of step {step}")
+    def fails(checkpoints, step, *_):
+        raise SaveFailed(f"last of step {step}")
 
-    monkeypatch.setattr(loop.Checkpoints, "save", fails)
+    monkeypatch.setattr(Checkpoints, "save_last", fails)
     config = tiny.config(data_dir, train__on_failed_save="continue")
     with tiny.stopped_while_writing(2), pytest.raises(SaveFailed, match="last of step 3"):
         loop.train(config, str(tmp_path / "run"))
@@ -257,10 +260,8 @@ def test_data_that_has_changed_is_refused_on_resume(finished, data_dir, tmp_path
     workdir = tmp_path / "run"
     shutil.copytree(finished[0], workdir)
     (workdir / "result.json").unlink()
-    parts_meta = experiment.Experiment.meta
-    monkeypatch.setattr(
-        experiment.Experiment, "meta", lambda parts: parts_meta(parts) | {"fingerprint": "0" * 64}
-    )
+    made = ModelSpec.to_json
+    monkeypatch.setattr(ModelSpec, "to_json", lambda spec: made(spec) | {"fingerprint": "0" * 64})
     with pytest.raises(UserError, match=r"made with fingerprint = .*Prepare the data set"):
         loop.train(finished[1], str(workdir))
 

@@ -28,11 +28,11 @@ def test_weights_centers_and_epochs_have_keys_of_their_own(data_dir, monkeypatch
     def folded(key, number):
         return keep(f"fold {len(used)}", fold_in(key, number))
 
-    parts = experiment.build(tiny.config(data_dir, seed=3))
+    run = experiment.build(tiny.config(data_dir, seed=3))
     with monkeypatch.context() as patched:
         patched.setattr(models, "initialize", lambda _, key: keep("weights", key))
         patched.setattr(jax.random, "normal", drawn)
-        parts.state_of(parts.model(3))
+        run.states.of(run.model(3))
         patched.setattr(jax.random, "fold_in", folded)
         for epoch in range(4):
             example_keys(3, jnp.int32(epoch), jnp.arange(2))

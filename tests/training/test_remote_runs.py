@@ -17,6 +17,7 @@ from ferjax.workdir.checkpoints import Checkpoints
 from ferjax.workdir.metrics_log import read_rows
 from tests.helpers import tiny
 from tests.helpers.bucket import _server, store  # noqa: F401 - fixtures
+from tests.helpers.stored import holding
 
 DATA, RUN = "gs://bucket/data", "gs://bucket/runs/one"
 
@@ -87,16 +88,16 @@ def test_a_whole_run(store, data_dir, tmp_path, run_main, capsys):  # noqa: F811
 def test_a_checkpoint_that_was_cut_off_does_not_count(store):  # noqa: F811
     checkpoints = Checkpoints(RUN)
     for step in (1, 2):
-        checkpoints.save("last", step, {"x": jnp.full(3, step)}, {"at": step})
+        checkpoints.save_last(step, holding(jnp.full(3, step)), {}, {"at": step})
     checkpoints.close()
     del store.objects["bucket", "runs/one/checkpoints/last/2/commit_success.txt"]
 
     checkpoints = Checkpoints(RUN)
-    like = {"x": jnp.zeros(3, int)}
-    state, meta = checkpoints.restore("last", like)
-    assert (state["x"].tolist(), meta["at"]) == ([1, 1, 1], 1)
-    checkpoints.save("last", 2, {"x": jnp.full(3, 7)}, {"at": 2})
+    like = holding(jnp.zeros(3, int))
+    state, about = checkpoints.restore(like)
+    assert (state.weights["x"].tolist(), about.progress["at"]) == ([1, 1, 1], 1)
+    checkpoints.save_last(2, holding(jnp.full(3, 7)), {}, {"at": 2})
     checkpoints.wait()
-    state, meta = checkpoints.restore("last", like)
-    assert (state["x"].tolist(), meta["at"]) == ([7, 7, 7], 2)
+    state, about = checkpoints.restore(like)
+    assert (state.weights["x"].tolist(), about.progress["at"]) == ([7, 7, 7], 2)
     checkpoints.close()

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from ferjax import losses
+from ferjax.evaluation import programs
 from ferjax.metrics import ConfusionState
 from ferjax.models import functional
 from ferjax.models.layers.initialization import initialize
@@ -230,7 +231,7 @@ def test_counts_of_views_and_groups_are_those_of_each_alone():
         "few": jnp.arange(24) % 5 == 0,
         "none": jnp.zeros(24, bool),
     }
-    found = step.count(views, labels, groups)
+    found = programs.count(views, labels, groups)
     for view, scores in views.items():
         losses = -jnp.log(scores[jnp.arange(24), labels])
         for group, mask in groups.items():

@@ -10,7 +10,7 @@ from ferjax.data.prepare import preparation
 from ferjax.data.splits.splitters import ALL_FOLDS
 from ferjax.errors import UserError
 from ferjax.evaluation import cross_dataset
-from ferjax.training import experiment, loop, restored, sweep, warm_start
+from ferjax.training import experiment, loop, sweep, warm_start
 from tests.helpers import fake_ck_plus, tiny
 from tests.helpers.fake_fer2013 import write_folder
 
@@ -62,9 +62,9 @@ def test_folds_of_single_images_are_optimistic_wherever_they_appear(ck_plus, tmp
     leaky = config(ck_plus, "protocol=paper,fold=1")
     result = loop.train(leaky, str(tmp_path))
     assert result["protocol"] == "optimistic" and result["options"]["split_by"] == "image"
-    parts = experiment.build(leaky)
-    train_people = set(parts.examples("train").subjects)
-    assert train_people & set(parts.examples("test").subjects), "this is what leaks"
+    run = experiment.build(leaky)
+    train_people = set(run.data.examples("train").subjects)
+    assert train_people & set(run.data.examples("test").subjects), "this is what leaks"
     assert "same persons" in capsys.readouterr().err + capsys.readouterr().out
 
 
@@ -76,8 +76,8 @@ def test_one_run_cannot_be_of_all_folds(ck_plus, tmp_path):
 
 
 def test_classes_are_those_of_ck_plus(ck_plus):
-    parts = experiment.build(config(ck_plus, "fold=0"))
-    assert parts.labels == catalog.CK_PLUS.labels.names
+    run = experiment.build(config(ck_plus, "fold=0"))
+    assert run.spec.labels == catalog.CK_PLUS.labels.names
 
 
 def test_a_run_does_not_start_from_another_fold(ck_plus, fold_zero, tmp_path):
@@ -92,15 +92,15 @@ def test_a_run_does_not_start_from_another_fold(ck_plus, fold_zero, tmp_path):
 
 def test_the_own_data_set_of_a_run_is_not_another_one(ck_plus, fold_zero):
     """Its other folds hold images that trained the run, whatever map is given."""
-    parts, weights, _ = restored.restore(fold_zero)
     source = open_dataset("ck_plus", ck_plus, fold=3)
     names = source.labels.names
     with pytest.raises(UserError, match=r"ck_plus is the data set that the run was trained on"):
         cross_dataset.score(
-            restored.scored_model(parts, weights, ["single"]),
+            scored.model(fold_zero),
             source,
             "test",
             label_maps.by_emotion(names, names),
+            ["single"],
         )
 
 
@@ -116,5 +116,5 @@ def test_one_run_and_several_do_not_share_a_folder(ck_plus, tmp_path, monkeypatc
 def test_where_the_test_split_selects_nine_folds_train(ck_plus):
     leaky = experiment.build(config(ck_plus, "protocol=paper,fold=1"))
     honest = experiment.build(config(ck_plus, "fold=1"))
-    sizes = [leaky.source.num_examples[split] for split in ("train", "validation", "test")]
-    assert sizes[1] == 0 and sum(sizes) == sum(honest.source.num_examples.values())
+    sizes = [leaky.data.source.num_examples[split] for split in ("train", "validation", "test")]
+    assert sizes[1] == 0 and sum(sizes) == sum(honest.data.source.num_examples.values())

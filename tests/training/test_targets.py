@@ -34,10 +34,10 @@ def parts_of(data_dir, target, placement="device", loss="softmax"):
     return experiment.build(made)
 
 
-def first_step(parts):
-    batches = parts.training_input()
+def first_step(run):
+    batches = run.training_input()
     batch = next(batches)
-    state, metrics = parts.train_step(parts.init_state(), batches.table, batch)
+    state, metrics = run.train_step(run.states.fresh(), batches.table, batch)
     batches.close()
     return np.asarray(batch.indices), state, jax.device_get(metrics)
 
@@ -47,40 +47,42 @@ def first_step(parts):
     [("majority", "island"), ("probability", "island"), ("cross_entropy", "island")],
 )
 def test_every_target_trains_and_is_tested_by_majority(fer_plus, target, loss):
-    parts = parts_of(fer_plus, target, loss=loss)
-    assert parts.labels == catalog.FER_PLUS.labels.names
-    _, state, metrics = first_step(parts)
+    run = parts_of(fer_plus, target, loss=loss)
+    assert run.spec.labels == catalog.FER_PLUS.labels.names
+    _, state, metrics = first_step(run)
     assert metrics["finite"] == 1
-    assert parts.examples("test").targets is None
-    scores = parts.evaluation("validation", ("single",))(state.evaluated)["single"]["validation"]
-    assert scores["num_examples"] == len(parts.examples("validation"))
+    assert run.data.examples("test").targets is None
+    scores = run.evaluator.over(run.data, "validation", ("single",))(state.evaluated)["single"][
+        "validation"
+    ]
+    assert scores["num_examples"] == len(run.data.examples("validation"))
 
 
-def by_hand(parts, indices):
+def by_hand(run, indices):
     """Log-probabilities of the first batch, and the keys of its examples."""
-    model = parts.model(parts.config.seed)
+    model = run.model(run.config.seed)
     model.train()
-    keys = example_keys(parts.config.seed, jnp.int32(0), jnp.asarray(indices))
-    images = jnp.asarray(parts.examples("train").images[indices], jnp.float32)
-    logits, _ = model(parts.preprocessing(parts.augmentation(images, keys)))
+    keys = example_keys(run.config.seed, jnp.int32(0), jnp.asarray(indices))
+    images = jnp.asarray(run.data.examples("train").images[indices], jnp.float32)
+    logits, _ = model(run.spec.preprocessing(run.augmentation(images, keys)))
     return np.asarray(jax.nn.log_softmax(logits)), keys
 
 
 def test_cross_entropy_is_that_with_the_shares_of_the_votes(fer_plus):
-    parts = parts_of(fer_plus, "cross_entropy", "stream")
-    indices, _, metrics = first_step(parts)
-    targets = parts.examples("train").targets[indices]
+    run = parts_of(fer_plus, "cross_entropy", "stream")
+    indices, _, metrics = first_step(run)
+    targets = run.data.examples("train").targets[indices]
     np.testing.assert_allclose(targets.sum(axis=1), 1.0, rtol=1e-6)
     assert (targets.max(axis=1) < 1).any(), "some votes are split"
-    expected = -(targets * by_hand(parts, indices)[0]).sum(axis=1).mean()
+    expected = -(targets * by_hand(run, indices)[0]).sum(axis=1).mean()
     assert metrics["softmax_loss"] == pytest.approx(expected, rel=1e-4)
 
 
 def test_probability_is_the_cross_entropy_of_one_drawn_class(fer_plus):
-    parts = parts_of(fer_plus, "probability")
-    indices, _, metrics = first_step(parts)
-    targets = jnp.asarray(parts.examples("train").targets[indices])
-    log_probabilities, keys = by_hand(parts, indices)
+    run = parts_of(fer_plus, "probability")
+    indices, _, metrics = first_step(run)
+    targets = jnp.asarray(run.data.examples("train").targets[indices])
+    log_probabilities, keys = by_hand(run, indices)
     apart = jax.vmap(lambda key: jax.random.fold_in(key, ExampleStream.LABEL))(keys)
     labels = np.asarray(compiled_step.drawn_labels(apart, targets))
     expected = -log_probabilities[np.arange(len(labels)), labels].mean()

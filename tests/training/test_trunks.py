@@ -9,8 +9,9 @@ import ferjax
 from ferjax import models
 from ferjax.data.pipeline.batches import TrainingInput
 from ferjax.errors import UserError
+from ferjax.inference.trained_model import TrainedModel
 from ferjax.models import functional, resnet, vgg
-from ferjax.training import loop, restored
+from ferjax.training import loop
 from ferjax.workdir.checkpoints import Checkpoints
 from tests.helpers import tiny
 
@@ -47,8 +48,8 @@ def config(data_dir, argument):
 
 
 def weights_of(workdir):
-    parts, weights, _ = restored.restore(workdir)
-    return models.weights.named(functional.merge_model(parts.graphdef, weights))
+    trained = TrainedModel.load(workdir)
+    return models.weights.named(functional.merge_model(trained.graphdef, trained.weights))
 
 
 @pytest.fixture(scope="module")

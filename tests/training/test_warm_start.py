@@ -10,25 +10,28 @@ from flax import nnx
 
 from ferjax import models
 from ferjax.errors import UserError
+from ferjax.inference import lineage
+from ferjax.inference.trained_model import TrainedModel
 from ferjax.models import functional, weights
-from ferjax.training import experiment, loop, restored, trunks, warm_start
+from ferjax.training import experiment, loop, starting_weights, trunks, warm_start
+from ferjax.training.starting_weights import StartingWeights
 from ferjax.workdir.directory import RunDirectory
 from tests.golden import weights as drawn
 from tests.helpers import tiny
 
 
-def named(parts, state):
-    return weights.named(functional.merge_model(parts.graphdef, state.weights))
+def named(run, state):
+    return weights.named(functional.merge_model(run.abstract_model[0], state.weights))
 
 
 def test_a_run_can_start_from_another(finished, data_dir):
     workdir, _, result = finished
-    parts = experiment.build(tiny.config(data_dir, init_from=str(workdir)))
+    run = experiment.build(tiny.config(data_dir, init_from=str(workdir)))
     said = []
-    state, origins = warm_start.initial_state(parts, (), report=said.append)
-    origin, best, _ = restored.restore(workdir)
-    expected = weights.named(functional.merge_model(origin.graphdef, best))
-    found = named(parts, state)
+    state, origins = warm_start.initial_state(run, (), report=said.append)
+    origin = TrainedModel.load(workdir)
+    expected = weights.named(functional.merge_model(origin.graphdef, origin.weights))
+    found = named(run, state)
     assert found.keys() == expected.keys()
     for name, array in expected.items():
         np.testing.assert_array_equal(found[name], array, err_msg=name)
@@ -52,19 +55,19 @@ def test_a_run_can_start_from_another(finished, data_dir):
 
 
 def test_a_file_leaves_the_classifier_fresh(data_dir, tmp_path):
-    parts = experiment.build(tiny.config(data_dir))
-    model = parts.model(7)
+    run = experiment.build(tiny.config(data_dir))
+    model = run.model(7)
     arrays = {
         name: array.transpose(3, 2, 0, 1) if array.ndim == 4 else array.T
         for name, array in models.weights.named(model).items()
     }
     path = tmp_path / "weights.npz"
     np.savez(path, **arrays)
-    parts = experiment.build(tiny.config(data_dir, init_from=str(path)))
+    run = experiment.build(tiny.config(data_dir, init_from=str(path)))
     said = []
-    state, (origin,) = warm_start.initial_state(parts, (), report=said.append)
+    state, (origin,) = warm_start.initial_state(run, (), report=said.append)
     assert origin["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
-    found, fresh = named(parts, state), named(parts, parts.init_state())
+    found, fresh = named(run, state), named(run, run.states.fresh())
     np.testing.assert_array_equal(found["fc.weight"], fresh["fc.weight"])
     np.testing.assert_array_equal(
         found["conv1.weight"], arrays["conv1.weight"].transpose(2, 3, 1, 0)
@@ -138,36 +141,38 @@ def test_late_fusion_trains_no_new_classifier(data_dir):
     )
     config.dataset.data_dir = str(data_dir)
     config.dataset.options.update(image_size=16, num_train=28, num_validation=7, num_test=7)
-    parts = experiment.build(config)
-    model = nnx.eval_shape(parts.model)
-    nameless = warm_start.Source("The weights in X", weights.shapes(model), None, {})
+    run = experiment.build(config)
+    model = nnx.eval_shape(run.model)
+    nameless = StartingWeights("The weights in X", weights.shapes(model), None, {})
     with pytest.raises(UserError, match=r"X do not fit late fusion, which trains nothing: a file"):
-        warm_start.check_start(parts, model, nameless)
+        warm_start.check_start(run, model, nameless)
 
 
-def source(arrays, parts, *earlier, **facts):
-    """Weights of a run on the data of `parts`, but for `facts`, that goes back to `earlier`."""
+def source(arrays, run, *earlier, **facts):
+    """Weights of a run on the data of `run`, but for `facts`, that goes back to `earlier`."""
     usual = {
         "weights": "RUN",
-        "dataset": parts.config.dataset.name,
-        "fingerprint": parts.source.fingerprint,
-        "options": parts.config.dataset.options.to_dict(),
+        "dataset": run.config.dataset.name,
+        "fingerprint": run.data.source.fingerprint,
+        "options": run.config.dataset.options.to_dict(),
     }
-    data = [warm_start.TrainedOn(**usual | one) for one in (facts.pop("data", {}), *earlier)]
+    data = [lineage.TrainedOn(**usual | one) for one in (facts.pop("data", {}), *earlier)]
     usual = {
-        "labels": parts.labels,
-        "preprocessing": parts.preprocessing,
+        "labels": run.spec.labels,
+        "preprocessing": run.spec.preprocessing,
         "protocol": "honest",
         "data": tuple(data),
     }
-    return warm_start.Source("The weights of RUN", arrays, warm_start.RunFacts(**usual | facts), {})
+    return StartingWeights(
+        "The weights of RUN", arrays, starting_weights.RunFacts(**usual | facts), {}
+    )
 
 
 def test_trunks_from_elsewhere_must_have_seen_the_same(data_dir):
-    parts = experiment.build(tiny.config(data_dir))
+    run = experiment.build(tiny.config(data_dir))
     check = warm_start._check_trunk
-    check(parts, source({}, parts))
-    other = dataclasses.replace(parts.preprocessing, mean=(0.25,))
+    check(run, source({}, run))
+    other = dataclasses.replace(run.spec.preprocessing, mean=(0.25,))
     for facts, message in (
         ({"preprocessing": other}, r"were trained with .*mean=\(0\.25,\).*this run prepares"),
         (
@@ -181,30 +186,30 @@ def test_trunks_from_elsewhere_must_have_seen_the_same(data_dir):
         ({"protocol": "optimistic"}, r"RUN were selected by an optimistic protocol"),
     ):
         with pytest.raises(UserError, match=message):
-            check(parts, source({}, parts, **facts))
+            check(run, source({}, run, **facts))
 
 
 def test_what_was_tested_must_not_have_trained_anything_that_a_run_goes_back_to(data_dir):
-    parts = experiment.build(tiny.config(data_dir))
+    run = experiment.build(tiny.config(data_dir))
     between = {"dataset": "fer2013", "fingerprint": "f" * 64, "options": {}}
     first = {"weights": "FIRST", "options": {"fold": 0, "split_seed": 0}}
-    warm_start._check_honest(parts, source({}, parts, {}, data=between))
+    warm_start._check_honest(run, source({}, run, {}, data=between))
     for again, message in (
         ({}, r"RUN go back to FIRST, which was trained on the same data, split in another way"),
         ({"fingerprint": "e" * 64}, r"FIRST, .* on synthetic that was prepared in another way"),
     ):
         with pytest.raises(UserError, match=message):
-            warm_start._check_honest(parts, source({}, parts, first | again, data=between))
+            warm_start._check_honest(run, source({}, run, first | again, data=between))
     # Official splits stay what they are.
     same = {"fingerprint": "e" * 64, "options": {"target": "majority"}}
-    warm_start._check_honest(parts, source({}, parts, same, data=between))
+    warm_start._check_honest(run, source({}, run, same, data=between))
 
 
 def test_the_runs_that_a_run_goes_back_to_are_recorded():
     facts = {"dataset": "ck_plus", "fingerprint": "a", "options": {"fold": 1}}
     file = {"weights": "w.npz", "sha256": "b"}
     origin = {"weights": "second", **facts, "started_from": [file, {"weights": "first", **facts}]}
-    found = list(warm_start._trained_on(origin))
+    found = list(lineage.trained_on(origin))
     assert [one.weights for one in found] == ["second", "first"]
     assert found[1] == ("first", "ck_plus", "a", {"fold": 1})
 
@@ -213,7 +218,7 @@ def test_an_unfinished_run_is_no_source(finished, tmp_path):
     shutil.copytree(finished[0], tmp_path / "run")
     (tmp_path / "run" / "result.json").unlink()
     with pytest.raises(UserError, match=r"is not finished, and its best epoch may still change"):
-        warm_start.read(str(tmp_path / "run"))
+        starting_weights.read(str(tmp_path / "run"))
 
 
 def test_tam2021_starts_from_a_vgg19(data_dir):
@@ -221,12 +226,12 @@ def test_tam2021_starts_from_a_vgg19(data_dir):
     config.dataset.data_dir = str(data_dir)
     config.dataset.options.update(image_size=16, num_train=28, num_validation=7, num_test=7)
     config.model.update(width=8, image_size=32)
-    parts = experiment.build(config)
+    run = experiment.build(config)
     fields = {"num_classes": 1000, "channels": 3, "width": 8, "batch_norm": True}
     vgg = models.create("vgg19", image_size=32, rngs=nnx.Rngs(5), **fields)
-    arrays, model = weights.named(vgg), parts.model()
+    arrays, model = weights.named(vgg), run.model()
     said, fresh = warm_start._start_from(
-        model, parts, warm_start.Source("The weights in X", arrays, None, {})
+        model, run, StartingWeights("The weights in X", arrays, None, {})
     )
     assert fresh == ("fc1", "fc2", "spatial")
     assert "fc1, fc2, spatial start afresh: these weights are of a model without such" in said
@@ -261,10 +266,10 @@ def test_attention_starts_afresh_beside_imagenet_weights(
     data_dir, tmp_path, attention, attribute, num_arrays
 ):
     path, arrays = plain_resnet_file(tmp_path)
-    parts = with_attention(data_dir, attention, path)
+    run = with_attention(data_dir, attention, path)
     said = []
-    state, (origin,) = warm_start.initial_state(parts, (), report=said.append)
-    found, fresh = named(parts, state), named(parts, parts.init_state())
+    state, (origin,) = warm_start.initial_state(run, (), report=said.append)
+    found, fresh = named(run, state), named(run, run.states.fresh())
     gates = {name for name in found if f".{attribute}." in name}
     assert len(gates) == num_arrays
     assert found.keys() - gates == arrays.keys()
@@ -281,28 +286,28 @@ def test_attention_starts_afresh_beside_imagenet_weights(
 
 def test_attention_starts_afresh_beside_a_run_without(finished, data_dir):
     """The run's classes are the same, so that its classifier is taken too."""
-    parts = experiment.build(tiny.config(data_dir, "attention=se", init_from=str(finished[0])))
-    model = nnx.eval_shape(parts.model)
-    source = warm_start.read(str(finished[0]))
-    warm_start.check_start(parts, model, source)
-    (left,) = warm_start._left_out(parts, model, source)
+    run = experiment.build(tiny.config(data_dir, "attention=se", init_from=str(finished[0])))
+    model = nnx.eval_shape(run.model)
+    source = starting_weights.read(str(finished[0]))
+    warm_start.check_start(run, model, source)
+    (left,) = warm_start._left_out(run, model, source)
     assert left.modules == tuple(f"layer{stage}.0.se" for stage in range(1, 5))
 
 
 def test_half_of_the_attention_is_refused(data_dir, tmp_path):
     gate = {"layer1.0.se.fc1.weight": np.zeros((1, 8), np.float32)}
     path, _ = plain_resnet_file(tmp_path, **gate)
-    parts = with_attention(data_dir, "se", path)
+    run = with_attention(data_dir, "se", path)
     with pytest.raises(UserError, match=r"\(31 differences\): layer1\.0\.se\.fc1\.bias is missing"):
-        warm_start.initial_state(parts, (), report=str)
+        warm_start.initial_state(run, (), report=str)
 
 
 def test_attention_of_another_kind_is_refused(data_dir, tmp_path):
     gate = {"layer1.0.se.fc1.weight": np.zeros((1, 8), np.float32)}
     path, _ = plain_resnet_file(tmp_path, **gate)
-    parts = with_attention(data_dir, "cbam", path)
+    run = with_attention(data_dir, "cbam", path)
     with pytest.raises(UserError, match=r"layer1\.0\.se\.fc1\.weight has no place in the model"):
-        warm_start.initial_state(parts, (), report=str)
+        warm_start.initial_state(run, (), report=str)
 
 
 @pytest.mark.parametrize(
@@ -315,21 +320,21 @@ def test_attention_of_another_kind_is_refused(data_dir, tmp_path):
 )
 def test_imagenet_weights_name_the_first_layers_that_they_need(data_dir, tmp_path, fields, need):
     path, _ = plain_resnet_file(tmp_path)
-    parts = with_attention(data_dir, "cbam", path, **fields)
+    run = with_attention(data_dir, "cbam", path, **fields)
     with pytest.raises(UserError, match=rf"\(1 differences\): conv1\.weight has shape .*{need}"):
-        warm_start.initial_state(parts, (), report=str)
+        warm_start.initial_state(run, (), report=str)
 
 
 def test_gates_of_the_cnn_start_afresh_beside_one_without(data_dir):
     made = tiny.module("se_cnn").get_config("dataset=synthetic")
     made.dataset.data_dir = str(data_dir)
     made.model.update(width=8, image_size=16)
-    parts = experiment.build(made)
-    fields = {**parts.model_fields, "attention": "none"}
+    run = experiment.build(made)
+    fields = {**run.spec.model, "attention": "none"}
     plain = nnx.eval_shape(lambda: models.create(**fields, rngs=nnx.Rngs(0)))
-    source = warm_start.Source("The weights in X", weights.shapes(plain), None, {})
-    model = nnx.eval_shape(parts.model)
-    warm_start.check_start(parts, model, source)
-    gates, head = warm_start._left_out(parts, model, source)
+    source = StartingWeights("The weights in X", weights.shapes(plain), None, {})
+    model = nnx.eval_shape(run.model)
+    warm_start.check_start(run, model, source)
+    gates, head = warm_start._left_out(run, model, source)
     assert gates.modules == ("blocks.0.se2", "blocks.1.se2", "blocks.2.se2")
     assert head.modules == ("fc2",)

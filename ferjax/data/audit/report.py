@@ -72,22 +72,7 @@ def figures(findings: Findings) -> dict[str, int]:
 
 def result(audit: Audit) -> dict[str, Any]:
     """The object that audit.json holds; see the head of this file."""
-    findings, pool, pairs = audit.findings, audit.pool, audit.findings.pairs
-    conflicts, persons = set(findings.conflicts.tolist()), set(findings.subject_pairs.tolist())
-
-    def images(rows: Any) -> list[dict[str, Any]]:
-        return [image(audit, int(row)) for row in rows]
-
-    def group(one: Group) -> dict[str, Any]:
-        return {
-            "images": images(one.rows),
-            "labels": [audit.classes[label] for label in one.labels],
-            "splits": [pool.splits[split] for split in one.splits],
-            "subjects": list(one.subjects),
-            "conflict": one.is_conflict,
-            "leak": one.is_leak,
-        }
-
+    findings = audit.findings
     return {
         "format": FORMAT,
         "dataset": audit.dataset,
@@ -114,35 +99,56 @@ def result(audit: Audit) -> dict[str, Any]:
             {
                 "split": leak.split,
                 "other": leak.other,
-                "exact": images(leak.exact),
-                "near": images(leak.near),
+                "exact": _images(audit, leak.exact),
+                "near": _images(audit, leak.near),
             }
             for leak in findings.leaks
         ],
-        "exact_groups": [group(one) for one in findings.exact],
-        "near_groups": [group(one) for one in findings.near],
-        "near_pairs": [
-            {
-                "images": images(pool.first[[pairs.first[number], pairs.second[number]]]),
-                "similarity": round(float(pairs.similarity[number]), 4),
-                "mirrored": bool(pairs.mirrored[number]),
-                "distance": int(pairs.distance[number]),
-                "conflict": number in conflicts,
-                "subjects_differ": number in persons,
-            }
-            for number in range(len(pairs))
-        ],
+        "exact_groups": [_group(audit, one) for one in findings.exact],
+        "near_groups": [_group(audit, one) for one in findings.near],
+        "near_pairs": _near_pairs(audit),
         "shared_subjects": {
             name: dict(counts) for name, counts in findings.shared_subjects.items()
         },
-        "black": images(findings.black),
-        "constant": images(findings.constant),
+        "black": _images(audit, findings.black),
+        "constant": _images(audit, findings.constant),
         "faint": [
             image(audit, row) | {"contrast": round(float(findings.contrast[row]), 2)}
             for row in findings.faint
         ],
-        "not_compared": pairs.num_left_out,
+        "not_compared": findings.pairs.num_left_out,
     }
+
+
+def _group(audit: Audit, one: Group) -> dict[str, Any]:
+    return {
+        "images": _images(audit, one.rows),
+        "labels": [audit.classes[label] for label in one.labels],
+        "splits": [audit.pool.splits[split] for split in one.splits],
+        "subjects": list(one.subjects),
+        "conflict": one.is_conflict,
+        "leak": one.is_leak,
+    }
+
+
+def _near_pairs(audit: Audit) -> list[dict[str, Any]]:
+    findings, pairs = audit.findings, audit.findings.pairs
+    conflicts, persons = set(findings.conflicts.tolist()), set(findings.subject_pairs.tolist())
+    return [
+        {
+            "images": _images(audit, audit.pool.first[[pairs.first[n], pairs.second[n]]]),
+            "similarity": round(float(pairs.similarity[n]), 4),
+            "mirrored": bool(pairs.mirrored[n]),
+            "distance": int(pairs.distance[n]),
+            "conflict": n in conflicts,
+            "subjects_differ": n in persons,
+        }
+        for n in range(len(pairs))
+    ]
+
+
+def _images(audit: Audit, rows: Any) -> list[dict[str, Any]]:
+    return [image(audit, int(row)) for row in rows]
 
 
 def image(audit: Audit, row: int) -> dict[str, Any]:

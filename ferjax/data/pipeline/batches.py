@@ -11,13 +11,13 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, no_type_check
 
 import grain
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, UInt8
 
 from ferjax.data.examples import Examples
 from ferjax.data.pipeline.order import Rows, training_order
@@ -29,6 +29,8 @@ _AHEAD_BYTES = 1 << 30
 _MAX_AHEAD = 32
 
 
+# Its leaves may also be shapes or shardings, which no check of types is to refuse.
+@no_type_check
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Table:
@@ -42,12 +44,14 @@ class Table:
       image_shape: (H, W, C).
     """
 
-    images: Any
-    labels: Any
-    targets: Any = None
+    images: UInt8[Array | np.ndarray, "N P"]
+    labels: Int[Array | np.ndarray, " N"]
+    targets: Float[Array | np.ndarray, "N K"] | None = None
     image_shape: tuple[int, int, int] = dataclasses.field(kw_only=True, metadata={"static": True})
 
 
+# Its leaves may also be shapes or shardings, which no check of types is to refuse.
+@no_type_check
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Batch:
@@ -64,13 +68,13 @@ class Batch:
       targets: float32 [B, K], or None where a `Table` holds them or there are none.
     """
 
-    indices: Any
-    groups: dict[str, Any]
-    epoch: Any
-    visits: Any = None
-    images: Any = None
-    labels: Any = None
-    targets: Any = None
+    indices: Int[Array | np.ndarray, " B"]
+    groups: Mapping[str, Bool[Array | np.ndarray, " B"]]
+    epoch: Int[Array, ""] | np.int32
+    visits: Int[Array | np.ndarray, " B"] | None = None
+    images: UInt8[Array | np.ndarray, "B H W C"] | None = None
+    labels: Int[Array | np.ndarray, " B"] | None = None
+    targets: Float[Array | np.ndarray, "B K"] | None = None
 
 
 def gather(

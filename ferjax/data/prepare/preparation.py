@@ -10,7 +10,7 @@ import inspect
 import io
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -112,49 +112,79 @@ def prepare(
         directory, counts, found, reading.source_format, names, reading.notes, was_there=True
     )
 
+    def write(on_item: Callable[[], None]) -> None:
+        builder = _BUILDERS[spec.name](
+            splits=splits,
+            features={**features, "names": names},
+            metadata={
+                "fingerprint": found,
+                "source_format": result.source_format,
+                "counts": {split: list(count) for split, count in counts.items()},
+            },
+            on_item=on_item,
+            config=tfds.core.BuilderConfig(name=own_name) if own_name else None,
+            data_dir=remote.local(root),
+            file_format="array_record",
+        )
+        _write(builder)
+
+    total = sum(map(len, splits.values()))
+    wrote = _store(spec, path, result, write, total, console, overwrite=overwrite)
+    return dataclasses.replace(result, was_there=not wrote)
+
+
+def _store(
+    spec: DatasetSpec,
+    path: Path,
+    prepared: Prepared,
+    write: Callable[[Callable[[], None]], None],
+    total: int,
+    console: Console,
+    *,
+    overwrite: bool,
+) -> bool:
+    """Writes a data set unless it is there already; whether it did.
+
+    Args:
+      spec: which data set.
+      path: what the user obtained.
+      prepared: what is to be there.
+      write: writes it, and calls its argument after each item.
+      total: how many items there are.
+      console: where progress is shown.
+      overwrite: whether other content that is there may be replaced.
+
+    Raises:
+      UserError: other content is there, or the folder cannot be written.
+    """
+    directory = prepared.directory
+
     def on_wait() -> None:
         console.print("another preparation is writing here; waiting for it to end")
 
-    total = sum(map(len, splits.values()))
     try:
-        here = remote.local(directory)
-        is_remote = filesystem.is_remote(directory)
+        here, is_remote = remote.local(directory), filesystem.is_remote(directory)
         with local.exclusive(here.parent, on_wait):
             there = (remote.describe if is_remote else local.open_finished)(directory)
             if there is not None:
-                other = there.info.metadata["fingerprint"]
-                if other == found and tuple(there.info.features["label"].names) == names:
-                    return result
+                other, found = there.info.metadata["fingerprint"], prepared.fingerprint
+                names = tuple(there.info.features["label"].names)
+                if other == found and names == prepared.names:
+                    return False
                 if not overwrite:
                     raise UserError(
                         f"{directory} already holds {spec.title} with other content (fingerprint "
                         f"{other[:12]}..., that of {path} is {found[:12]}...). Pass "
                         "--overwrite to replace it, or another --data_dir to keep both."
                     )
-            with (
-                local.replaced(here),
-                progress.bar(console, "writing", total) as on_item,
-            ):
-                builder = _BUILDERS[spec.name](
-                    splits=splits,
-                    features={**features, "names": names},
-                    metadata={
-                        "fingerprint": found,
-                        "source_format": result.source_format,
-                        "counts": {split: list(count) for split, count in counts.items()},
-                    },
-                    on_item=on_item,
-                    config=tfds.core.BuilderConfig(name=own_name) if own_name else None,
-                    data_dir=remote.local(root),
-                    file_format="array_record",
-                )
-                _write(builder)
+            with local.replaced(here), progress.bar(console, "writing", total) as on_item:
+                write(on_item)
             if is_remote:
                 console.print(f"putting it into {directory}")
                 remote.put(directory)
     except OSError as error:
         raise UserError(f"cannot write to {directory}: {error}.") from error
-    return dataclasses.replace(result, was_there=False)
+    return True
 
 
 def summary(spec: DatasetSpec, prepared: Prepared) -> str:

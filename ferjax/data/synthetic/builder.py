@@ -223,7 +223,11 @@ def prepare_synthetic(
         jpeg_quality=jpeg_quality,
     )
     _check(config)
-    root = epath.Path(data_dir)
+    return _made(config, epath.Path(data_dir))
+
+
+def _made(config: SyntheticConfig, root: epath.Path) -> Any:
+    """The builder of the finished data set, which is rendered unless it is there."""
     directory = root / "synthetic" / config.name / local.VERSION
     there = local.open_finished(directory)
     if there is not None:

@@ -1,0 +1,136 @@
+"""The data set of a run: its splits, where their pixels lie, and the batches made of them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from jax.sharding import Mesh
+from jaxtyping import Bool
+
+from ferjax.data import catalog
+from ferjax.data.dataset import Source, open_dataset
+from ferjax.data.examples import Examples
+from ferjax.data.pipeline import batches
+from ferjax.data.splits.clean import clean_test_mask
+
+OTHER_SPLITS = {split: catalog.other_splits(split) for split in ("test", "validation+test")}
+
+
+class RunData:
+    """A prepared data set as a run uses it; nothing is opened or read before it is asked for.
+
+    Args:
+      mesh: of the devices that the batches are for.
+      name: as in the catalog.
+      data_dir: where it is prepared; "": the usual folder.
+      placement: where the pixels are, "device", "host", "stream" or "auto" (see `batches`).
+      limit_mib: of the decoded pixels of a split, on each device, for "auto".
+      num_threads: that read and decode for "stream"; 0: one per core.
+      options: of the data set's own.
+    """
+
+    def __init__(
+        self,
+        mesh: Mesh,
+        *,
+        name: str,
+        data_dir: str,
+        placement: str,
+        limit_mib: int,
+        num_threads: int,
+        options: Mapping[str, Any],
+    ):
+        self.mesh = mesh
+        self.name = name
+        self.data_dir = data_dir
+        self.num_threads = num_threads
+        self._placement = placement
+        self._limit_mib = limit_mib
+        self._options = dict(options)
+
+    @functools.cached_property
+    def source(self) -> Source:
+        """The prepared data set, opened; its pixels are not read yet."""
+        return open_dataset(self.name, self.data_dir or None, **self._options)
+
+    @functools.cache  # noqa: B019 - it lives as long as its process
+    def examples(self, split: str) -> Examples:
+        """A split, its images in memory unless they stream; "validation+test" is both in a row."""
+        return self.source.load(split, in_memory=self.placement(split) != "stream")
+
+    @functools.cache  # noqa: B019
+    def placement(self, split: str) -> str:
+        """Where the pixels of a split are: "device", "host" or "stream"."""
+        return self._resolved(self._placement, split)
+
+    def _resolved(self, placement: str, split: str) -> str:
+        if placement != "auto":  # so that nothing is opened to count
+            return placement
+        num_bytes = self.source.num_examples[split] * int(np.prod(self.source.image_shape))
+        return batches.choose_placement(placement, num_bytes, self._limit_mib)
+
+    def training_input(
+        self, *, batch_size: int, seed: int, sampling: str, placement: str | None = None
+    ) -> batches.TrainingInput:
+        """Training batches on their way to the devices.
+
+        Args:
+          batch_size: B.
+          seed: of the order.
+          sampling: see `order`.
+          placement: in place of the run's own.
+        """
+        if placement is None:
+            placement, examples = self.placement("train"), self.examples("train")
+        else:
+            placement = self._resolved(placement, "train")
+            examples = self.source.load("train", in_memory=placement != "stream")
+        return batches.TrainingInput(
+            examples,
+            batch_size=batch_size,
+            seed=seed,
+            placement=placement,
+            mesh=self.mesh,
+            sampling=sampling,
+            num_threads=self.num_threads,
+        )
+
+    def groups(self, split: str) -> dict[str, Bool[np.ndarray, " N"]]:
+        """All examples of a split, and for the test split also those training cannot have seen."""
+        source = self.source
+        examples = self.examples(split)
+        groups = {split: np.ones(len(examples), bool)}
+        if split in OTHER_SPLITS:
+            others = [
+                source.load(other, in_memory=False).pixel_hashes
+                for other in OTHER_SPLITS[split]
+                if source.num_examples[other]
+            ]
+            groups[f"{split}_clean"] = clean_test_mask(examples.pixel_hashes, *others)
+        return groups
+
+    def pixel_hashes(self, splits: Sequence[str]) -> tuple[bytes, ...]:
+        """Those of all images of some splits."""
+        source = self.source
+        return tuple(
+            content
+            for split in sorted(set(splits))
+            if source.num_examples[split]
+            for content in source.load(split, in_memory=False).pixel_hashes
+        )
+
+    def evaluation_batches(
+        self, split: str, groups: Mapping[str, Bool[np.ndarray, " N"]], *, batch_size: int
+    ) -> Iterator[batches.Batch]:
+        """One exact pass over a split."""
+        return batches.evaluation_batches(
+            self.examples(split),
+            batch_size=batch_size,
+            placement=self.placement(split),
+            mesh=self.mesh,
+            groups=groups,
+            num_threads=self.num_threads,
+        )

@@ -1,0 +1,214 @@
+"""Scores of a run's checkpoint on its own data set or on another, and how honest they are."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from ferjax.data import label_maps
+from ferjax.data.audit.clean_index import read_clean_index
+from ferjax.data.dataset import Source, open_dataset
+from ferjax.data.label_maps import LabelMap
+from ferjax.data.options import parse
+from ferjax.data.run_data import RunData
+from ferjax.data.splits import splitters
+from ferjax.errors import UserError
+from ferjax.evaluation import cross_dataset
+from ferjax.evaluation.evaluator import Evaluator, Scores
+from ferjax.evaluation.protocol import Protocol
+from ferjax.inference.trained_model import TrainedModel
+
+FORMAT = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class CheckpointScores:
+    """What an evaluation found.
+
+    Attributes:
+      scores: metrics[view][group].
+      about: the data set, as JSON: dataset, options, fingerprint; of another data set than the
+        run's also trained_on, label_map, dropped and note (see `cross_dataset.CrossScores`).
+      where: the data and the split, for a title.
+      protocol: "honest" or "optimistic".
+      remark: why the scores are not honest; "" if they are.
+    """
+
+    scores: Scores
+    about: dict[str, Any]
+    where: str
+    protocol: str
+    remark: str
+
+    def to_json(self, *, split: str, checkpoint: str, labels: Sequence[str]) -> dict[str, Any]:
+        """The object that `ferjax.evaluate --json` writes."""
+        return {
+            "format": FORMAT,
+            **self.about,
+            "protocol": self.protocol,
+            "split": split,
+            "checkpoint": checkpoint,
+            "labels": list(labels),
+            "scores": self.scores,
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class FinishedRun:
+    """A run whose checkpoint is evaluated.
+
+    Attributes:
+      trained: its model.
+      config: of the run, complete.
+      started_from: as in its result.json.
+    """
+
+    trained: TrainedModel
+    config: ConfigDict
+    started_from: Sequence[Mapping[str, Any]]
+
+    def on_own_data(
+        self,
+        split: str,
+        views: Sequence[str],
+        *,
+        data_dir: str | None = None,
+        batch_size: int | None = None,
+        clean_index: str | None = None,
+    ) -> CheckpointScores:
+        """Evaluates on a split of the data set of the run.
+
+        Args:
+          split: "train", "validation", "test" or "validation+test".
+          views: see `evaluation.views`.
+          data_dir: where the data set is; the run's by default.
+          batch_size: images of a batch; the run's by default.
+          clean_index: a file of `ferjax.data.audit`, whose images without near duplicates are
+            scored, too.
+
+        Raises:
+          UserError: the data set is not there, or not what the run was trained on.
+        """
+        data, trained, protocol = self._data(data_dir), self.trained, self._protocol
+        evaluator = self._evaluator(batch_size)
+        trained.spec.check_same_data(data.source, trained.where)
+        groups = {}
+        if clean_index:
+            near = "test_clean_near"
+            groups = {near: read_clean_index(clean_index, data.source)[near]}
+        scores = evaluator.over(data, split, views, groups)(trained.weights)
+        label, remark = protocol.label, protocol.remark
+        if not remark:
+            label, remark = own_split(split, protocol.selection)
+        about = {
+            "dataset": trained.spec.dataset,
+            "options": data.source.options,
+            "fingerprint": trained.spec.fingerprint,
+        }
+        return CheckpointScores(scores, about, split, label, remark)
+
+    def on_other_data(
+        self,
+        dataset: str,
+        split: str,
+        views: Sequence[str],
+        *,
+        label_map: str | None,
+        options: Sequence[str] = (),
+        unmapped: str = "refuse",
+        data_dir: str | None = None,
+        batch_size: int | None = None,
+    ) -> CheckpointScores:
+        """Evaluates on a split of another data set.
+
+        Args:
+          dataset: its name.
+          split: of it.
+          views: see `evaluation.views`.
+          label_map: from its classes to the model's (see `label_maps.parse`).
+          options: of the data set, as "fold=3".
+          unmapped: "refuse" or "drop" examples of classes that the model does not have.
+          data_dir: where the data set is; where that of the run is by default.
+          batch_size: images of a batch; the run's by default.
+
+        Raises:
+          UserError: as `cross_dataset.score`; or there is no map of the classes.
+        """
+        own = self._data(None)
+        source = open_dataset(dataset, data_dir or own.data_dir or None, **parse(dataset, options))
+        mapped = _mapped(label_map, source, self.trained.spec.labels)
+        found = cross_dataset.score(
+            cross_dataset.ScoredModel(
+                trained=self.trained,
+                evaluator=self._evaluator(batch_size),
+                data=own,
+                selection=self._protocol.selection,
+                started_from=self.started_from,
+            ),
+            source,
+            split,
+            mapped,
+            views,
+            unmapped=unmapped,
+            num_threads=own.num_threads,
+        )
+        about = {
+            "dataset": source.name,
+            "options": source.options,
+            "fingerprint": source.fingerprint,
+            "trained_on": self.trained.spec.dataset,
+            "label_map": mapped.describe(),
+            "dropped": found.dropped,
+            "note": found.note,
+        }
+        given = ", ".join(f"{name}={value}" for name, value in source.options.items())
+        where = f"{dataset} {split}" + (f" ({given})" if given else "")
+        protocol = self._protocol
+        return CheckpointScores(found.scores, about, where, protocol.label, protocol.remark)
+
+    @property
+    def _protocol(self) -> Protocol:
+        leak = splitters.leak(self.config.dataset.options.to_dict())
+        return Protocol(**self.config.protocol.to_dict(), leak=leak)
+
+    def _data(self, data_dir: str | None) -> RunData:
+        fields = self.config.dataset.to_dict()
+        return RunData(self.trained.mesh, **fields | ({"data_dir": data_dir} if data_dir else {}))
+
+    def _evaluator(self, batch_size: int | None) -> Evaluator:
+        own = self.config.evaluation.batch_size
+        if batch_size is not None and self.trained.spec.depends_on_batch:
+            raise UserError(
+                "This model was made with tokens=batch: its scores depend on the size of the "
+                f"batches, which was {own}; leave --batch_size out."
+            )
+        size = own if batch_size is None else batch_size
+        return Evaluator(self.trained.spec, self.trained.mesh, batch_size=size)
+
+
+def _mapped(text: str | None, source: Source, labels: tuple[str, ...]) -> LabelMap:
+    """The map of the classes of a data set to those of a model, which is never guessed."""
+    if text is None:
+        raise UserError(
+            f"The model knows the classes {', '.join(labels)}, and {source.name} has "
+            f"{', '.join(source.labels.names)}: say how they belong together, by what the "
+            "names mean with --label_map=emotions, or class by class with "
+            "--label_map=theirs=ours,..."
+        )
+    return label_maps.parse(text, source.labels.names, labels)
+
+
+def own_split(split: str, selection: str) -> tuple[str, str]:
+    """What a score of an honest run on a split of its own data is, and why it is not honest.
+
+    Args:
+      split: "test", or splits joined by "+".
+      selection: the splits that selected the model.
+    """
+    seen = [name for name in split.split("+") if name in ("train", *selection.split("+"))]
+    if not seen:
+        return "honest", ""
+    return "optimistic", f"OPTIMISTIC: {' and '.join(seen)} trained or selected the model"

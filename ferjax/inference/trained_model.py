@@ -1,0 +1,94 @@
+"""A trained model out of a run directory: its weights and what they are."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import os
+
+from flax import nnx
+from jax.sharding import Mesh
+
+from ferjax import filesystem
+from ferjax.distributed import sharding
+from ferjax.errors import UserError, one_of
+from ferjax.filesystem import Place
+from ferjax.inference.classifier import Classifier
+from ferjax.inference.model_spec import ModelSpec
+from ferjax.inference.prediction import prediction
+from ferjax.models.functional import Weights
+from ferjax.workdir import checkpoint_files
+from ferjax.workdir.directory import RunDirectory
+
+CHECKPOINTS = ("best", "last")
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainedModel:
+    """Weights that evaluation and prediction use, with what they need to be used.
+
+    Attributes:
+      spec: what they are.
+      graphdef: structure of the model.
+      weights: whole on every device of the mesh.
+      mesh: of the devices.
+      step: updates made.
+      where: the run directory.
+    """
+
+    spec: ModelSpec
+    graphdef: nnx.GraphDef
+    weights: Weights
+    mesh: Mesh
+    step: int
+    where: Place
+
+    @classmethod
+    def load(
+        cls,
+        workdir: str | os.PathLike[str],
+        checkpoint: str = "best",
+        *,
+        mesh: Mesh | None = None,
+    ) -> TrainedModel:
+        """Reads the weights of a run's checkpoint, and writes nothing.
+
+        Args:
+          workdir: the run directory; of its files only those of the checkpoint are needed.
+          checkpoint: "best" or "last".
+          mesh: of the devices; by default of all that are.
+
+        Raises:
+          UserError: the folder is no run, has no such checkpoint, or one that is damaged.
+        """
+        one_of("checkpoint", checkpoint, CHECKPOINTS)
+        where = filesystem.of(workdir)
+        stored = checkpoint_files.newest(where, checkpoint)
+        if stored is None:
+            RunDirectory(where).config_fields()  # says so if this is no run directory
+            raise UserError(
+                f"{where} has no {checkpoint!r} checkpoint yet: the run was stopped before its "
+                "first epoch ended. Run it again to resume it."
+            )
+        mesh = sharding.make_mesh() if mesh is None else mesh
+        spec = ModelSpec.from_json(stored.about.spec, where)
+        graphdef, like = spec.abstract(mesh)
+        return cls(spec, graphdef, stored.weights(like), mesh, stored.about.step, where)
+
+    def classifier(self) -> Classifier:
+        """What names the expression of faces; see `ferjax.load`.
+
+        Raises:
+          UserError: the model's prediction depends on the other images of its batch.
+        """
+        if self.spec.depends_on_batch:
+            raise UserError(
+                f"The model of {self.where} was made with tokens=batch: what it says of a face "
+                "depends on the other images of its batch, so it cannot predict. Use tokens=space."
+            )
+        program = prediction(self.graphdef, preprocessing=self.spec.preprocessing)
+        return Classifier(
+            functools.partial(program, self.weights),
+            labels=self.spec.labels,
+            native_shape=self.spec.native_shape,
+        )

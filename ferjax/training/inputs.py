@@ -1,0 +1,64 @@
+"""What a config says of the way from stored images to the model's input, in training."""
+
+from __future__ import annotations
+
+from ml_collections import FrozenConfigDict
+
+from ferjax.data.pipeline import preprocess
+from ferjax.data.pipeline.augment import Augmentation
+from ferjax.data.run_data import RunData
+from ferjax.evaluation import views
+from ferjax.inference.model_spec import ModelSpec
+
+
+def spec(config: FrozenConfigDict, data: RunData) -> ModelSpec:
+    """What the weights that a config trains on its data will be.
+
+    Reads the training images where they are normalised by their own statistics.
+    """
+    source, fields = data.source, config.model
+    labels = source.labels.names
+    return ModelSpec(
+        model={**dict(fields), "num_classes": len(labels)},
+        labels=labels,
+        preprocessing=preprocess.create(
+            config.preprocess.normalization,
+            native_shape=source.image_shape,
+            image_size=fields.image_size,
+            channels=fields.channels,
+            crop=config.augment.crop,
+            training_images=lambda: data.examples("train").images,
+        ),
+        has_magnified_crops=views.magnified(config.augment.scale),
+        dataset=config.dataset.name,
+        fingerprint=source.fingerprint,
+        steps_per_epoch=source.num_examples["train"] // config.train.batch_size,
+    )
+
+
+def augmentation(config: FrozenConfigDict, spec: ModelSpec, data: RunData | None) -> Augmentation:
+    """What is done to training images; erased rectangles get the mean grey level.
+
+    Args:
+      config: of the run.
+      spec: of its model.
+      data: of the run, or None where only the shapes count; then the mean is the spec's.
+    """
+    fields = dict(config.augment)
+    fields["shift"] *= spec.native_shape[0]
+    if not fields["subpixel"]:
+        fields["shift"] = round(fields["shift"])
+    fields["crop"] = spec.preprocessing.crop
+    del fields["mixup"]  # which is of pairs, and not done here
+    if fields["erasing"]:
+        fields["fill"] = _mean_grey_level(config, spec, data)
+    return Augmentation(**fields)
+
+
+def _mean_grey_level(config: FrozenConfigDict, spec: ModelSpec, data: RunData | None) -> float:
+    """Of the training images, 0 to 255, whatever they are normalised by."""
+    mean = spec.preprocessing.mean
+    if data is not None and config.preprocess.normalization != "dataset":
+        images = data.examples("train").images
+        mean, _ = preprocess.channel_statistics(images, config.model.channels)
+    return 255.0 * sum(mean) / len(mean)

@@ -1,0 +1,74 @@
+"""Where a run stands, beside its arrays; it travels inside the last checkpoint."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from ml_collections import ConfigDict, FrozenConfigDict
+
+from ferjax.metrics import Metrics
+from ferjax.training import collapse
+from ferjax.training.best_epoch import Selection
+from ferjax.training.plateau import Plateau
+
+
+@dataclasses.dataclass
+class RunProgress:
+    """What changes from epoch to epoch.
+
+    Attributes:
+      selection: the best epoch so far.
+      plateau: the factor on the learning rate.
+      started_from: what the first weights were made from (see `warm_start`).
+      collapsed_epochs: after which the model did no better than class frequencies.
+      collapse: what is said of the last of them.
+      train_seconds: spent so far, with validation and saving.
+    """
+
+    selection: Selection = dataclasses.field(default_factory=Selection)
+    plateau: Plateau = dataclasses.field(default_factory=Plateau)
+    started_from: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    collapsed_epochs: list[int] = dataclasses.field(default_factory=list)
+    collapse: str = ""
+    train_seconds: float = 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object that `from_json` reads back."""
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {
+            **fields,
+            "selection": self.selection.to_dict(),
+            "plateau": self.plateau.to_dict(),
+        }
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> RunProgress:
+        """Reads what `to_json` wrote, also in a checkpoint of an earlier version."""
+        return cls(
+            selection=Selection(**fields["selection"]),
+            plateau=Plateau(**fields["plateau"]),
+            started_from=fields["started_from"],
+            collapsed_epochs=fields.get("collapsed_epochs", []),
+            collapse=fields.get("collapse", ""),
+            train_seconds=fields["train_seconds"],
+        )
+
+    def add_collapse(
+        self, epoch: int, scores: Metrics, config: ConfigDict | FrozenConfigDict
+    ) -> bool:
+        """Keeps it if an epoch ended no better than class frequencies; whether it did."""
+        counts = [sum(row) for row in scores["confusion"]]
+        if not collapse.collapsed(epoch, scores["loss"], counts):
+            return False
+        self.collapse = collapse.explain(scores["loss"], counts, config)
+        self.collapsed_epochs.append(epoch)
+        return True
+
+    @property
+    def warnings(self) -> list[dict[str, Any]]:
+        """What result.json keeps of what went wrong."""
+        if not self.collapsed_epochs:
+            return []
+        return [{"kind": "collapsed", "epochs": self.collapsed_epochs, "message": self.collapse}]

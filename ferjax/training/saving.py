@@ -1,0 +1,173 @@
+"""The checkpoints of one start of a run, and what is done when one cannot be saved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+from ferjax.distributed import processes
+from ferjax.errors import SaveFailed, UserError
+from ferjax.inference.model_spec import ModelSpec
+from ferjax.models.functional import Weights
+from ferjax.training.run_progress import RunProgress
+from ferjax.training.step import TrainState
+from ferjax.workdir import checkpoint_files
+from ferjax.workdir.checkpoints import Checkpoints, save_failed
+from ferjax.workdir.directory import RunDirectory
+
+
+class Saving:
+    """Saves and restores what a run needs to go on, in the folder that it holds.
+
+    Args:
+      directory: of the run, claimed.
+      spec: of its model.
+      on_failed_save: "stop" the run where a checkpoint cannot be saved, or "continue" without it.
+      note: called with a sentence for the user.
+    """
+
+    def __init__(
+        self,
+        directory: RunDirectory,
+        spec: ModelSpec,
+        *,
+        on_failed_save: str,
+        note: Callable[[str], None],
+    ):
+        self._directory = directory
+        self._spec = spec
+        self._on_failed_save = on_failed_save
+        self._note = note
+        self._checkpoints = Checkpoints(directory.path, report=note)
+        self._unsaved: SaveFailed | None = None  # since the last checkpoint
+
+    def restore(self, like: TrainState) -> tuple[TrainState, RunProgress, dict[str, Any]] | None:
+        """The state of the last checkpoint, where the run stood, and the position of the input.
+
+        Raises:
+          UserError: its data, labels or preprocessing are not today's; or it cannot be read.
+        """
+        restored = self._checkpoints.restore(like)
+        step = 0 if restored is None else restored[1].step
+        # A better epoch than the last checkpoint knows of, from a start that was cut off.
+        self._checkpoints.drop_later("best", step)
+        if restored is None:
+            return None
+        state, about = restored
+        self._check_spec(about.spec)
+        progress = RunProgress.from_json(about.progress)
+        return state, progress, about.progress["input_position"]
+
+    def _check_spec(self, stored: dict[str, Any]) -> None:
+        for field, value in self._spec.to_json().items():
+            if field in stored and stored[field] != value:
+                raise UserError(
+                    f"The checkpoint in {self._directory.path} was made with {field} = "
+                    f"{stored[field]!r}, but the data set and config give {value!r}. Prepare the "
+                    "data set it was trained on, or start in another workdir."
+                )
+
+    def save_best(self, step: int, weights: Weights) -> bool:
+        """Saves the weights of the best epoch; whether they are on disk.
+
+        They are, before the `last` checkpoint that counts on them.
+        """
+        self.finish()
+        try:
+            self._checkpoints.save_best(step, weights, self._spec.to_json())
+            self._checkpoints.wait()
+        except SaveFailed as error:
+            self._go_on_without(error)
+            return False
+        return True
+
+    def save_last(
+        self,
+        step: int,
+        state: TrainState,
+        progress: RunProgress,
+        input_position: dict[str, Any],
+        flush: Callable[[], None],
+    ) -> None:
+        """Saves what a resume needs; returns before it is on disk.
+
+        Args:
+          step: updates made.
+          state: after them.
+          progress: where the run stands.
+          input_position: of the next batch.
+          flush: puts every row of metrics.jsonl up to this step on disk, which must be there before
+            the checkpoint is.
+        """
+        try:
+            try:
+                flush()
+            except OSError as error:
+                what = f"metrics.jsonl up to step {step}"
+                raise save_failed(what, self._directory.path, error) from None
+            stands = {**progress.to_json(), "input_position": input_position}
+            self._checkpoints.save_last(step, state, self._spec.to_json(), stands)
+            self._unsaved = None
+        except SaveFailed as error:
+            self._go_on_without(error)
+
+    def finish(self) -> None:
+        """Waits for the save before; what comes next is written if the folder is still ours."""
+        self._directory.check_held()
+        try:
+            self._checkpoints.wait()
+        except SaveFailed as error:
+            self._go_on_without(error)
+
+    def check_saved(self) -> None:
+        """Waits for the save before, and raises what it, or one since the last checkpoint, met."""
+        self._checkpoints.wait()
+        if self._unsaved is not None:
+            raise self._unsaved
+
+    def best(self, step: int, like: Weights) -> Weights:
+        """The weights of the best epoch, which ended with `step`.
+
+        Raises:
+          UserError: they are not there, are damaged, or are those of another epoch.
+        """
+        where = f"{self._directory.path}/checkpoints/best"
+        stored = checkpoint_files.newest(self._directory.path, "best")
+        if stored is None:
+            raise UserError(
+                f"{where} has no checkpoint: it could not be saved, or is gone. Restore it from a "
+                "copy, or start again in an empty workdir."
+            )
+        found = stored.about.step
+        processes.check_equal("The step of the best checkpoint", str(found))
+        if found != step:
+            raise UserError(
+                f"{where} has step {found}, and the best epoch ended with step {step}. Restore it "
+                "from a copy, or start again in an empty workdir."
+            )
+        return stored.weights(like)
+
+    def last_good(self) -> str:
+        """A sentence: which checkpoint is whole."""
+        self._checkpoints.wait()
+        step = self._checkpoints.latest("last")
+        if step is None:
+            return "There is no checkpoint before it."
+        return (
+            f"The last good checkpoint is that of step {step}: "
+            f"{self._checkpoints.path('last', step)}."
+        )
+
+    def close(self) -> None:
+        """Waits for the saves and ends the threads that make them."""
+        self._checkpoints.close()
+
+    def _go_on_without(self, error: SaveFailed) -> None:
+        """Reports a save that failed, and ends the run unless the config wants it to go on."""
+        # Of several processes one alone may fail, while the others wait for it to be done.
+        if self._on_failed_save == "stop" or jax.process_count() > 1:
+            raise error
+        self._unsaved = error
+        self._note(f"{error} Going on without it, as train.on_failed_save says.")

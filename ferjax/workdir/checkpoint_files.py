@@ -1,0 +1,197 @@
+"""What a checkpoint on disk is made of, and reading it without touching the folder.
+
+A run directory has `checkpoints/best/STEP` and `checkpoints/last/STEP`. Format 4 of a checkpoint:
+
+    weights    the arrays that evaluation and prediction use
+    training   of `last` alone: the other arrays that a resume needs
+    meta       a JSON object: format; spec, what the weights are (see `inference.model_spec`);
+               progress, where the run stands; sha256 of weights, training, and spec with progress
+
+Format 3, of earlier versions, has all arrays in `state`, no digests, and the fields of spec and
+progress beside `format`.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import sys
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import orbax.checkpoint as ocp
+from etils import epath
+
+from ferjax import filesystem
+from ferjax.errors import UserError
+from ferjax.workdir import digests
+
+FOLDER = "checkpoints"
+FORMAT = 4
+STATE_FORMAT = 3  # with one item `state`
+WEIGHTS, TRAINING, META, STATE = "weights", "training", "meta", "state"
+# What damaged files make orbax and the JSON reader raise.
+UNREADABLE = (OSError, ValueError, KeyError, TypeError)
+
+
+class About(NamedTuple):
+    """The JSON object of a checkpoint.
+
+    Attributes:
+      step: updates made.
+      format: 4, or 3 of earlier versions.
+      spec: what the weights are, as JSON.
+      progress: where the run stands, as JSON; of `last` alone.
+      sha256: of "weights" and "training"; empty in format 3.
+    """
+
+    step: int
+    format: int
+    spec: dict[str, Any]
+    progress: dict[str, Any]
+    sha256: dict[str, str]
+
+
+def folder(workdir: epath.PathLike, kind: str) -> epath.Path:
+    """Where the checkpoints of a kind, "best" or "last", lie."""
+    return filesystem.absolute(workdir) / FOLDER / kind
+
+
+def steps(found: epath.Path) -> list[int]:
+    """Steps of the whole checkpoints in a folder, the newest first; none without the folder."""
+    if not found.exists():
+        return []
+    names = [path.name for path in found.iterdir() if path.name.isdigit()]
+    return sorted((int(name) for name in names if filesystem.is_whole(found / name)), reverse=True)
+
+
+def meta(
+    *,
+    spec: Mapping[str, Any],
+    progress: Mapping[str, Any],
+    sha256: Mapping[str, str],
+) -> dict[str, Any]:
+    """The JSON object of a checkpoint in format 4; `sha256` is that of the arrays."""
+    about = {"spec": spec, "progress": progress}
+    return {"format": FORMAT, **about, "sha256": {**sha256, META: digests.of_json(about)}}
+
+
+def read_about(checkpoint: epath.Path) -> About:
+    """Reads the JSON object of `checkpoints/KIND/STEP`.
+
+    Raises:
+      UserError: it has a format that this version does not read.
+      OSError, ValueError, KeyError, TypeError: it is missing or damaged.
+    """
+    fields = json.loads((checkpoint / META / "metadata").read_text())
+    step, found = int(checkpoint.name), fields.get("format")
+    if found == STATE_FORMAT:
+        return About(step, found, fields, fields, {})
+    if found != FORMAT:
+        raise UserError(
+            f"The checkpoint of step {step} in {checkpoint.parent} has format {found}, and this "
+            f"version of ferjax reads formats {STATE_FORMAT} and {FORMAT}. Use the version that "
+            "wrote it, or train again in an empty workdir."
+        )
+    about = {"spec": fields["spec"], "progress": fields["progress"]}
+    if digests.of_json(about) != fields["sha256"][META]:
+        raise ValueError("its description does not have the SHA-256 that it was saved with")
+    return About(step, found, fields["spec"], fields["progress"], fields["sha256"])
+
+
+def check_arrays(tree: Any, what: str, about: About) -> None:
+    """Raises a ValueError unless arrays have the digest that they were saved with."""
+    if about.format != STATE_FORMAT and digests.of_arrays(tree) != about.sha256[what]:
+        raise ValueError(f"its {what} do not have the SHA-256 that they were saved with")
+
+
+class Stored(NamedTuple):
+    """A checkpoint whose weights can be read.
+
+    Attributes:
+      folder: `checkpoints/KIND/STEP`.
+      about: its JSON object.
+    """
+
+    folder: epath.Path
+    about: About
+
+    def weights(self, like: Any) -> Any:
+        """Reads the weights and nothing else, and writes nothing.
+
+        Args:
+          like: the weights as `jax.ShapeDtypeStruct` with the shardings to restore to.
+
+        Raises:
+          UserError: they are missing or damaged.
+        """
+        reader = ocp.PyTreeCheckpointer()
+        try:
+            return self._restored(reader, like)
+        except UNREADABLE as error:
+            collect_unfinished_reads()
+            raise _unusable(self.folder, error) from None
+        finally:
+            reader.close()
+
+    def _restored(self, reader: ocp.PyTreeCheckpointer, like: Any) -> Any:
+        item, wanted = self.folder / WEIGHTS, like
+        old = self.about.format == STATE_FORMAT
+        if old:
+            item = self.folder / STATE
+            average = reader.metadata(item).item_metadata.tree.get("average")
+            wanted = {"average" if jax.tree.leaves(average) else "weights": like}
+        restored = reader.restore(
+            item,
+            args=ocp.args.PyTreeRestore(
+                item=wanted,
+                restore_args=ocp.checkpoint_utils.construct_restore_args(wanted),
+                partial_restore=old,
+            ),
+        )
+        if old:
+            (restored,) = restored.values()
+        check_arrays(restored, WEIGHTS, self.about)
+        return restored
+
+
+def newest(workdir: epath.PathLike, kind: str) -> Stored | None:
+    """The newest checkpoint of a kind, "best" or "last", or None if there is none.
+
+    Raises:
+      UserError: it is damaged, or has a format that this version does not read.
+    """
+    found = folder(workdir, kind)
+    for step in steps(found)[:1]:
+        try:
+            return Stored(found / str(step), read_about(found / str(step)))
+        except UNREADABLE as error:
+            raise _unusable(found / str(step), error) from None
+    return None
+
+
+def _unusable(checkpoint: epath.Path, error: Exception) -> UserError:
+    return UserError(
+        f"The {checkpoint.parent.name} checkpoint of step {checkpoint.name} in "
+        f"{checkpoint.parent} cannot be used ({first_line(error)}). Restore the folder from a "
+        "copy, or train again in an empty workdir."
+    )
+
+
+def collect_unfinished_reads() -> None:
+    """Frees the reads that a failed restore left waiting.
+
+    Python would print a traceback for each of them whenever its collector came by.
+    """
+    hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
+    try:
+        gc.collect()
+    finally:
+        sys.unraisablehook = hook
+
+
+def first_line(error: Exception) -> str:
+    """The first line of what an error says, or its type."""
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0][:200]
