@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
+import errno
 import json
 import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import filelock
 from ml_collections import ConfigDict
 
 from ferjax import filesystem
@@ -28,8 +29,8 @@ LOCATION_FIELDS = (
     "dataset.num_threads",
 )
 
-
 _MARK = ".processes"
+_NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
 
 
 class RunDirectory:
@@ -166,29 +167,30 @@ class RunDirectory:
             with Lease(self.path / ".lock", self.path) as self._lease:
                 yield
             return
+        # The lock goes with the process, however it ends: a killed run leaves none behind.
+        lock = filelock.FileLock(self.path / ".lock", fallback_to_soft=False)
         try:
-            lock = open(self.path / ".lock", "w")  # noqa: SIM115
-        except OSError as error:
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
             raise UserError(
-                f"The workdir {self.path} cannot be written ({error.strerror}); name a folder that "
-                "can be."
+                f"The workdir {self.path} is in use by another process; wait for it, or name "
+                "another workdir."
             ) from None
-        with lock as file:
-            # The lock goes with the process, however it ends: a killed run leaves none behind.
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+        except (OSError, NotImplementedError) as error:
+            said = getattr(error, "strerror", None) or error
+            if getattr(error, "errno", None) in _NOT_WRITABLE:
                 raise UserError(
-                    f"The workdir {self.path} is in use by another process; wait for it, or name "
-                    "another workdir."
+                    f"The workdir {self.path} cannot be written ({said}); name a folder that can "
+                    "be."
                 ) from None
-            except OSError as error:
-                raise UserError(
-                    f"The workdir {self.path} cannot be locked ({error.strerror}), so that two "
-                    "runs could write there at once; mount that file system with locks, or name "
-                    "a workdir on another."
-                ) from None
+            raise UserError(
+                f"The workdir {self.path} cannot be locked ({said}), so that two runs could write "
+                "there at once; mount that file system with locks, or name a workdir on another."
+            ) from None
+        try:
             yield
+        finally:
+            lock.release()
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> Iterator[str]:

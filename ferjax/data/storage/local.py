@@ -10,12 +10,12 @@ file it lists is there. A data directory in an object store is the matter of `re
 """
 
 import contextlib
-import fcntl
 import os
 import secrets
 from collections.abc import Collection, Iterator
 from typing import Any
 
+import filelock
 import tensorflow_datasets as tfds
 from etils import epath
 
@@ -89,15 +89,18 @@ def exclusive(directory: epath.Path, on_wait: Any = lambda: None) -> Iterator[No
       on_wait: called once if another process holds the lock, before waiting for it.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    with open(directory / ".preparing", "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            on_wait()
-            fcntl.flock(lock, fcntl.LOCK_EX)
+    lock = filelock.FileLock(directory / ".preparing", fallback_to_soft=False)
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        on_wait()
+        lock.acquire()
+    try:
         for leftover in directory.glob(f"{INCOMPLETE}*"):
             leftover.rmtree()
         yield
+    finally:
+        lock.release()
 
 
 @contextlib.contextmanager
