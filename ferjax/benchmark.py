@@ -48,9 +48,9 @@ def main(argv: list[str]) -> None:
         repetitions=FLAGS.repetitions,
         placements=FLAGS.placements,
     )
-    tables.print_tables(tables.figure_table(throughput.rows(figures), "Throughput"))
     if FLAGS.json:
         write_json(filesystem.of(FLAGS.json), figures)
+    tables.print_tables(tables.figure_table(throughput.rows(figures), "Throughput"))
 
 
 if __name__ == "__main__":

@@ -101,8 +101,12 @@ def main(argv: list[str]) -> None:
             batch_size=FLAGS.batch_size,
             clean_index=FLAGS.clean_index,
         )
+    labels = run.trained.spec.labels
+    if FLAGS.json:
+        made = found.to_json(split=FLAGS.split, checkpoint=FLAGS.checkpoint, labels=labels)
+        filesystem.write_json(filesystem.of(FLAGS.json), made)
     view = FLAGS.tta[0]
-    labels, scores = run.trained.spec.labels, found.scores[view][FLAGS.split]
+    scores = found.scores[view][FLAGS.split]
     where, remark = found.where, found.remark and f", {found.remark}"
     tables.print_tables(
         tables.class_table(labels, scores, f"Classes ({view}, {where}{remark})"),
@@ -115,9 +119,6 @@ def main(argv: list[str]) -> None:
         print(f"Left out: {count} images of {name}, a class that the model does not have.")
     if found.about.get("note"):
         print(found.about["note"])
-    if FLAGS.json:
-        made = found.to_json(split=FLAGS.split, checkpoint=FLAGS.checkpoint, labels=labels)
-        filesystem.write_json(filesystem.of(FLAGS.json), made)
 
 
 def _check_flags() -> None:

@@ -38,7 +38,6 @@ def main(argv: list[str]) -> None:
     files = find(argv[1:])
     prediction = ferjax.load(FLAGS.workdir, checkpoint=FLAGS.checkpoint)(files)
     rows = {str(file): row.tolist() for file, row in zip(files, prediction[0], strict=True)}
-    tables.print_tables(tables.prediction_table(rows, prediction.names))
     if FLAGS.json:
         images = [
             {
@@ -49,6 +48,7 @@ def main(argv: list[str]) -> None:
             for file, row in rows.items()
         ]
         write_json(filesystem.of(FLAGS.json), {"workdir": str(FLAGS.workdir), "images": images})
+    tables.print_tables(tables.prediction_table(rows, prediction.names))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from typing import NoReturn
 
 from absl import flags, logging
 
-from ferjax.cli import config_flags
+from ferjax.cli import config_flags, output
 from ferjax.errors import UserError, explain, nearest
 
 _HELP = ("--help", "-help", "-h", "--helpshort", "--helpfull")
@@ -31,7 +31,13 @@ def run(
     argv = list(sys.argv if argv is None else argv)
     # Orbax warns of every wait for a save that it was asked to wait for.
     logging.set_verbosity(logging.ERROR)
-    sys.exit(_exit_code(main, flag_values, argv))
+    try:
+        code = _exit_code(main, flag_values, argv)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        output.silence()
+        code = 0
+    sys.exit(code)
 
 
 def refuse_arguments(argv: Sequence[str]) -> None:
@@ -52,6 +58,8 @@ def _exit_code(
     try:
         return main(_parse(flag_values, argv)) or 0
     except (Exception, KeyboardInterrupt) as error:
+        if isinstance(error, BrokenPipeError) and output.is_unread():
+            raise  # whoever read has what they wanted
         return explain(error)
 
 

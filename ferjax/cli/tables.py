@@ -10,6 +10,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from ferjax.cli import output
 from ferjax.metrics import Metrics, SeedSummary
 
 
@@ -136,7 +137,10 @@ def seed_table(summaries: Mapping[str, SeedSummary], title: str) -> Table:
 
 def print_tables(*tables: Table, console: Console | None = None) -> None:
     """Prints tables on standard output, or on `console`, with an empty line before each."""
-    console = console or Console()
+    if console is None:
+        with output.page() as console:
+            print_tables(*tables, console=console)
+        return
     for table in tables:
         console.print()
         console.print(table)

@@ -40,8 +40,8 @@ def main(argv: list[str]) -> None:
         return
     study.train(runs)
     rows = table.collect(found, FLAGS.workdir)
-    table.show(found.title, rows)
     table.write(found, rows, FLAGS.workdir)
+    table.show(found.title, rows)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from ferjax import filesystem
+from ferjax.cli import output
 from ferjax.cli.pairs import parse_pairs
 from ferjax.config import checks
 from ferjax.data.splits.splitters import ALL_FOLDS
@@ -197,7 +198,8 @@ def runs(
 def train(planned: Sequence[Run]) -> None:
     """Trains what is not finished; see `loop.train`."""
     for run in planned:
-        print(f"== {run.folder}: {run.argument}", flush=True)
+        with output.optional():
+            print(f"== {run.folder}: {run.argument}", flush=True)
         train_run(run.config, str(run.folder))
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from ferjax import filesystem
+from ferjax.cli import output
 from ferjax.config import checks
 from ferjax.config.fields import FIELDS
 from ferjax.data.splits.splitters import ALL_FOLDS
@@ -70,7 +71,8 @@ def _run(
     if not axes:
         result = train_one(config, str(folder))
         if processes.is_main():
-            print_result(result, folder)
+            with output.optional():
+                print_result(result, folder)
         return result
     if filesystem.is_there(folder / "config.json"):
         raise UserError(
@@ -89,5 +91,6 @@ def _run(
     summary = summaries.summarise(over, values, outcomes)
     if processes.is_main():
         write_json(folder / "result.json", summary)
-        summaries.print_summary(summary)
+        with output.optional():
+            summaries.print_summary(summary)
     return summary

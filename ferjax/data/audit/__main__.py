@@ -13,7 +13,7 @@ between persons, blank and faint images, and how unequal the classes are. The fo
 
 from absl import flags
 
-from ferjax.cli import command
+from ferjax.cli import command, output
 
 FLAGS = flags.FlagValues()
 _DATASET = flags.DEFINE_string(
@@ -64,12 +64,13 @@ def main(argv: list[str]) -> None:
     from ferjax.data.audit import files, report
     from ferjax.data.options import parse
 
-    output = filesystem.local(_OUTPUT.value or f"audit_{_DATASET.value}", "--output").expanduser()
+    folder = filesystem.local(_OUTPUT.value or f"audit_{_DATASET.value}", "--output").expanduser()
     options = parse(_DATASET.value, _OPTIONS.value)
     opened = dataset.open_dataset(_DATASET.value, _DATA_DIR.value, **options)
     audit = auditing.audit(opened, min_contrast=_MIN_CONTRAST.value, console=Console(stderr=True))
-    written = files.save(audit, opened, output, max_groups=_MAX_GROUPS.value)
-    report.print_summary(audit, Console())
+    written = files.save(audit, opened, folder, max_groups=_MAX_GROUPS.value)
+    with output.page() as console:
+        report.print_summary(audit, console)
     print("\nMade:\n" + "\n".join(f"  {path}" for path in written))
 
 
