@@ -7,8 +7,10 @@ import os
 import select
 import sys
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from rich.console import Console
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 @contextlib.contextmanager
@@ -18,6 +20,8 @@ def page() -> Iterator[Console]:
     Raises:
       BrokenPipeError: nobody reads; a console that writes by itself would end the process.
     """
+    from rich.console import Console  # which --help does not need
+
     console = Console()
     with console.capture() as captured:
         yield console

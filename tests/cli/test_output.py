@@ -18,8 +18,9 @@ def unread(*arguments, cwd):
         cwd=cwd,
     )
     process.stdout.close()
-    error = process.stderr.read()
-    return process.wait(), error
+    with process.stderr as errors:
+        said = errors.read()
+    return process.wait(), said
 
 
 @pytest.mark.parametrize("name", COMMANDS)
