@@ -80,11 +80,10 @@ def score(
 ) -> CrossScores:
     """Evaluates on a split of another data set.
 
-    Its images are brought to the shape of the training images as those of a prediction are. The
-    group `<split>` is all of the split whose classes the model has; `<split>_clean` those of them
-    whose pixels are not among the images that trained or selected the model, each once, and is
-    there if the model's own data set is, and the run goes back to no run on other data. A
-    prediction of a class that the data set does not have is wrong.
+    Images are fitted to the shape of the training images as in prediction. The group `<split>` has
+    all images whose classes the model has. `<split>_clean` has those of them, each once, that
+    neither trained nor selected the model; it needs the model's own data set, and a run that goes
+    back to no run on other data. A predicted class that the data set lacks is wrong.
 
     Args:
       model: with its weights.
@@ -119,8 +118,8 @@ def score(
         groups=groups,
         num_threads=num_threads,
     )
-    count = model.evaluator.step(tuple(views))
-    scores = evaluate(functools.partial(count, model.trained.weights, None), batches, views)
+    count = functools.partial(model.evaluator.step(tuple(views)), model.trained.weights, None)
+    scores = evaluate(count, batches, views)
     note = ""
     if unknown:
         note = f"The run started from {unknown}, which was trained on other data: {_NOT_KNOWN}"
