@@ -54,6 +54,12 @@ def one_of(name: str, value: object, allowed: Iterable[object]) -> None:
         raise not_one_of(name, value, choices)
 
 
+def at_least(name: str, value: int, least: int) -> None:
+    """Raises a UserError if `value` is below `least`."""
+    if value < least:
+        raise UserError(f"{name} is {value}; it must be at least {least}.")
+
+
 def not_one_of(name: str, value: object, allowed: Iterable[object]) -> UserError:
     """The error for a value that does not exist: what was found, what exists, and the nearest.
 

@@ -80,7 +80,7 @@ class ModelSpec:
     @property
     def depends_on_batch(self) -> bool:
         """Whether what the model says of an image depends on the others of its batch."""
-        return self.model.get("tokens") == "batch"
+        return models.model_class(self.model["name"]).depends_on_batch(self.model)
 
     def create(self, mesh: Mesh, seed: int = 0) -> nnx.Module:
         """The model with fresh weights, for the devices of a mesh."""

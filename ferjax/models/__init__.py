@@ -11,15 +11,36 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from ferjax.errors import one_of
-from ferjax.models import weights
+from ferjax.errors import at_least, one_of
+
+# isort: off
+# Each of these files registers its models; messages list the names in this order.
+from ferjax.models import resnet, vgg, vgg_attention, se_cnn, attention_fusion, fusion  # noqa: F401
+
+# isort: on
+from ferjax.models import registry, weights
+from ferjax.models.intermediates import record, recording
 from ferjax.models.layers.frozen import Frozen
 from ferjax.models.layers.initialization import initialize
 from ferjax.models.layers.named import name_modules
-from ferjax.models.registry import NAMES, Common, at_least, build, options
+from ferjax.models.model import Model
+from ferjax.models.registry import Common, build, model_class, options
 
-__all__ = ["BATCH_STATS", "DTYPES", "NAMES", "create", "options", "parameter_count", "weights"]
+__all__ = [
+    "BATCH_STATS",
+    "DTYPES",
+    "NAMES",
+    "Model",
+    "create",
+    "model_class",
+    "options",
+    "parameter_count",
+    "record",
+    "recording",
+    "weights",
+]
 
+NAMES = registry.names()
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 BATCH_STATS = ("global", "per_device")
 
@@ -36,26 +57,26 @@ def create(
     num_devices: int | None = None,
     rngs: nnx.Rngs,
     **chosen: Any,
-) -> nnx.Module:
+) -> Model:
     """Builds a model with fresh weights, in training mode.
 
     Args:
       name: one of `NAMES`.
       num_classes: K, at least 2.
-      channels: image channels, 1 or 3.
+      channels: image channels C, 1 or 3.
       image_size: side of the images in pixels.
       dtype: compute type, "float32" or "bfloat16"; parameters are float32 in both.
-      batch_stats: "global" normalises over the whole batch, however many devices hold it;
+      batch_stats: "global" normalises over the whole batch, on however many devices it is;
         "per_device" over the contiguous B/n rows of each of n devices, without communication.
-      remat: ResNets keep no activations within a block and compute them again in the backward
-        pass; other models refuse it, which it would not help.
-      num_devices: n of "per_device"; the number of all devices by default.
+      remat: ResNets do not keep the activations of a block, but compute them again in the backward
+        pass. A model without a ResNet refuses it, because it would save no memory there.
+      num_devices: n of "per_device"; by default the number of all devices.
       rngs: source of the initial weights.
-      **chosen: options of the model, which `options(name)` lists with their defaults, as `width`
-        or `attention`; the class of the model says what they mean.
+      **chosen: options of the model. `options(name)` lists them with their defaults, and the class
+        of the model documents them.
 
     Raises:
-      UserError: a value or an option that the model does not have, with those that exist.
+      UserError: an unknown value or option, with the ones that exist.
     """
     one_of("model", name, NAMES)
     one_of("dtype", dtype, tuple(DTYPES))

@@ -1,7 +1,8 @@
-"""Modules that a model adds to one whose weights are published, as attention to a ResNet.
+"""Modules that a model adds to a published architecture, as attention to a ResNet.
 
-A class of modules says which of its attributes such weights may lack. Where they lack all of them,
-the additions start fresh; weights that have some of them are another model's, and are refused.
+Published weights have no arrays for these modules. A class declares them in its attribute
+`additions`. If weights have none of them, they start fresh. Weights that have only some of them
+belong to another model, and are refused.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from flax import nnx
 
 @dataclasses.dataclass(frozen=True)
 class Addition:
-    """What a class of modules may lack in weights that a model starts from.
+    """Modules of a class for which initial weights may have no arrays.
 
     Attributes:
       modules: names of attributes of the class, which hold modules or None.
-      replaces: names of modules of the weights that these stand in for.
+      replaces: names of the modules that stand in their place in the published architecture.
     """
 
     modules: tuple[str, ...]
@@ -27,11 +28,11 @@ class Addition:
 
 
 class Absent(NamedTuple):
-    """Additions of a model that weights lack.
+    """Additions of a model that are missing in weights.
 
     Attributes:
-      modules: paths in the model, as "layer1.0.cbam", in its order.
-      replaces: paths in the weights that have no place in the model then.
+      modules: sorted paths in the model, as "layer1.0.cbam".
+      replaces: paths in the weights that the model does not use.
     """
 
     modules: tuple[str, ...]
@@ -39,14 +40,14 @@ class Absent(NamedTuple):
 
 
 def absent(model: nnx.Module, names: Collection[str]) -> Absent:
-    """The additions of a model of which weights have nothing at all.
+    """Finds the additions of a model that are missing in weights everywhere.
 
-    Each `Addition` that the classes of the model declare, in a class attribute `additions`, is
-    looked for in the whole model at once, so that weights with the attention of some blocks lack
-    nothing here: loading them lists what is missing.
+    An addition counts as missing only if no module of the model has it. Weights with the attention
+    of some blocks therefore lack nothing here, and loading them raises an error that lists the
+    missing names.
 
     Args:
-      model: takes the weights; may be abstract.
+      model: to be given the weights; may be abstract.
       names: of the weights.
     """
     found: dict[Addition, list[str]] = {}

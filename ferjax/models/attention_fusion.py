@@ -1,28 +1,33 @@
 """Local and global attention fusion of two frozen trunks (Tran et al., tran2023).
 
-Tokens f1 and f2 of the two trunks, N of them, D wide:
+f1 and f2 are the tokens of the two trunks, N x D each, and W is the width of a token:
 
     V   = (MLP([f1; f2]) + f1 + f2) / 3                MLP: dense(2D -> D), relu, dense(D -> D)
-    SA  = (softmax(f1 f2^T / sqrt(width of a token)) V) * V
+    SA  = (softmax(f1 f2^T / sqrt(W)) V) * V
     out = SA + sigmoid(conv1d(dense(relu(dense(SA))))) * SA      local attention
     logits = dense(mean over tokens of out)
 
-Shapes: B batch, H W C image, h w map, N tokens, D width, K classes.
+Shapes: B batch, H W C image, h w map, N tokens, D width of a trunk's map, K classes; S sequences
+of N tokens of width W.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Key
 
-from ferjax.models.fusion import Fusion, Trunk
+from ferjax.errors import one_of
 from ferjax.models.layers.basic import Dense
 from ferjax.models.layers.initialization import random_parameter
 from ferjax.models.layers.named import NamedModule
+from ferjax.models.registry import Common, register
+from ferjax.models.trunks import DEFAULT_TRUNKS, Fusion
 
 TOKENS = ("space", "channel", "batch")
 FEATURES = ("map", "pooled")
@@ -30,7 +35,7 @@ HIGHEST = jax.lax.Precision.HIGHEST
 
 
 class TokenConv(NamedModule):
-    """A convolution of three along the tokens, zeros beyond the ends, with a bias.
+    """A convolution of kernel size 3 along the tokens, zero-padded, with a bias.
 
     Args:
       features: width D of the tokens.
@@ -42,7 +47,7 @@ class TokenConv(NamedModule):
         self.bias = nnx.Param(jnp.zeros((features,), jnp.float32))
 
     def __call__(self, x: Float[Array, "B N D"]) -> Float[Array, "B N D"]:
-        """Maps each token and its two neighbours to one."""
+        """Returns one token for each token and its two neighbours."""
         tokens = x.shape[1]
         padded = jnp.pad(x, ((0, 0), (1, 1), (0, 0)))
         shifted = [padded[:, i : i + tokens] for i in range(3)]
@@ -66,35 +71,47 @@ class LocalAttention(NamedModule):
         self.gated = gated
 
     def __call__(self, x: Float[Array, "B N D"]) -> Float[Array, "B N D"]:
-        """Attends to the neighbours of each token."""
+        """Each token gated by itself and its neighbours, or their sum added to it."""
         y = self.conv(self.fc2(jax.nn.relu(self.fc1(x))))
-        return x + jax.nn.sigmoid(y) * x if self.gated else x + y
+        if not self.gated:
+            return x + y
+        gate = self.record("gate", jax.nn.sigmoid(y))
+        return x + gate * x
 
 
+@register("attention_fusion")
 class AttentionFusion(Fusion):
     """The fusion network of tran2023 over two trunks.
 
     Args:
-      trunks: two models with `feature_map` whose maps are D deep.
-      num_features: D.
       num_classes: K.
+      common: what the trunks are built from.
+      trunks: names of the two trunks.
+      stem: of ResNets.
+      width: channels of the first stage of each trunk; D is eight times as many.
+      batch_norm: batch norm in VGGs.
       tokens: "space" attends between the positions of one image; "channel" between the D numbers
         of one image's pooled maps, tokens of width 1; "batch" between the pooled maps of all
-        images of a batch, so that a prediction depends on its batch mates.
-      feature: what "space" attends between: "map", the positions of the last map, or "pooled", its
-        mean as the only token, for which SA = V * V.
+        images of a batch, so that the logits of an image depend on the others.
+      feature: the tokens of "space": "map", the positions of the last map, or "pooled", its mean as
+        the only token, for which SA = V * V.
       projections: learned projections of the queries and of the keys.
       local_attention: whether SA passes through local attention.
       local_gate: whether local attention gates (the paper's formula) or adds.
-      frozen: whether the trunks are kept as they are.
+      frozen: whether training leaves the trunks as they are.
     """
+
+    classifier_name = "fc"
 
     def __init__(
         self,
-        trunks: tuple[Trunk, Trunk],
         *,
-        num_features: int,
         num_classes: int,
+        common: Common,
+        trunks: Sequence[str] = DEFAULT_TRUNKS,
+        stem: str = "imagenet",
+        width: int = 64,
+        batch_norm: bool = False,
         tokens: str = "space",
         feature: str = "map",
         projections: bool = False,
@@ -102,32 +119,42 @@ class AttentionFusion(Fusion):
         local_gate: bool = True,
         frozen: bool = True,
     ):
-        super().__init__(trunks, frozen=frozen)
+        one_of("tokens", tokens, TOKENS)
+        one_of("feature", feature, FEATURES)
+        super().__init__(
+            trunks, common, stem=stem, width=width, batch_norm=batch_norm, frozen=frozen
+        )
         self.tokens = tokens
         self.feature = feature
+        num_features = self.num_features
         self.mlp1 = Dense(2 * num_features, num_features)
         self.mlp2 = Dense(num_features, num_features)
-        width = 1 if tokens == "channel" else num_features
-        self.query = Dense(width, width) if projections else None
-        self.key = Dense(width, width) if projections else None
+        token_width = 1 if tokens == "channel" else num_features
+        self.query = Dense(token_width, token_width) if projections else None
+        self.key = Dense(token_width, token_width) if projections else None
         self.local = LocalAttention(num_features, gated=local_gate) if local_attention else None
         self.fc = Dense(num_features, num_classes)
+
+    @classmethod
+    def depends_on_batch(cls, options: Mapping[str, Any]) -> bool:
+        """True for tokens="batch"."""
+        return options.get("tokens") == "batch"
 
     def __call__(
         self, images: Float[Array, "B H W C"], keys: Key[Array, " B"] | None = None
     ) -> tuple[Float[Array, "B K"], Float[Array, "B D"]]:
-        """Returns (logits [B, K], features [B, D]), both float32; nothing in it needs `keys`."""
+        """Returns (logits [B, K], features [B, D]), both float32; `keys` are not used."""
         first, second = self._tokens(images)
         x = self.attend(first, second)
         if self.local is not None:
             x = self.local(x)
-        features = jnp.mean(x, axis=1)
+        features = self.record("features", jnp.mean(x, axis=1))
         return self.fc(features), features
 
     def attend(
         self, first: Float[Array, "B N D"], second: Float[Array, "B N D"]
     ) -> Float[Array, "B N D"]:
-        """SA of the tokens of both trunks; N is 1 unless tokens is "space"."""
+        """Returns SA of the tokens of both trunks; N is 1 unless `tokens` is "space"."""
         both = jnp.concatenate([first, second], axis=2)
         value = (self.mlp2(jax.nn.relu(self.mlp1(both))) + first + second) / 3.0
         if self.tokens == "channel":  # tokens of width 1: [B, D, 1]
@@ -151,6 +178,7 @@ class AttentionFusion(Fusion):
             query, key = self.query(query), self.key(key)
         scores = jnp.einsum("snw,smw->snm", query, key, precision=HIGHEST)
         weights = jax.nn.softmax(scores / math.sqrt(query.shape[2]), axis=2)
+        weights = self.record("token_attention", weights)
         return jnp.einsum("snm,smw->snw", weights, value, precision=HIGHEST) * value
 
     def _tokens(

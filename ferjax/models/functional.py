@@ -7,26 +7,29 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import Any
+from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from ferjax.models.layers.frozen import Frozen
 
-Params = Any
-
-Statistics = Any
+# Nested dicts, attribute -> ... -> array. Shapes or shardings may stand in for the arrays, so that
+# their leaves have no common type.
+Params: TypeAlias = PyTree
+Statistics: TypeAlias = PyTree
 
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Weights:
-    """What a forward pass needs: trained parameters, and what no optimizer moves.
+    """The arrays of a model.
 
-    The statistics are the running ones of batch norm and the parameters of frozen trunks.
+    Attributes:
+      params: parameters that the optimizer changes.
+      statistics: all others: running statistics of batch norm, parameters of frozen trunks.
     """
 
     params: Params
@@ -34,21 +37,21 @@ class Weights:
 
 
 def split_model(model: nnx.Module) -> tuple[nnx.GraphDef, Weights]:
-    """Splits a model into its structure and its weights (plain nested dicts of arrays)."""
+    """Splits a model into its structure and its weights (nested dicts of arrays)."""
     graphdef, *states = nnx.split(model, nnx.Param, (nnx.BatchStat, Frozen))
     params, statistics = states
     return graphdef, Weights(nnx.to_pure_dict(params), nnx.to_pure_dict(statistics))
 
 
 def merge_model(graphdef: nnx.GraphDef, weights: Weights) -> nnx.Module:
-    """The model again, with variables of its own: calling it does not change `weights`."""
+    """Undoes `split_model`. The model copies the variables: calling it never changes `weights`."""
     return nnx.merge(graphdef, weights.params, weights.statistics)
 
 
 def forward(
     graphdef: nnx.GraphDef, weights: Weights, images: Float[Array, "B H W C"]
 ) -> tuple[Float[Array, "B K"], Float[Array, "B D"]]:
-    """Logits and features in evaluation mode: running statistics, nothing random."""
+    """Logits and features in evaluation mode: running statistics of batch norm, no dropout."""
     model = merge_model(graphdef, weights)
     model.eval()
     return model(images)
@@ -62,7 +65,7 @@ def probabilities(
 
 
 def num_features(graphdef: nnx.GraphDef, weights: Weights, image_shape: tuple[int, ...]) -> int:
-    """D of a model, whose weights may be shapes, for images [H, W, C]; nothing is computed."""
+    """D of a model for images [H, W, C]. The weights may be shapes; nothing is computed."""
     image = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
     _, features = jax.eval_shape(functools.partial(forward, graphdef, weights), image)
     return features.shape[1]

@@ -1,110 +1,106 @@
-"""Two trunks under one classifier: attention fusion (Tran et al., tran2023) and its baselines.
+"""The baselines of attention fusion (Tran et al., tran2023): two trunks, fused without attention.
 
   late    mean of the two softmaxes; nothing is trained
   early   frozen trunks, one dense layer on both pooled maps
-  joint   the same graph, trained as a whole
-  attention   frozen trunks, attention between their maps (`attention_fusion.py`)
+  joint   the graph of early fusion, trained as a whole
 
-Shapes: B batch, H W C image, h w map, D width of a trunk's map, K classes.
+Shapes: B batch, H W C image, D width of a trunk's map, F = 2 D features, K classes.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from ferjax.models.layers.basic import Dense
-from ferjax.models.layers.frozen import freeze
-from ferjax.models.layers.named import NamedModule
-from ferjax.models.resnet import ResNet
-from ferjax.models.vgg import VGG
+from ferjax.models.registry import Common, register
+from ferjax.models.trunks import DEFAULT_TRUNKS, Fusion
 
-Trunk = ResNet | VGG
-
-
-class Fusion(NamedModule):
-    """Two trunks side by side.
-
-    Args:
-      trunks: two models with `feature_map` whose maps are equally deep.
-      frozen: keep the trunks as they are: parameters outside the optimizer, batch norm always in
-        evaluation mode, no activations kept for a gradient.
-    """
-
-    def __init__(self, trunks: tuple[Trunk, Trunk], *, frozen: bool):
-        self.trunk1, self.trunk2 = trunks
-        self.frozen = frozen
-        if frozen:
-            for trunk in trunks:
-                freeze(trunk)
-                trunk.eval()
-
-    def train(self, **attributes: Any) -> None:
-        """Training mode, in which frozen trunks stay in evaluation mode."""
-        super().train(**attributes)
-        if self.frozen:
-            self.trunk1.eval()
-            self.trunk2.eval()
-
-    def maps(
-        self, images: Float[Array, "B H W C"]
-    ) -> tuple[Float[Array, "B h w D"], Float[Array, "B r c D"]]:
-        """Both trunks' last maps, whose sides may differ."""
-        maps = self.trunk1.feature_map(images), self.trunk2.feature_map(images)
-        return jax.lax.stop_gradient(maps) if self.frozen else maps
-
-    def pooled(self, images: Float[Array, "B H W C"]) -> Float[Array, "B F"]:
-        """Both maps' means over positions, side by side, in float32."""
-        means = [jnp.mean(m, axis=(1, 2), dtype=jnp.float32) for m in self.maps(images)]
-        return jnp.concatenate(means, axis=1)
+# Whether the trunks are frozen.
+CONCAT_FUSIONS = {"early_fusion": True, "joint_fusion": False}
 
 
+@register(CONCAT_FUSIONS)
 class ConcatFusion(Fusion):
-    """Early fusion (frozen trunks) and joint fusion (trained ones): a dense layer on both.
+    """Early fusion (frozen trunks) and joint fusion (trained trunks): a dense layer on both.
 
     Args:
-      trunks: two models with `feature_map`.
-      num_features: D.
-      num_classes: K.
       frozen: True for early, False for joint fusion.
+      num_classes: K.
+      common: what the trunks are built from.
+      trunks: names of the two trunks.
+      stem: of ResNets.
+      width: channels of the first stage of each trunk; D is eight times as many.
+      batch_norm: batch norm in VGGs.
     """
+
+    classifier_name = "fc"
 
     def __init__(
         self,
-        trunks: tuple[Trunk, Trunk],
-        *,
-        num_features: int,
-        num_classes: int,
         frozen: bool,
+        *,
+        num_classes: int,
+        common: Common,
+        trunks: Sequence[str] = DEFAULT_TRUNKS,
+        stem: str = "imagenet",
+        width: int = 64,
+        batch_norm: bool = False,
     ):
-        super().__init__(trunks, frozen=frozen)
-        self.fc = Dense(2 * num_features, num_classes)
+        super().__init__(
+            trunks, common, stem=stem, width=width, batch_norm=batch_norm, frozen=frozen
+        )
+        self.fc = Dense(2 * self.num_features, num_classes)
 
     def __call__(
         self, images: Float[Array, "B H W C"], keys: Key[Array, " B"] | None = None
     ) -> tuple[Float[Array, "B K"], Float[Array, "B F"]]:
-        """Returns (logits [B, K], both pooled maps [B, 2 D]); nothing in it needs `keys`."""
-        features = self.pooled(images)
+        """Returns (logits [B, K], both pooled maps [B, 2 D]), float32; `keys` are not used."""
+        features = self.record("features", self.pooled(images))
         return self.fc(features), features
 
 
+@register("late_fusion")
 class LateFusion(Fusion):
     """Late fusion: two whole classifiers whose probabilities are averaged.
 
     Args:
-      trunks: two models with `feature_map` and `head`.
+      common: what the trunks are built from, with `num_classes`.
+      trunks: names of the two trunks.
+      stem: of ResNets.
+      width: channels of the first stage of each trunk; D is eight times as many.
+      batch_norm: batch norm in VGGs.
     """
 
-    def __init__(self, trunks: tuple[Trunk, Trunk]):
-        super().__init__(trunks, frozen=True)
+    is_trainable = False
+    unused_in_trunks = ()
+
+    def __init__(
+        self,
+        *,
+        common: Common,
+        trunks: Sequence[str] = DEFAULT_TRUNKS,
+        stem: str = "imagenet",
+        width: int = 64,
+        batch_norm: bool = False,
+    ):
+        super().__init__(
+            trunks,
+            common,
+            stem=stem,
+            width=width,
+            batch_norm=batch_norm,
+            frozen=True,
+            with_classifiers=True,
+        )
 
     def __call__(
         self, images: Float[Array, "B H W C"], keys: Key[Array, " B"] | None = None
     ) -> tuple[Float[Array, "B K"], Float[Array, "B F"]]:
-        """Returns (log of the mean softmax [B, K], both pooled maps [B, 2 D])."""
+        """Returns (log of the mean softmax [B, K], both pooled maps [B, 2 D]), float32."""
         first, second = self.maps(images)
         logs = [
             jax.nn.log_softmax(trunk.head(maps)[0])
@@ -112,4 +108,5 @@ class LateFusion(Fusion):
         ]
         means = [jnp.mean(m, axis=(1, 2), dtype=jnp.float32) for m in (first, second)]
         logits = jnp.logaddexp(*logs) - jnp.log(2.0)
-        return jax.lax.stop_gradient(logits), jnp.concatenate(means, axis=1)
+        features = self.record("features", jnp.concatenate(means, axis=1))
+        return jax.lax.stop_gradient(logits), features

@@ -1,6 +1,6 @@
-"""The names of torchvision's files of ImageNet weights, as third_party/weights.toml lists them.
+"""The names of torchvision's files of ImageNet weights, as in third_party/weights.toml.
 
-None of them is downloaded: the names are for messages.
+Messages name them; ferjax downloads none of them.
 """
 
 FOLDER = "https://download.pytorch.org/models/"
@@ -20,14 +20,14 @@ _TRUNK_OF = {"vgg19_attention": "vgg19"}
 
 
 def file_of(name: str, *, batch_norm: bool = False) -> str:
-    """The file of ImageNet weights that a model of this name starts from.
+    """Returns the name of the ImageNet weights that a model starts from.
 
     Args:
-      name: as `models.create` takes it.
-      batch_norm: whether a VGG has batch norm, of which there are files of their own.
+      name: of the model, as for `models.create`.
+      batch_norm: whether a VGG has batch norm; such VGGs have separate files.
 
     Returns:
-      The name of the file, or words for it where torchvision publishes none.
+      The name of the file, or "a file of NAME" if torchvision publishes none.
     """
     name = _TRUNK_OF.get(name, name)
     key = f"{name}_bn" if batch_norm and name.startswith("vgg") else name

@@ -1,6 +1,7 @@
-"""The models by name, each with the options that it alone has.
+"""The models by name. A file registers its class; the keywords of the class are the options.
 
-A builder takes the keywords of `Common` and its own options; `models.create` checks the names.
+All models share the keywords that are named as the fields of `Common`, or `common` for all of them.
+Every other keyword of a constructor is an option of the model, with its default.
 """
 
 from __future__ import annotations
@@ -8,15 +9,13 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeVar
 
 import jax.numpy as jnp
-from flax import nnx
 
-from ferjax.errors import UserError, nearest, one_of
-from ferjax.models import attention_fusion, resnet, se_cnn, vgg, vgg_attention
-from ferjax.models.fusion import ConcatFusion, LateFusion, Trunk
+from ferjax.errors import UserError, at_least, nearest, one_of
+from ferjax.models.model import Model
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,10 +24,10 @@ class Common:
 
     Attributes:
       num_classes: K; None builds a trunk without its classifier.
-      channels: of the images.
-      image_size: side of the images.
-      groups: of the batch, with normalisation statistics of their own.
-      remat: whether ResNets trade compute for memory.
+      channels: image channels C, 1 or 3.
+      image_size: side of the images in pixels.
+      groups: groups of the batch with normalisation statistics of their own.
+      remat: whether ResNets recompute activations in the backward pass.
       dtype: the compute type.
     """
 
@@ -39,232 +38,75 @@ class Common:
     remat: bool
     dtype: jnp.dtype
 
-    @property
-    def classes(self) -> int:
-        """K of a model that cannot be built without a classifier."""
-        assert self.num_classes is not None
-        return self.num_classes
+
+_SHARED = (*(field.name for field in dataclasses.fields(Common)), "common")
+
+
+class _Entry(NamedTuple):
+    """A registered class, and the table of its first argument by name, if it takes one."""
+
+    model: type[Model]
+    table: Mapping[str, Any] | None
 
     @property
-    def trunk(self) -> dict[str, Any]:
-        """Keywords that every trunk takes."""
-        names = ("channels", "groups", "dtype")
-        return {name: getattr(self, name) for name in names}
+    def parameters(self) -> Mapping[str, inspect.Parameter]:
+        return inspect.signature(self.model.__init__).parameters
 
 
-def at_least(field: str, value: int, least: int) -> None:
-    """Raises a UserError if `value` is below `least`."""
-    if value < least:
-        raise UserError(f"{field} is {value}; it must be at least {least}.")
+_ENTRIES: dict[str, _Entry] = {}
+_Class = TypeVar("_Class", bound=type[Model])
 
 
-def _resnet(
-    name: str,
-    common: Common,
-    *,
-    stem: str = "small",
-    attention: str | None = None,
-    width: int = 64,
-    se_bias: bool = True,
-) -> resnet.ResNet:
-    attention = None if attention == "none" else attention
-    one_of("stem", stem, tuple(resnet.STEMS))
-    one_of("attention", attention, resnet.ATTENTIONS)
-    at_least("image_size", common.image_size, 16)
-    at_least("width", width, 1)
-    return resnet.ResNet(
-        resnet.STAGE_SIZES[name],
-        num_classes=common.num_classes,
-        stem=stem,
-        attention=attention,
-        width=width,
-        se_bias=se_bias,
-        remat=common.remat,
-        **common.trunk,
-    )
+def register(names: str | Mapping[str, Any]) -> Callable[[_Class], _Class]:
+    """Class decorator: the class builds the models of these names.
+
+    Args:
+      names: one name; or name -> first argument of the constructor, as a table of layouts. The
+        table is read whenever a model is built.
+    """
+    table = None if isinstance(names, str) else names
+
+    def add(model: _Class) -> _Class:
+        for name in (names,) if isinstance(names, str) else names:
+            _ENTRIES[name] = _Entry(model, table)
+        return model
+
+    return add
 
 
-def _vgg(
-    name: str, common: Common, *, batch_norm: bool = False, width: int = 64, dropout: float = 0.5
-) -> vgg.VGG:
-    at_least("image_size", common.image_size, 32)
-    at_least("width", width, 1)
-    return vgg.VGG(
-        vgg.LAYOUTS[name],
-        num_classes=common.num_classes,
-        batch_norm=batch_norm,
-        width=width,
-        dropout=dropout,
-        **common.trunk,
-    )
+def names() -> tuple[str, ...]:
+    """The names of all models, in the order of their registration."""
+    return tuple(_ENTRIES)
 
 
-def _vgg_attention(
-    name: str,
-    common: Common,
-    *,
-    attention: str = "concat",
-    attention_bias: bool = False,
-    batch_norm: bool = False,
-    width: int = 64,
-    dropout: float = 0.5,
-) -> vgg_attention.VGGAttention:
-    one_of("attention", attention, vgg_attention.ATTENTIONS)
-    at_least("width", width, 1)
-    if common.image_size < 32 or common.image_size % 32:
-        raise UserError(
-            f"image_size is {common.image_size}; {name} needs a positive multiple of 32, as 224."
-        )
-    return vgg_attention.VGGAttention(
-        num_classes=common.classes,
-        image_size=common.image_size,
-        attention=attention,
-        attention_bias=attention_bias,
-        batch_norm=batch_norm,
-        width=width,
-        dropout=dropout,
-        **common.trunk,
-    )
+def model_class(name: str) -> type[Model]:
+    """The class of the model `name`, with the facts that `Model` lists; no weights are built.
 
-
-def _se_cnn(
-    name: str,
-    common: Common,
-    *,
-    attention: str | None = "se",
-    se_position: str = "block",
-    se_bias: bool = True,
-    batch_norm: bool = True,
-    width: int = 64,
-) -> se_cnn.SECNN:
-    attention = None if attention == "none" else attention
-    one_of("attention", attention, (None, "se"))
-    one_of("se_position", se_position, se_cnn.SE_POSITIONS)
-    at_least("image_size", common.image_size, 8)
-    at_least("width", width, 1)
-    return se_cnn.SECNN(
-        num_classes=common.classes,
-        image_size=common.image_size,
-        attention=attention,
-        se_position=se_position,
-        se_bias=se_bias,
-        batch_norm=batch_norm,
-        width=width,
-        **common.trunk,
-    )
-
-
-TRUNKS = (*resnet.STAGE_SIZES, *vgg.LAYOUTS)
-
-
-def _trunks(
-    names: Sequence[str],
-    common: Common,
-    *,
-    stem: str,
-    width: int,
-    batch_norm: bool,
-    heads: bool = False,
-) -> tuple[Trunk, Trunk]:
-    if isinstance(names, str) or len(names) != 2:
-        raise UserError(f"trunks is {names!r}; expected two of {', '.join(TRUNKS)}.")
-    own = common if heads else dataclasses.replace(common, num_classes=None)
-    trunks: list[Trunk] = []
-    for name in names:
-        one_of("trunks", name, TRUNKS)
-        if name in resnet.STAGE_SIZES:
-            trunks.append(_resnet(name, own, stem=stem, width=width))
-        else:
-            trunks.append(_vgg(name, own, batch_norm=batch_norm, width=width))
-    return trunks[0], trunks[1]
-
-
-def _attention_fusion(
-    name: str,
-    common: Common,
-    *,
-    trunks: Sequence[str] = ("resnet18", "resnet34"),
-    stem: str = "imagenet",
-    width: int = 64,
-    batch_norm: bool = False,
-    tokens: str = "space",
-    feature: str = "map",
-    projections: bool = False,
-    local_attention: bool = True,
-    local_gate: bool = True,
-    frozen: bool = True,
-) -> attention_fusion.AttentionFusion:
-    one_of("tokens", tokens, attention_fusion.TOKENS)
-    one_of("feature", feature, attention_fusion.FEATURES)
-    built = _trunks(trunks, common, stem=stem, width=width, batch_norm=batch_norm)
-    return attention_fusion.AttentionFusion(
-        built,
-        num_features=8 * width,
-        num_classes=common.classes,
-        tokens=tokens,
-        feature=feature,
-        projections=projections,
-        local_attention=local_attention,
-        local_gate=local_gate,
-        frozen=frozen,
-    )
-
-
-def _concat_fusion(
-    name: str,
-    common: Common,
-    *,
-    trunks: Sequence[str] = ("resnet18", "resnet34"),
-    stem: str = "imagenet",
-    width: int = 64,
-    batch_norm: bool = False,
-) -> ConcatFusion:
-    built = _trunks(trunks, common, stem=stem, width=width, batch_norm=batch_norm)
-    return ConcatFusion(
-        built,
-        num_features=8 * width,
-        num_classes=common.classes,
-        frozen=name == "early_fusion",
-    )
-
-
-def _late_fusion(
-    name: str,
-    common: Common,
-    *,
-    trunks: Sequence[str] = ("resnet18", "resnet34"),
-    stem: str = "imagenet",
-    width: int = 64,
-    batch_norm: bool = False,
-) -> LateFusion:
-    return LateFusion(
-        _trunks(trunks, common, stem=stem, width=width, batch_norm=batch_norm, heads=True)
-    )
-
-
-_BUILDERS: dict[str, Callable[..., nnx.Module]] = {
-    **dict.fromkeys(resnet.STAGE_SIZES, _resnet),
-    **dict.fromkeys(vgg.LAYOUTS, _vgg),
-    "vgg19_attention": _vgg_attention,
-    "se_cnn": _se_cnn,
-    "attention_fusion": _attention_fusion,
-    "early_fusion": _concat_fusion,
-    "joint_fusion": _concat_fusion,
-    "late_fusion": _late_fusion,
-}
-NAMES = tuple(_BUILDERS)
+    Raises:
+      UserError: no such model.
+    """
+    one_of("model", name, names())
+    return _ENTRIES[name].model
 
 
 @functools.cache
 def options(name: str) -> dict[str, Any]:
-    """The options of the model `name` with their defaults, in the order of its builder."""
-    one_of("model", name, NAMES)
-    parameters = inspect.signature(_BUILDERS[name]).parameters.values()
-    return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+    """The options of the model `name` with their defaults, in the order of its constructor.
+
+    Raises:
+      UserError: no such model.
+    """
+    one_of("model", name, names())
+    own = (p for p in _ENTRIES[name].parameters.values() if p.kind is p.KEYWORD_ONLY)
+    return {p.name: p.default for p in own if p.name not in _SHARED}
 
 
-def build(name: str, common: Common, **chosen: Any) -> nnx.Module:
-    """Builds a model with weights of zeros; raises a UserError for an option it does not have."""
+def build(name: str, common: Common, **chosen: Any) -> Model:
+    """Builds a model whose random weights are still zeros.
+
+    Raises:
+      UserError: an option that the model does not have, or a value that it refuses.
+    """
     known = options(name)
     for option in chosen:
         if option not in known:
@@ -272,11 +114,16 @@ def build(name: str, common: Common, **chosen: Any) -> nnx.Module:
                 f"{name} has no option {option!r}; it has {', '.join(known)}."
                 + nearest(option, tuple(known))
             )
-    trunks = (name, *chosen.get("trunks", known.get("trunks", ())))
-    if common.remat and not any(trunk in resnet.STAGE_SIZES for trunk in trunks):
+    entry = _ENTRIES[name]
+    if common.remat and not entry.model.supports_remat({**known, **chosen}):
         raise UserError(
             f"model.remat is True, but {name} has no ResNet in it. Its first layers alone decide "
             "how much memory it takes, and computing them twice saves none; use a smaller batch, "
             "or optimizer.accumulation_steps."
         )
-    return _BUILDERS[name](name, common, **chosen)
+    if entry.model.least_image_size is not None:
+        at_least("image_size", common.image_size, entry.model.least_image_size)
+    offered = {**vars(common), "common": common}
+    shared = {field: offered[field] for field in _SHARED if field in entry.parameters}
+    first = () if entry.table is None else (entry.table[name],)
+    return entry.model(*first, **shared, **chosen)

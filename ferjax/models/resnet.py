@@ -1,23 +1,28 @@
 """ResNet-18 and ResNet-34 (He et al. 2016) and ResNet-10, with optional attention in every block.
 
-The graph is torchvision's to the padding, so that weights published for it load and give the same
-outputs; module names follow it too. Shapes: B batch, H W C image, D features, K classes.
+Graph, padding and module names are torchvision's, so that its published weights load and give the
+same outputs. Shapes: B batch, H W C image, h w D map, D features, K classes.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Key
 
+from ferjax.errors import at_least, one_of
+from ferjax.models import intermediates
 from ferjax.models.additions import Addition
 from ferjax.models.layers.attention import CBAM, SqueezeExcitation
 from ferjax.models.layers.basic import Conv, Dense
 from ferjax.models.layers.batch_norm import BatchNorm
 from ferjax.models.layers.named import NamedModule
+from ferjax.models.model import Model
+from ferjax.models.registry import register
 
 STAGE_SIZES = {"resnet10": (1, 1, 1, 1), "resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3)}
 # kernel, stride, whether a 3x3/2 max-pool follows
@@ -26,21 +31,22 @@ ATTENTIONS = (None, "se", "cbam")
 
 
 class BasicBlock(NamedModule):
-    """Two 3x3 convolutions and a shortcut; attention sits after the last BN, before the addition.
+    """Two 3x3 convolutions and a shortcut; attention stands after the last BN, before the addition.
+
+    Weights of a plain ResNet load; the attention then starts fresh.
 
     Args:
       in_features: input channels.
       features: output channels.
-      stride: of the first convolution; a stride or a change of width puts a 1x1 on the shortcut.
+      stride: of the first convolution. The shortcut has a 1x1 convolution if the stride is not 1 or
+        the number of channels changes.
       attention: None, "se" or "cbam".
       se_bias: biases in the squeeze-and-excitation gate.
       groups: groups of the batch with normalisation statistics of their own.
       dtype: compute type of convolutions and activations.
-
-    Weights of a plain ResNet fit but for the attention.
     """
 
-    additions: ClassVar = (Addition(("se",)), Addition(("cbam",)))
+    additions: ClassVar[tuple[Addition, ...]] = (Addition(("se",)), Addition(("cbam",)))
 
     def __init__(
         self,
@@ -69,7 +75,8 @@ class BasicBlock(NamedModule):
         """Returns relu(attention(residual(x)) + shortcut(x))."""
         y = jax.nn.relu(self.bn1(self.conv1(x)))
         y = self.conv2(y)
-        y = self.bn2(y) if self.cbam is None else self.cbam(y, norm=self.bn2)
+        # y = bn2(y), which CBAM takes uncomputed: a compiler then never writes it to memory.
+        y = self.bn2(y) if self.cbam is None else self.cbam(self.bn2.affine(y))
         if self.se is not None:
             y = self.se(y)
         for layer in self.downsample:
@@ -77,21 +84,25 @@ class BasicBlock(NamedModule):
         return jax.nn.relu(y + x).astype(x.dtype)
 
 
-class ResNet(NamedModule):
+@register(STAGE_SIZES)
+class ResNet(Model):
     """A ResNet of basic blocks that returns logits and the features they were computed from.
 
     Args:
       stage_sizes: number of blocks in each of the four stages.
       num_classes: K; None builds the trunk alone.
       channels: image channels C.
-      stem: "imagenet" (7x7/2 and 3x3/2 max-pool), "small" (3x3/1) or "half" (3x3/2).
-      attention: None, "se" or "cbam".
-      width: channels of the first stage; D is eight times that.
-      se_bias: biases in the squeeze-and-excitation gates.
       groups: groups of the batch with normalisation statistics of their own.
       remat: recompute each block in the backward pass instead of keeping its activations.
-      dtype: compute type; parameters, statistics, features and logits stay float32.
+      dtype: compute type; parameters, statistics, features and logits are float32.
+      stem: "imagenet" (7x7/2 and 3x3/2 max-pool), "small" (3x3/1) or "half" (3x3/2).
+      attention: None or "none", "se" or "cbam".
+      width: channels of the first stage; D is eight times as many.
+      se_bias: biases in the squeeze-and-excitation gates.
     """
+
+    classifier_name = "fc"
+    least_image_size = 16
 
     def __init__(
         self,
@@ -99,14 +110,18 @@ class ResNet(NamedModule):
         *,
         num_classes: int | None,
         channels: int,
-        stem: str,
-        attention: str | None,
-        width: int,
-        se_bias: bool,
         groups: int,
         remat: bool,
         dtype: jnp.dtype,
+        stem: str = "small",
+        attention: str | None = None,
+        width: int = 64,
+        se_bias: bool = True,
     ):
+        attention = None if attention == "none" else attention
+        one_of("stem", stem, tuple(STEMS))
+        one_of("attention", attention, ATTENTIONS)
+        at_least("width", width, 1)
         kernel, stride, self.pool = STEMS[stem]
         self.conv1 = Conv(channels, width, kernel, stride=stride, padding=kernel // 2, dtype=dtype)
         self.bn1 = BatchNorm(width, groups=groups)
@@ -134,22 +149,31 @@ class ResNet(NamedModule):
         self.dtype = dtype
         self.remat = remat
 
+    @classmethod
+    def supports_remat(cls, options: Mapping[str, Any]) -> bool:
+        """True: each block can be computed again."""
+        return True
+
     def feature_map(self, images: Float[Array, "B H W C"]) -> Float[Array, "B h w D"]:
         """Returns the last convolutional map, in the compute type."""
+        # Intermediates cannot leave a block that is computed again.
+        remat = self.remat and not intermediates.is_recording()
         x = self.conv1(images.astype(self.dtype))
-        # The maximum of windows of relu(x) is relu of their maximum, and there are fewer of those.
+        # ReLU after max-pooling gives the same values as before it, on fewer of them.
         x = self.bn1.max_pool(x, window=3, stride=2, padding=1) if self.pool else self.bn1(x)
         x = jax.nn.relu(x)
-        for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
-            for block in stage:
-                x = nnx.remat(BasicBlock.__call__)(block, x) if self.remat else block(x)
+        for name in ("layer1", "layer2", "layer3", "layer4"):
+            for block in getattr(self, name):
+                x = nnx.remat(BasicBlock.__call__)(block, x) if remat else block(x)
+            x = self.record(name, x)
         return x
 
     def head(
         self, maps: Float[Array, "B h w D"], keys: Key[Array, " B"] | None = None
     ) -> tuple[Float[Array, "B K"], Float[Array, "B D"]]:
-        """Logits and features, float32, from the last map."""
+        """Returns (logits, features), float32, of the last map; `keys` are not used."""
         features = jnp.mean(maps, axis=(1, 2), dtype=jnp.float32)
+        features = self.record("features", features)
         return self.fc(features), features
 
     def __call__(
@@ -157,6 +181,6 @@ class ResNet(NamedModule):
     ) -> tuple[Float[Array, "B K"], Float[Array, "B D"]]:
         """Returns (logits [B, K], features [B, D]), both float32; features are the pooled map.
 
-        Nothing in a ResNet is random, so that it needs no `keys`.
+        A ResNet draws nothing at random and ignores `keys`.
         """
         return self.head(self.feature_map(images), keys)

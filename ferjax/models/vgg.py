@@ -1,12 +1,10 @@
 """VGG-11, 13, 16 and 19 (Simonyan and Zisserman 2015), with and without batch norm.
 
-The graph is torchvision's, so that weights published for it load and give the same outputs; module
-names follow it too. Shapes: B batch, H W C image, D features, K classes.
+Graph and module names are torchvision's, so that its published weights load and give the same
+outputs. Shapes: B batch, H W C image, h w map, D features, K classes.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,23 +12,25 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Key
 
+from ferjax.errors import at_least
 from ferjax.models.layers.basic import Conv, Dense, Dropout
 from ferjax.models.layers.batch_norm import BatchNorm
-from ferjax.models.layers.named import NamedModule
+from ferjax.models.model import Model
 from ferjax.models.ops import convolution
+from ferjax.models.registry import register
 
-# Channels of the convolutions between one pooling and the next, at width 64: configurations A, B,
-# D and E of the paper.
+# Channels of the convolutions of each stage, at width 64; a max-pool ends a stage. These are
+# configurations A, B, D and E of the paper.
 LAYOUTS = {
     "vgg11": ((64,), (128,), (256, 256), (512, 512), (512, 512)),
     "vgg13": ((64, 64), (128, 128), (256, 256), (512, 512), (512, 512)),
     "vgg16": ((64, 64), (128, 128), (256,) * 3, (512,) * 3, (512,) * 3),
     "vgg19": ((64, 64), (128, 128), (256,) * 4, (512,) * 4, (512,) * 4),
 }
-POOLED = 7  # side of the map that the classifier sees
+POOLED = 7  # side of the classifier's input map
 
 
-class VGGTrunk(NamedModule):
+class VGGTrunk(Model):
     """The convolutional layers, `features` in torchvision.
 
     Args:
@@ -52,6 +52,7 @@ class VGGTrunk(NamedModule):
         groups: int,
         dtype: jnp.dtype,
     ):
+        at_least("width", width, 1)
         layers: dict[str, nnx.Module] = {}
         stages, in_features, index = [], channels, 0
         for stage in layout:
@@ -63,10 +64,10 @@ class VGGTrunk(NamedModule):
                 names.append((str(index), str(index + 1) if batch_norm else None))
                 if batch_norm:
                     layers[str(index + 1)] = BatchNorm(features, groups=groups)
-                index += 3 if batch_norm else 2  # the ReLU has a number too
+                index += 3 if batch_norm else 2  # torchvision numbers the ReLU too
                 in_features = features
             stages.append(tuple(names))
-            index += 1  # and so has the pooling
+            index += 1  # and the pooling
         self.features = nnx.Dict(layers)
         self.stages = tuple(stages)
         self.num_features = in_features
@@ -75,35 +76,55 @@ class VGGTrunk(NamedModule):
     def feature_map(self, images: Float[Array, "B H W C"]) -> Float[Array, "B h w D"]:
         """Returns the map after the last pooling, in the compute type."""
         x = images.astype(self.dtype)
-        for names in self.stages:
+        for stage, names in enumerate(self.stages, start=1):
             for conv, norm in names:
                 x = self.features[conv](x)
                 if norm is not None:
                     x = self.features[norm](x)
                 x = jax.nn.relu(x)
             x = convolution.max_pool(x, window=2, stride=2, padding=0)
+            x = self.record(f"stage{stage}", x)
         return x
 
 
+@register(LAYOUTS)
 class VGG(VGGTrunk):
     """A VGG that returns logits and the features they were computed from.
 
     Args:
       layout: as in `LAYOUTS`.
       num_classes: K; None builds the trunk alone.
+      channels: image channels C.
+      groups: groups of the batch with normalisation statistics of their own.
+      dtype: compute type; parameters, statistics, features and logits are float32.
+      batch_norm: batch norm between convolution and ReLU.
+      width: channels of the first convolution; all other layers scale with it.
       dropout: rate of the two dropout layers of the classifier.
-      **trunk: keywords of `VGGTrunk`.
     """
+
+    classifier_name = "classifier.6"
+    least_image_size = 32
 
     def __init__(
         self,
         layout: tuple[tuple[int, ...], ...],
         *,
         num_classes: int | None,
+        channels: int,
+        groups: int,
+        dtype: jnp.dtype,
+        batch_norm: bool = False,
+        width: int = 64,
         dropout: float = 0.5,
-        **trunk: Any,
     ):
-        super().__init__(layout, **trunk)
+        super().__init__(
+            layout,
+            channels=channels,
+            batch_norm=batch_norm,
+            width=width,
+            groups=groups,
+            dtype=dtype,
+        )
         if num_classes is not None:
             hidden = 4096 * self.num_features // 512
             self.classifier = nnx.Dict(
@@ -119,13 +140,13 @@ class VGG(VGGTrunk):
     def head(
         self, maps: Float[Array, "B h w C"], keys: Key[Array, " B"] | None = None
     ) -> tuple[Float[Array, "B K"], Float[Array, "B D"]]:
-        """Logits and features, float32, from the last map."""
+        """Returns (logits, features), float32, of the last map; `keys` as in `__call__`."""
         x = adaptive_average(maps, POOLED)
-        # torchvision numbers the inputs of the first dense layer channel by channel.
+        # The inputs of torchvision's first dense layer are in the order channel, row, column.
         x = x.transpose(0, 3, 1, 2).reshape(x.shape[0], -1)
         for dense, dropout in (("0", "2"), ("3", "5")):
             x = self.classifier[dropout](jax.nn.relu(self.classifier[dense](x)), keys)
-        features = x.astype(jnp.float32)
+        features = self.record("features", x.astype(jnp.float32))
         return self.classifier["6"](features), features
 
     def __call__(
@@ -135,13 +156,13 @@ class VGG(VGGTrunk):
 
         Args:
           images: preprocessed, at least 32x32.
-          keys: one random key for each example, which dropout needs in training mode.
+          keys: one random key per example; dropout needs them in training mode.
         """
         return self.head(self.feature_map(images), keys)
 
 
 def adaptive_average(maps: Float[Array, "B h w C"], size: int) -> Float[Array, "B s s C"]:
-    """PyTorch's adaptive average pooling to a map of `size`: windows may overlap or repeat."""
+    """PyTorch's adaptive average pooling to size x size; windows may overlap or repeat."""
     _, height, width, _ = maps.shape
     if height == width == size:
         return maps
@@ -151,7 +172,7 @@ def adaptive_average(maps: Float[Array, "B h w C"], size: int) -> Float[Array, "
 
 
 def _windows(length: int, size: int) -> np.ndarray:
-    """[size, length]: the weights of each window, from floor(i n / s) to ceil((i + 1) n / s)."""
+    """Weights [size, length] of each window, which spans floor(i n / s) to ceil((i + 1) n / s)."""
     weights = np.zeros((size, length))
     for i in range(size):
         start, stop = i * length // size, -(-(i + 1) * length // size)

@@ -1,4 +1,4 @@
-"""Weights in files under torchvision's names: .safetensors, .npz, and .pth where PyTorch is."""
+"""Reads weights from files: .safetensors, .npz, and .pth or .pt if PyTorch is installed."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ SUFFIXES = (".safetensors", ".npz", ".pth", ".pt")
 def read(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     """Reads a state dict: name -> array in PyTorch's layout, float32.
 
-    No file can run code: pickles are read by PyTorch's safe loader alone, which takes tensors and
-    refuses everything else.
+    No file can run code: only PyTorch's safe loader reads pickles, and it refuses everything but
+    tensors.
 
     Raises:
-      UserError: no such file, a kind of file that is not known, or a damaged one.
+      UserError: the file is missing, damaged, or of an unknown kind.
     """
     path = Path(path)
     if not path.is_file():
@@ -42,7 +42,7 @@ def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
 
     try:
         return load_file(path)
-    except Exception as error:  # of many kinds, as the file can be wrong in many ways
+    except Exception as error:  # the library raises many kinds of errors
         raise UserError(f"{path} is damaged or no safetensors file: {_reason(error)}") from None
 
 
@@ -76,12 +76,12 @@ def _read_torch(path: Path) -> dict[str, np.ndarray]:
         or not all(isinstance(value, torch.Tensor) for value in tensors.values())
     ):
         raise UserError(f"{path} is not a state dict: expected names with a tensor each.")
-    # Old files hold parameters, which ask for a gradient.
+    # Old files hold parameters, which require a gradient.
     return {name: value.detach().float().numpy() for name, value in tensors.items()}
 
 
 def _reason(error: Exception) -> str:
-    """The first line of an error, which may have none."""
+    """The first line of an error's message, or its type if the message is empty."""
     return next(iter(str(error).splitlines()), type(error).__name__)
 
 

@@ -1,10 +1,9 @@
-"""Weights by name: torchvision's state dicts and other runs' weights, never matched by order."""
+"""Loads torchvision's state dicts and the weights of other runs, by name and never by order."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -24,12 +23,12 @@ _SHOWN = 5
 
 @dataclasses.dataclass(frozen=True)
 class Loaded:
-    """What a model took from elsewhere.
+    """The outcome of loading weights into a model.
 
     Attributes:
-      names: the weights that were copied.
-      fresh: those of the model that kept their initial values.
-      unused: those of the source that were left out.
+      names: weights of the model that were copied.
+      fresh: weights of the model that kept their initial values.
+      unused: weights of the source that were not copied.
     """
 
     names: tuple[str, ...]
@@ -46,14 +45,14 @@ def load_torchvision(model: nnx.Module, state_dict: Mapping[str, np.ndarray]) ->
         batch norms weight, bias, running_mean, running_var [C].
 
     Raises:
-      UserError: a name or a shape that differs; the first differences are listed and the model is
-        left as it was.
+      UserError: a name or a shape differs. The message lists the first differences; the model is
+        not changed.
     """
     load(model, from_torch(state_dict), source="These weights")
 
 
 def from_torch(state_dict: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The same names with arrays in ferjax's layout: convolutions HWIO, dense [I, O]."""
+    """The same names, with arrays in ferjax's layout: convolutions HWIO, dense [I, O]."""
     return {
         name: _from_torch_layout(np.asarray(array))
         for name, array in state_dict.items()
@@ -66,7 +65,7 @@ def named(model: nnx.Module) -> dict[str, np.ndarray]:
     return {torchvision_name(path): np.asarray(v[...]) for path, v in _variables(model)}
 
 
-def shapes(model: nnx.Module) -> dict[str, Any]:
+def shapes(model: nnx.Module) -> dict[str, jax.ShapeDtypeStruct]:
     """Shape and type of every weight under its torchvision name; the model may be abstract."""
     return {
         torchvision_name(path): jax.ShapeDtypeStruct(v.shape, v.dtype)
@@ -85,15 +84,15 @@ def load(
     """Copies weights by name into `model`, in place; all of them must match.
 
     Args:
-      model: takes the weights.
+      model: to be given the weights.
       arrays: name -> array in ferjax's layout.
-      source: what the weights are, for messages.
-      leave: modules to leave as they are, in the model and in the source, as ("fc",).
-      inside: the part of the model that takes the weights, as "trunk1".
+      source: the weights as the subject of a message, as "These weights".
+      leave: modules to skip, in the model and in the source, as ("fc",).
+      inside: path of the part of the model that the weights are for, as "trunk1"; "" for all of it.
 
     Raises:
-      UserError: a name or a shape that differs; the first differences are listed and the model is
-        left as it was.
+      UserError: a name or a shape differs. The message lists the first differences; the model is
+        not changed.
     """
     loaded = check(model, arrays, source=source, leave=leave, inside=inside)
     prefix = _prefix(inside)
@@ -110,23 +109,23 @@ def load(
 
 def check(
     model: nnx.Module,
-    arrays: Mapping[str, Any],
+    arrays: Mapping[str, np.ndarray | jax.Array | jax.ShapeDtypeStruct],
     *,
     source: str,
     leave: tuple[str, ...] = (),
     inside: str = "",
 ) -> Loaded:
-    """What `load` would do, or its refusal; the model may be abstract.
+    """Returns the outcome that `load` would have, and loads nothing; the model may be abstract.
 
     Args:
-      model: would take the weights.
-      arrays: name -> anything with a shape, in ferjax's layout.
-      source: what the weights are, for messages.
-      leave: modules to leave as they are, in the model and in the source, as ("fc",).
-      inside: the part of the model that takes the weights, as "trunk1".
+      model: to be checked against the weights.
+      arrays: name -> array or shape, in ferjax's layout.
+      source: as for `load`.
+      leave: as for `load`.
+      inside: as for `load`.
 
     Raises:
-      UserError: a name or a shape that differs; the first differences are listed.
+      UserError: a name or a shape differs. The message lists the first differences.
     """
     prefix = _prefix(inside)
     wanted = {
@@ -171,10 +170,10 @@ def check(
 
 
 def _first_layer_fixes(name: str, found: tuple[int, ...], wanted: tuple[int, ...]) -> list[str]:
-    """The fields that give a model the first convolution of some weights.
+    """The config fields that give the model the first convolution of the weights.
 
-    A kernel of three channels is not summed for one: a grey image that is replicated gives the very
-    outputs that the weights were trained for, each channel with its own mean and deviation.
+    A kernel for three channels is not summed to one for grey images. A grey image replicated to
+    three channels keeps the normalisation of the weights, with a mean and deviation per channel.
     """
     if not (len(found) == len(wanted) == 4):
         return []
@@ -188,14 +187,6 @@ def _first_layer_fixes(name: str, found: tuple[int, ...], wanted: tuple[int, ...
         if found[2] == 3:
             fixes[-1] += ", to which grey images are replicated (the argument channels=3)"
     return fixes
-
-
-def head(arrays: Mapping[str, object]) -> str:
-    """The module that makes the logits of a model with these names: its last dense layer."""
-    for module in ("classifier.6", "fc2", "fc"):
-        if f"{module}.weight" in arrays:
-            return module
-    raise ValueError("a model without a classifier has no head")
 
 
 def torchvision_name(path: tuple) -> str:

@@ -10,12 +10,11 @@ from flax import nnx
 from ferjax.data.splits import splitters
 from ferjax.errors import UserError
 from ferjax.inference.lineage import TrainedOn
-from ferjax.models import additions, weights
+from ferjax.models import Model, additions, model_class, weights
 from ferjax.training import starting_weights, step
 from ferjax.training.experiment import Experiment
 from ferjax.training.starting_weights import StartingWeights
 
-LATE = "late_fusion"
 _NAMED = 3  # modules that a sentence names one by one
 
 
@@ -79,8 +78,12 @@ def initial_state(
 
 
 def trunk_heads(run: Experiment) -> tuple[str, ...]:
-    """The modules of a trunk's own run that a fusion has no use for: but late fusion has."""
-    return () if run.config.model.name == LATE else ("fc", "classifier")
+    """Classifier layers of a trunk's own run that the fusion does not use."""
+    return _model(run).unused_in_trunks
+
+
+def _model(run: Experiment) -> type[Model]:
+    return model_class(run.config.model.name)
 
 
 def check_start(run: Experiment, model: nnx.Module, source: StartingWeights) -> None:
@@ -123,9 +126,9 @@ def _left_out(run: Experiment, model: nnx.Module, source: StartingWeights) -> li
     if source.run is not None and source.run.labels == run.spec.labels:
         return left
     why = "its classes are others" if source.run else "a file does not name its classes"
-    if run.config.model.name == LATE:
+    head = _model(run).classifier_name
+    if head is None:
         raise UserError(f"{source.title} do not fit late fusion, which trains nothing: {why}.")
-    head = weights.head(weights.shapes(model))
     if head not in lacking.modules:
         left.append(LeftOut((head,), (), why))
     return left
@@ -146,7 +149,7 @@ def _check_trunk(run: Experiment, source: StartingWeights) -> None:
     """A trunk must see what it was trained on, and have seen nothing that is tested here."""
     _check_honest(run, source)
     trained = source.run
-    late = run.config.model.name == LATE
+    late = not _model(run).is_trainable
     if trained is None:
         if late:
             raise UserError(

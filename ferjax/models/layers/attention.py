@@ -1,8 +1,19 @@
-"""Attention blocks: squeeze-and-excitation and the convolutional block attention module.
+"""Attention blocks: squeeze-and-excitation (SE), convolutional block attention module (CBAM).
 
-Shapes: B batch, H W map, C channels. Gates are computed in float32, so that they keep their
-precision in a bfloat16 network. CBAM also applies them in float32, of which a compiler that joins
-the loops over a map writes nothing to memory.
+SE (Hu et al. 2018, eq. 2-4), of a map F with C channels:
+
+    s   = sigmoid(W2 relu(W1 AvgPool(F)))              W1: C -> C/16, W2: C/16 -> C
+    F'  = s * F
+
+CBAM (Woo et al. 2018, eq. 1-3):
+
+    F'  = Mc(F) * F,   F'' = Ms(F') * F'                                                    (1)
+    Mc(F) = sigmoid(MLP(AvgPool(F)) + MLP(MaxPool(F)))   over positions; MLP: C -> C/16 -> C  (2)
+    Ms(F) = sigmoid(BN(conv7x7([MaxPool(F); AvgPool(F)])))   over channels                    (3)
+
+As in the authors' release, a batch norm follows the convolution of (3), and the maximum comes
+first. Gates are computed in float32, so that they keep their precision in a bfloat16 network.
+Shapes: B batch, H W map, C channels.
 """
 
 from __future__ import annotations
@@ -15,20 +26,21 @@ from ferjax.models.layers.basic import Conv, Dense
 from ferjax.models.layers.batch_norm import BatchNorm
 from ferjax.models.layers.initialization import Initializer, lecun_normal
 from ferjax.models.layers.named import NamedModule
-from ferjax.models.ops.maxima import gradient_in_memory, maximum, mean_and_maximum
+from ferjax.models.ops import affine
+from ferjax.models.ops.affine import Affine
+from ferjax.models.ops.gradients import gradient_in_memory
+from ferjax.models.ops.maxima import mean_and_maximum
 
 REDUCTION = 16
-# Channels that fill a row of a TPU's vector unit, in which XLA then lays them.
-LANES = 128
 
 
 class SqueezeExcitation(NamedModule):
-    """Channel gate of Hu et al. 2018, eq. 2-4: sigmoid(W2 relu(W1 avgpool(x))) * x.
+    """The channel gate of SE.
 
     Args:
       features: channels C.
       use_bias: biases in both dense layers, as in the authors' release.
-      kernel_init: how the kernels of both start.
+      kernel_init: initializer of both kernels.
     """
 
     def __init__(
@@ -39,14 +51,15 @@ class SqueezeExcitation(NamedModule):
         self.fc2 = Dense(hidden, features, use_bias=use_bias, kernel_init=kernel_init)
 
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B H W C"]:
-        """Scales every channel of every sample by its gate in (0, 1)."""
+        """F' of F = x: every channel of every sample times its gate in (0, 1)."""
         squeezed = jnp.mean(x, axis=(1, 2), dtype=jnp.float32)
         gate = jax.nn.sigmoid(self.fc2(jax.nn.relu(self.fc1(squeezed))))
-        return x * gate.astype(x.dtype)[:, None, None, :]
+        gate = self.record("gate", gate.astype(x.dtype))
+        return x * gate[:, None, None, :]
 
 
 class ChannelGate(NamedModule):
-    """Channel attention of Woo et al. 2018, eq. 2: sigmoid(MLP(avgpool x) + MLP(maxpool x)) * x.
+    """The channel gate of CBAM.
 
     Args:
       features: channels C.
@@ -57,37 +70,21 @@ class ChannelGate(NamedModule):
         self.fc1 = Dense(features, hidden)
         self.fc2 = Dense(hidden, features)
 
-    def __call__(
-        self,
-        x: Float[Array, "B H W C"],
-        slope: Float[Array, "B C"],
-        offset: Float[Array, "B C"],
-    ) -> Float[Array, "B H W C"]:
-        """Scales every channel of every sample of slope x + offset by its gate in (0, 1).
-
-        One affine map does both, so that slope x + offset alone is never written, and the gradients
-        of gate, slope and offset come from the same two sums over each channel of each sample.
-        """
-        batch, _, _, channels = x.shape
-        rows = x.reshape(batch, -1, channels)
-        # Where the slope is negative, the least x becomes the largest value.
-        sign = jnp.where(slope < 0, -1.0, 1.0)
-        turned = rows * sign[:, None, :].astype(x.dtype)
-        largest = maximum(turned, axis=1).astype(jnp.float32) * (sign * slope) + offset
-        x = x.astype(jnp.float32)
-        average = jnp.mean(rows, axis=1, dtype=jnp.float32) * slope + offset
+    def __call__(self, maps: Affine) -> Float[Array, "B H W C"]:
+        """F' = Mc(F) * F of F = maps, float32; F itself is never computed (see `ops.affine`)."""
+        average, largest = affine.pool(maps)
         gate = jax.nn.sigmoid(self._mlp(average) + self._mlp(largest))
-        return x * (slope * gate)[:, None, None, :] + (offset * gate)[:, None, None, :]
+        gate = self.record("gate", gate)
+        return affine.scale(maps, gate)
 
     def _mlp(self, pooled: Float[Array, "B C"]) -> Float[Array, "B C"]:
         return self.fc2(jax.nn.relu(self.fc1(pooled)))
 
 
 class SpatialGate(NamedModule):
-    """Spatial attention of Woo et al. 2018, eq. 3, as in the authors' release.
+    """The spatial gate of CBAM.
 
-    sigmoid(BN(conv7x7([max_C x, mean_C x]))) * x, with the maximum first. The batch norm's scale
-    starts at 0, so that the gate starts at exactly 0.5 everywhere.
+    The scale of its batch norm starts at 0, so that the gate starts at exactly 0.5 everywhere.
 
     Args:
       groups: groups of the batch with statistics of their own (see `BatchNorm`).
@@ -98,14 +95,16 @@ class SpatialGate(NamedModule):
         self.bn = BatchNorm(1, momentum=0.99, groups=groups, initial_scale=0.0)
 
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B H W C"]:
-        """Scales every position of every sample by its gate in (0, 1)."""
+        """F'' = Ms(F') * F' of F' = x: every position of every sample times its gate."""
         average, largest = mean_and_maximum(x, axis=3)
         pooled = jnp.stack([largest, average], axis=3)
-        return x * jax.nn.sigmoid(self.bn(self.conv(pooled)))
+        gate = jax.nn.sigmoid(self.bn(self.conv(pooled)))
+        gate = self.record("gate", gate, drop=3)
+        return x * gate
 
 
 class CBAM(NamedModule):
-    """Convolutional block attention module of Woo et al. 2018: channel gate, then spatial gate.
+    """The channel gate, then the spatial gate.
 
     Args:
       features: channels C.
@@ -116,12 +115,8 @@ class CBAM(NamedModule):
         self.channel = ChannelGate(features)
         self.spatial = SpatialGate(groups=groups)
 
-    def __call__(self, x: Float[Array, "B H W C"], norm: BatchNorm) -> Float[Array, "B H W C"]:
-        """Applies both gates, eq. 1 of the paper, to norm(x); float32 throughout."""
-        slope, offset = (
-            jnp.repeat(term, x.shape[0] // term.shape[0], axis=0) for term in norm.affine(x)
-        )
-        gated = self.channel(x, slope, offset)
-        if x.shape[3] >= LANES:
-            gated = gradient_in_memory(gated, x.dtype)
+    def __call__(self, maps: Affine) -> Float[Array, "B H W C"]:
+        """F'' of F = maps, float32; `BatchNorm.affine` makes the argument."""
+        gated = self.channel(maps)
+        gated = gradient_in_memory(gated, maps.x.dtype)
         return self.spatial(gated)

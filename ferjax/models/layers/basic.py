@@ -1,4 +1,4 @@
-"""Convolution, dense and dropout layers with float32 parameters and a chosen compute type.
+"""Convolution, dense and dropout layers: float32 parameters, a compute type of choice.
 
 Shapes: B batch, H W image, I input channels, O output channels.
 """
@@ -25,8 +25,8 @@ class Conv(NamedModule):
       stride: step in both directions.
       padding: zeros added on every side.
       use_bias: whether to add a bias.
-      kernel_init: how the kernel starts; the bias starts at zero.
-      dtype: the compute type; the parameters are stored in float32 and cast.
+      kernel_init: initializer of the kernel; the bias starts at zero.
+      dtype: the compute type, to which the float32 parameters are cast.
     """
 
     def __init__(
@@ -59,15 +59,15 @@ class Conv(NamedModule):
 
 
 class Dense(NamedModule):
-    """An affine map of rows.
+    """A dense layer along the last axis.
 
     Args:
       in_features: input width I.
       out_features: output width O.
       use_bias: whether to add a bias.
-      kernel_init: how the kernel starts; the bias starts at zero.
-      dtype: the compute type; None computes in float32 at full precision, as attention gates and
-        classifiers, small and delicate, want it.
+      kernel_init: initializer of the kernel; the bias starts at zero.
+      dtype: the compute type; None computes in float32 at full precision, for attention gates and
+        classifiers, which are small and sensitive to rounding.
     """
 
     def __init__(
@@ -95,11 +95,13 @@ class Dense(NamedModule):
 
 
 class Dropout(NamedModule):
-    """Dropout (Srivastava et al. 2014) whose mask depends on the example, not on its batch.
+    """Dropout (Srivastava et al. 2014) with one random key per example.
+
+    The mask of an example does not depend on its batch.
 
     Args:
-      rate: share of the values set to zero; the rest is divided by 1 - rate.
-      salt: tells the masks of a model's dropout layers apart.
+      rate: probability that a value is set to zero; the others are divided by 1 - rate.
+      salt: a number that differs between the dropout layers of a model, so that their masks do.
     """
 
     def __init__(self, rate: float, *, salt: int):
@@ -110,7 +112,11 @@ class Dropout(NamedModule):
     def __call__(
         self, x: Float[Array, "B *rest"], keys: Key[Array, " B"] | None
     ) -> Float[Array, "B *rest"]:
-        """Drops values in training mode; needs one random key for each example there."""
+        """Drops values in training mode, where `keys` are required.
+
+        Raises:
+          ValueError: training mode without keys.
+        """
         if self.deterministic or self.rate == 0.0:
             return x
         if keys is None:

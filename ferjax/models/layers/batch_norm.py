@@ -1,4 +1,4 @@
-"""The batch normalisation layer: PyTorch's running averages around `normalization`'s functions.
+"""The batch normalisation layer: the functions of `ops.batch_norm` with PyTorch's running averages.
 
 Shapes: B batch, C channels, G groups of the batch; "..." any axes between batch and channels.
 """
@@ -12,23 +12,25 @@ from flax import nnx
 from jax import lax
 from jaxtyping import Array, Float
 
-from ferjax.models.layers.named import NamedModule
+from ferjax.models.layers.named import NamedModule, in_named_scope
 from ferjax.models.ops import convolution
+from ferjax.models.ops.affine import Affine
 from ferjax.models.ops.batch_norm import batch_norm, batch_norm_max_pool, moments
 
 
 class BatchNorm(NamedModule):
     """Batch normalisation over all axes but the last.
 
-    While `use_running_average` is False (set by `model.train()`; `model.eval()` sets it True) the
-    batch's statistics normalise and the running ones move by PyTorch's rule:
+    In training mode (`use_running_average` is False; `model.train()` and `model.eval()` set it) the
+    statistics of the batch normalise, and the running statistics move by PyTorch's rule:
     running = momentum * running + (1 - momentum) * batch, with the unbiased variance.
 
     Args:
       num_features: channels C.
       momentum: weight of the old running statistics; 0.9 is PyTorch's `momentum=0.1`.
       epsilon: added to the variance.
-      groups: parts of the batch with statistics of their own; the running ones take their mean.
+      groups: contiguous parts of the batch with statistics of their own; the running statistics
+        move by the mean over the groups.
       initial_scale: first value of every scale.
     """
 
@@ -52,7 +54,7 @@ class BatchNorm(NamedModule):
         self.use_running_average = False
 
     def __call__(self, x: Float[Array, "B ... C"]) -> Float[Array, "B ... C"]:
-        """Returns x normalised, in its own type; in training mode also moves the statistics."""
+        """Normalises x, in its own type; in training mode also moves the running statistics."""
         if self.use_running_average:
             return self._fixed(x)
         return self._move(x, *batch_norm(x, self.scale[...], self.bias[...], **self._options()))
@@ -60,7 +62,7 @@ class BatchNorm(NamedModule):
     def max_pool(
         self, x: Float[Array, "B H W C"], *, window: int, stride: int, padding: int
     ) -> Float[Array, "B h w C"]:
-        """Returns the maxima of windows of `self(x)`, never written; see `batch_norm_max_pool`."""
+        """Max-pools `self(x)`, which is not written to memory; see `batch_norm_max_pool`."""
         sizes: dict[str, Any] = {"window": window, "stride": stride, "padding": padding}
         if self.use_running_average:
             return convolution.max_pool(self._fixed(x), **sizes)
@@ -69,11 +71,11 @@ class BatchNorm(NamedModule):
         )
         return self._move(x, *results)
 
-    def affine(self, x: Float[Array, "B ... C"]) -> tuple[Float[Array, "G C"], Float[Array, "G C"]]:
-        """(slope, offset) of each group: self(x) is slope x + offset, for the caller to compute.
+    @in_named_scope
+    def affine(self, x: Float[Array, "B H W C"]) -> Affine:
+        """Returns `self(x)` as slope x + offset, not computed, for a layer that joins itself to it.
 
-        A layer behind that is affine in each channel can so be joined to this one. There is one
-        group in evaluation mode; in training mode this moves the statistics.
+        In training mode this moves the statistics.
         """
         mean, var = self.mean[...][None, :], self.var[...][None, :]
         if not self.use_running_average:
@@ -81,7 +83,11 @@ class BatchNorm(NamedModule):
             mean, var = moments(x, shift=shift, groups=self.groups)
             self._move(x, x, mean, var)
         slope = self.scale[...][None, :] * lax.rsqrt(var + self.epsilon)
-        return slope, self.bias[...][None, :] - mean * slope
+        offset = self.bias[...][None, :] - mean * slope
+        # One row for each group, or one in evaluation mode; from here on one for each sample.
+        samples = x.shape[0] // slope.shape[0]
+        slope, offset = (jnp.repeat(term, samples, axis=0) for term in (slope, offset))
+        return Affine(x, slope, offset)
 
     def _options(self) -> dict[str, Any]:
         shift = lax.stop_gradient(self.mean[...])
@@ -101,7 +107,7 @@ class BatchNorm(NamedModule):
         mean: Float[Array, "G C"],
         var: Float[Array, "G C"],
     ) -> Float[Array, "B ... C"]:
-        """Moves the running statistics towards those of x, and returns y."""
+        """Moves the running statistics by the batch statistics of x, and returns y."""
         count = x.size // (x.shape[-1] * self.groups)
         unbiased = var * (count / max(count - 1, 1))
         self.mean[...] = self._moved(self.mean[...], mean)

@@ -1,4 +1,4 @@
-"""Parameters that training leaves alone."""
+"""Parameters that training does not change."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from flax import nnx
 
 
 class Frozen(nnx.Variable):
-    """A parameter that no optimizer sees: it is part of a model's weights, not of its gradient."""
+    """A parameter without a gradient: part of the weights, unknown to the optimizer."""
 
 
 def freeze(module: nnx.Module) -> None:

@@ -1,8 +1,8 @@
 """Random initial weights, drawn for the whole model at once.
 
-A layer declares the distribution of its kernel; `initialize` fills every declared kernel from one
-draw of each distribution. One draw per kernel would mean the same numbers, but a separate random
-generator to compile for each of some sixty shapes.
+A layer declares the distribution of its kernel; `initialize` fills all declared kernels from one
+draw of each distribution. One draw per kernel would do as well, but would compile a separate random
+generator for each of some sixty shapes.
 
 Kernels have the shape (..., I, O): the receptive field of a convolution, input and output channels.
 Its fan-in is field x I, its fan-out field x O.
@@ -21,11 +21,10 @@ from jaxtyping import Array, Key
 
 from ferjax.models.layers.frozen import Frozen
 
-# standard deviation of a standard normal variable cut at two of its standard deviations
+# Standard deviation of a standard normal variable truncated at two standard deviations.
 TRUNCATED_STDDEV = 0.87962566103423978
 
-
-# what a layer takes to say how its kernel starts: shape -> parameter
+# Shape of a kernel -> parameter whose distribution is declared.
 Initializer = Callable[[tuple[int, ...]], nnx.Param]
 
 
@@ -45,9 +44,12 @@ def glorot_uniform(shape: tuple[int, ...]) -> nnx.Param:
 
 
 def random_parameter(shape: tuple[int, ...], stddev: float, *, uniform: bool = False) -> nnx.Param:
-    """A float32 parameter of zeros that `initialize` fills with numbers of this deviation.
+    """A float32 parameter of zeros that `initialize` fills with random numbers.
 
-    They come from a normal distribution cut at two deviations or, if `uniform`, from a uniform one.
+    Args:
+      shape: of the parameter.
+      stddev: standard deviation of the numbers.
+      uniform: a uniform distribution, instead of a normal one truncated at two deviations.
     """
     return nnx.Param(jnp.zeros(shape, jnp.float32), stddev=stddev, uniform=uniform)
 
@@ -69,7 +71,7 @@ def initialize(model: nnx.Module, key: Key[Array, ""]) -> None:
 def _draw(key: Array, layout: tuple[tuple[tuple[int, ...], float, bool], ...]) -> list[Array]:
     kinds = sorted({uniform for _, _, uniform in layout})
     keys = [key] if len(kinds) == 1 else jax.random.split(key)
-    # The numbers of each kind, and how many of them are used.
+    # The numbers of each distribution, and how many of them are used.
     numbers, start = {}, dict.fromkeys(kinds, 0)
     for uniform, own in zip(kinds, keys, strict=True):
         size = sum(math.prod(shape) for shape, _, kind in layout if kind == uniform)

@@ -1,4 +1,4 @@
-"""Modules whose operations carry their name into compiled programs and profiles."""
+"""Modules that know their path in the model, for compiled programs, profiles and intermediates."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from typing import Any
 
 import jax
 from flax import nnx
+from jaxtyping import Array, Float
+
+from ferjax.models import intermediates
 
 
 class NamedModule(nnx.Module):
-    """A module that computes under its own name, as "layer1.0.conv1".
+    """A module whose `__call__` runs in a named scope, as "layer1.0.conv1".
 
     Attributes:
-      path: its place in the model, which `name_modules` sets; without it there is no name.
+      path: of the module in its model, set by `name_modules`; "" for a module without a model.
     """
 
     path: str = ""
@@ -22,22 +25,29 @@ class NamedModule(nnx.Module):
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         if "__call__" in vars(cls):
-            cls.__call__ = _named(vars(cls)["__call__"])  # type: ignore[method-assign]
+            cls.__call__ = in_named_scope(vars(cls)["__call__"])  # type: ignore[method-assign]
+
+    def record(self, name: str, value: Float[Array, "..."], *, drop: int | None = None) -> Array:
+        """Records an intermediate of this module; see `intermediates.record`."""
+        full_name = f"{self.path}.{name}" if self.path else name
+        return intermediates.record(full_name, value, drop=drop)
 
 
 def name_modules(model: nnx.Module) -> None:
-    """Tells every named module inside a model its place in it."""
+    """Sets the `path` of every named module in a model."""
     for path, module in nnx.iter_modules(model):
         if isinstance(module, NamedModule):
             module.path = ".".join(map(str, path))
 
 
-def _named(call: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(call)
-    def under_name(self: NamedModule, *args: Any, **kwargs: Any) -> Any:
-        if not self.path:
-            return call(self, *args, **kwargs)
-        with jax.named_scope(self.path):
-            return call(self, *args, **kwargs)
+def in_named_scope(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Method decorator: the method's operations carry the path of its module in their metadata."""
 
-    return under_name
+    @functools.wraps(method)
+    def scoped(self: NamedModule, *args: Any, **kwargs: Any) -> Any:
+        if not self.path:
+            return method(self, *args, **kwargs)
+        with jax.named_scope(self.path):
+            return method(self, *args, **kwargs)
+
+    return scoped

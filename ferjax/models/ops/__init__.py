@@ -1,1 +1,1 @@
-"""Functions of arrays with their own gradients, in forms that a device runs fast."""
+"""Functions of arrays, in forms that a device runs fast; many define their own gradients."""

@@ -1,4 +1,4 @@
-"""Batch normalisation as functions of arrays: float32 statistics from one pass, lean gradients.
+"""Batch normalisation as functions of arrays: float32 statistics from one pass, own gradients.
 
 Shapes: B batch, C channels, G groups of the batch; "..." any axes between batch and channels.
 """
@@ -77,7 +77,7 @@ def _pool_forward(
     groups: int,
     window: tuple[int, int, int],
 ) -> tuple[tuple[Array, Array, Array], tuple[Array, ...]]:
-    # A map of negative slope turned over has the maxima where the normalised map has them.
+    # Where the scale is negative, the maxima of -x are at the maxima of the normalised map.
     sign = _signs(scale)
     x = x * sign.astype(x.dtype).reshape((1,) * (x.ndim - 1) + (-1,))
     mean, var = _statistics(_grouped(x, groups), shift * sign)
@@ -96,7 +96,7 @@ def _pool_backward(
     residuals: tuple[Array, ...],
     gradients: tuple[Array, Array, Array],
 ) -> tuple[Array, Array, Array, None]:
-    """As `_backward`, but the sums, over places where y's gradient is not 0, read maxima alone."""
+    """As `_backward`; its sums read the maxima only, the positions with a gradient."""
     x, maxima, scale, mean, inverse = residuals
     y_gradient, mean_gradient, var_gradient = gradients
     sign = _signs(scale)
@@ -157,7 +157,7 @@ _moments.defvjp(_moments_forward, _moments_backward)
 def _statistics(rows: Array, shift: Array) -> tuple[Array, Array]:
     """Mean and biased variance [G, C] of rows [G, n, C], from sums that one pass makes.
 
-    Their error is that of float32 times 1 + (mean - shift)^2 / variance.
+    Their relative error is the rounding error of float32 times 1 + (mean - shift)^2 / variance.
     """
     moved = rows - shift[None, None, :]
     first = jnp.sum(moved, axis=1) / rows.shape[1]
@@ -166,10 +166,10 @@ def _statistics(rows: Array, shift: Array) -> tuple[Array, Array]:
 
 
 def _sums(upstream: Array, rows: Array, mean: Array) -> tuple[Array, Array]:
-    """sum(dy) and sum(dy x'), [G, C], which read dy and x once.
+    """sum(dy) and sum(dy x'), [G, C]; dy and x are read once.
 
-    sum(dy x') is sum(dy x) - mean sum(dy), which spares CPUs a copy of x' and costs no more
-    precision than eps |mean| / sd.
+    sum(dy x') is computed as sum(dy x) - mean sum(dy): CPUs need no copy of x', and the additional
+    relative error is at most eps |mean| / sd.
     """
     total = jnp.sum(upstream, axis=1)
     return total, jnp.sum(upstream * rows, axis=1) - mean * total
@@ -185,7 +185,7 @@ def _gradient_terms(
     mean_gradient: Array,
     var_gradient: Array,
 ) -> tuple[Array, Array, Array]:
-    """The gradient of y, mean and var is one affine map of (dy, x): its two slopes and constant.
+    """The two slopes and the constant of the gradient of x, which is an affine map of (dy, x).
 
     With n rows, centred x' = x - mean and r = 1 / sqrt(var + epsilon):
     dx = scale r (dy - sum(dy) / n - x' r^2 sum(dy x') / n) + dmean / n + 2 x' dvar / n.
@@ -226,14 +226,14 @@ def batch_norm(
     statistics need no communication. Reverse mode only.
 
     Args:
-      x: what to normalise.
+      x: the map to normalise.
       scale: of each channel.
       bias: of each channel.
-      shift: a guess at the means, as the running ones. It changes nothing but the rounding: mean
-        and variance come from one pass over x - shift, and the relative error of the variance is
-        that of a float32 sum times 1 + (mean - shift)^2 / variance.
+      shift: an estimate of the means, as the running means. It affects the rounding only: mean and
+        variance come from one pass over x - shift, and the relative error of the variance is that
+        of a float32 sum times 1 + (mean - shift)^2 / variance.
       epsilon: added to the variance.
-      groups: parts of the batch.
+      groups: number of parts of the batch.
     """
     _check_groups(x.shape[0], groups)
     return _batch_norm(x, scale, bias, shift, epsilon, groups)
@@ -251,11 +251,12 @@ def batch_norm_max_pool(
     stride: int = 2,
     padding: int = 1,
 ) -> tuple[Float[Array, "B h w C"], Float[Array, "G C"], Float[Array, "G C"]]:
-    """The maxima of windows of `batch_norm`'s y, never written; mean and variance are as there.
+    """Max-pools the y of `batch_norm`, which is not written; returns mean and variance as there.
 
-    Normalising one channel keeps or reverses the order of its values, so that the maxima (or, under
-    a negative scale, the minima) of x are normalised instead. The result is the same to the bit,
-    and the gradient but for values that only rounding makes equal: the first of equal x takes it.
+    Normalisation keeps the order of the values of a channel, or reverses it if the scale is
+    negative. Therefore the maxima of x (or its minima) are computed first, and only they are
+    normalised. The result equals the plain form to the bit. The gradient differs only where values
+    of y are equal by rounding: the first of equal x takes it.
     """
     _check_groups(x.shape[0], groups)
     return _batch_norm_max_pool(x, scale, bias, shift, epsilon, groups, (window, stride, padding))

@@ -1,9 +1,9 @@
-"""Convolution and max-pooling: XLA's own on TPU and GPU, formulations of the same sums on a CPU.
+"""Convolution and max-pooling: XLA's operations on GPUs and TPUs, other formulations on CPUs.
 
-XLA compiles several of a ResNet's convolutions badly for CPUs (maps of a few pixels, images of one
-channel, weight gradients, the gradient of max-pooling). There the same functions are lowered as
-Winograd's algorithm or as matrix products over shifted slices. The choice follows the platform a
-program is lowered for, so a program for another platform never contains the CPU's code.
+XLA compiles several convolutions of a ResNet badly for CPUs: maps of a few pixels, images of one
+channel, weight gradients, the gradient of max-pooling. For CPUs the same functions are lowered as
+Winograd's algorithm or as matrix products over shifted slices. The choice depends on the platform
+that a program is lowered for, so that programs for other platforms contain none of this code.
 
 Shapes: B batch, H W input map, h w output map, I input channels, O output channels, p q kernel.
 """
@@ -65,8 +65,8 @@ def conv2d(
 ) -> Float[Array, "B h w O"]:
     """Cross-correlates images with a kernel, `padding` zeros on every side; reverse mode only.
 
-    On a CPU the result differs from a direct sum by about 1e-6 of the largest output (Winograd's
-    F(3x3, 3x3); Lavin and Gray 2016). Both arguments share one type, which is also the result's.
+    On CPUs the result differs from a direct sum by about 1e-6 of the largest output (Winograd's
+    F(3x3, 3x3); Lavin and Gray 2016). Both arguments and the result have the same type.
     """
     return _conv2d(images, kernel, stride, padding)
 
@@ -111,7 +111,7 @@ _max_pool.defvjp(_max_pool_forward, _max_pool_backward)
 def max_pool(
     images: Float[Array, "B H W C"], *, window: int = 3, stride: int = 2, padding: int = 1
 ) -> Float[Array, "B h w C"]:
-    """Maxima of windows; padding never wins, and the first of equal maxima takes the gradient."""
+    """Maxima of windows without the padding; the first of equal maxima takes the gradient."""
     return _max_pool(images, window, stride, padding)
 
 
@@ -123,7 +123,7 @@ def max_pool_gradient(
     stride: int,
     padding: int,
 ) -> Float[Array, "B H W C"]:
-    """The gradient of `max_pool` with respect to images, given that of its result."""
+    """The gradient with respect to images of `max_pool`, given the gradient of its result."""
 
     def xla_gradient(images: Array, gradient: Array) -> Array:
         _, vjp = jax.vjp(_xla_max_pool(window, stride, padding), images)

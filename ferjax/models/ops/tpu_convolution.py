@@ -1,4 +1,4 @@
-"""XLA's convolution, and other formulations of the same sums where it costs TPUs too much.
+"""XLA's convolution, and other formulations of it for shapes that it runs slowly on TPUs.
 
 Shapes: B batch, H W input map, h w output map, I input channels, O output channels, p q kernel.
 """
@@ -8,8 +8,9 @@ from __future__ import annotations
 import jax.numpy as jnp
 from jax import Array, lax
 
-# Most places of a map, and most channels, for one product with the matrix of all pairs of places.
-PLACES, CHANNELS = 256, 2
+# Largest number of positions, and of channels, for a product with the matrix of all pairs of
+# positions.
+POSITIONS, CHANNELS = 256, 2
 
 
 def direct(images: Array, kernel: Array, *, stride: int, padding: int) -> Array:
@@ -24,11 +25,11 @@ def direct(images: Array, kernel: Array, *, stride: int, padding: int) -> Array:
 
 
 def forward(images: Array, kernel: Array, *, stride: int, padding: int) -> Array:
-    """As `direct`, as TPUs run it best.
+    """As `direct`, in the form that TPUs run fastest.
 
-    XLA exchanges map and kernel where the map is the smaller one, and so has to reverse the kernel,
-    in memory: 10 MB for 512 channels. With map, kernel and result turned by 180 degrees the
-    reversal falls on the small maps.
+    If the map is smaller than the kernel, XLA exchanges the two, and reverses the kernel in memory:
+    10 MB for 512 channels. Here map, kernel and result are rotated by 180 degrees, so that only the
+    small maps are reversed in memory.
     """
     same = stride == 1 and kernel.shape[0] == kernel.shape[1] == 2 * padding + 1
     if same and images.shape[1] < kernel.shape[0] and kernel.shape[2] > CHANNELS:
@@ -38,16 +39,16 @@ def forward(images: Array, kernel: Array, *, stride: int, padding: int) -> Array
 
 
 def differentiable(images: Array, kernel: Array, *, stride: int, padding: int) -> Array:
-    """As `direct`, with gradients that TPUs run best.
+    """As `direct`, with gradients in the form that TPUs run fastest.
 
-    A convolution of so few channels and places as that of a spatial gate leaves most of a matrix
-    unit idle, its gradients more so. One product with the matrix of all pairs of places computes
+    A convolution of few channels and positions, as in a spatial gate, leaves most of a matrix unit
+    idle, and its gradients more so. One product with the matrix of all pairs of positions computes
     many zeros, and still takes a fraction of the time.
     """
     _, height, width, i = images.shape
     p, q, _, o = kernel.shape
     same = stride == 1 and p == q == 2 * padding + 1
-    if not same or height * width > PLACES or max(i, o) > CHANNELS:
+    if not same or height * width > POSITIONS or max(i, o) > CHANNELS:
         return direct(images, kernel, stride=stride, padding=padding)
     down, across = _bands(height, p, images.dtype), _bands(width, q, images.dtype)
     matrix = jnp.einsum(
@@ -59,7 +60,7 @@ def differentiable(images: Array, kernel: Array, *, stride: int, padding: int) -
 
 
 def _bands(size: int, window: int, dtype: jnp.dtype) -> Array:
-    """1 where place H of the input meets place h of the output through tap p, [H, h, p]."""
-    places = jnp.arange(size)
+    """[H, h, p]: 1 if tap p joins position H of the input and position h of the output, else 0."""
+    at = jnp.arange(size)
     taps = jnp.arange(window) - window // 2
-    return (places[:, None, None] == places[None, :, None] + taps[None, None, :]).astype(dtype)
+    return (at[:, None, None] == at[None, :, None] + taps[None, None, :]).astype(dtype)

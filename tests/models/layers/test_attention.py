@@ -78,7 +78,7 @@ def plain(cbam: CBAM, norm: BatchNorm, x: jax.Array) -> jax.Array:
 def test_cbam_behind_a_norm_and_its_gradients(groups: int, training: bool) -> None:
     x, weights = jnp.asarray(draw(0, 4, 6, 5, 8)), jnp.asarray(draw(1, 4, 6, 5, 8))
     results = []
-    for function in (lambda c, n, x: c(x, norm=n), plain):
+    for function in (lambda c, n, x: c(n.affine(x)), plain):
         pair = layers(groups)
         for layer in pair:
             layer.train() if training else layer.eval()
@@ -107,7 +107,7 @@ def test_cbam_against_finite_differences() -> None:
 
     def function(x: jax.Array) -> jax.Array:
         cbam, norm = nnx.merge(graphdef, state, copy=True)
-        return cbam(jnp.asarray(x), norm=norm)
+        return cbam(norm.affine(jnp.asarray(x)))
 
     x = jnp.asarray(3 * draw(0, 2, 3, 3, 8))
     check_grads(function, (x,), order=1, modes=("rev",), atol=2e-2, rtol=2e-2)
@@ -117,7 +117,7 @@ def test_bfloat16_maps_keep_float32_gates() -> None:
     # Half a unit in the last place of bfloat16, 2^-9, is all that the map's own rounding costs.
     x = jnp.asarray(draw(0, 4, 6, 5, 8), jnp.bfloat16)
     cbam, norm = layers(1)
-    y = cbam(x, norm=norm)
+    y = cbam(norm.affine(x))
     assert y.dtype == jnp.float32
     cbam, norm = layers(1)
     np.testing.assert_allclose(y, plain(cbam, norm, x.astype(jnp.float32)), atol=2e-5)

@@ -1,1 +1,1 @@
-"""Convolutions in the CPU's own formulations."""
+"""Convolutions in formulations for CPUs."""

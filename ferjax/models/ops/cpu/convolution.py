@@ -1,9 +1,9 @@
 """Convolution, its gradients and max-pooling as matrix products and slices that CPUs run well.
 
-A 3x3 convolution of stride 1 is Winograd's F(3x3, 3x3): 25 products per 9 outputs instead of 81
-(winograd.py). Maps of at most 2x2 pixels multiply only the pairs of pixels that meet
+A 3x3 convolution of stride 1 uses Winograd's F(3x3, 3x3): 25 products per 9 outputs instead of 81
+(winograd.py). Maps of at most 2x2 pixels multiply only the pairs of pixels that a tap joins
 (tiny_maps.py). Everything else is a product over shifted slices. Half-precision inputs are
-computed in float32, which CPUs do faster.
+computed in float32, which is faster on CPUs.
 
 Shapes: B batch, H W input map, h w output map, I input channels, O output channels, p q kernel.
 """
@@ -15,9 +15,9 @@ from jax import Array, lax
 
 from ferjax.models.ops.cpu import tiny_maps, winograd
 
-# Below this many input channels a product per tap is too thin: taps become rows of one product.
+# With fewer input channels a product per tap is too thin, and all taps join in one product.
 THIN = 8
-# Winograd saves products and costs transforms (and compile time): it pays from this width on.
+# Winograd saves products, but adds transforms and compile time; from this width on it is faster.
 WIDE = 32
 
 
@@ -87,7 +87,7 @@ def _pad(images: Array, padding: int, value: float = 0.0) -> Array:
 
 
 def _taps(padded: Array, p: int, q: int, stride: int, h: int, w: int) -> list[Array]:
-    """Returns p * q arrays [B, h, w, C]: what each place of the window sees."""
+    """Returns p * q arrays [B, h, w, C], the inputs at each position of the window."""
     b, _, _, c = padded.shape
     return [
         lax.slice(
@@ -117,7 +117,7 @@ def _tap_rows(
 ) -> tuple[Array, tuple[int, int, int]]:
     """Returns the patches as [q p I, B h w] and (B, h, w); every row is written contiguously.
 
-    Shifted down first and then across: p + q slices, which compile far sooner than p q of them.
+    Rows are shifted first, then columns: p + q slices compile far faster than p q of them.
     """
     b, height, width, i = images.shape
     h = _output_size(height, p, stride, padding)
@@ -152,7 +152,7 @@ def _input_gradient(
 def _strided_input_gradient(
     shape: tuple[int, ...], kernel: Array, gradient: Array, stride: int, padding: int
 ) -> Array:
-    """Input pixels that are equal modulo the stride meet the same taps: a convolution for each."""
+    """One convolution, with taps of its own, for each residue of the pixels modulo the stride."""
     b, height, width, i = shape
     p, q, _, o = kernel.shape
     _, h, w, _ = gradient.shape

@@ -1,8 +1,8 @@
 """3x3 convolutions of stride 1 and padding 1 on maps of 1 to 2 pixels a side.
 
-Most taps of most windows fall on padding there. A product for each pair of an input and an output
-pixel, which meet through exactly one tap, computes nothing else: 16 products on a 2x2 map, where
-the windows hold 36. Small kernels' slices feed the products as they lie, without a transposition.
+Most taps of most windows fall on padding there. Exactly one tap joins an input and an output pixel,
+so one product for each pair of pixels is enough: 16 products on a 2x2 map, whose windows have 36
+taps. The products read slices of the kernel without a transposition.
 
 Shapes: B batch, H W map, I input channels, O output channels.
 """
@@ -39,7 +39,7 @@ def gradients(images: Array, kernel: Array, gradient: Array) -> tuple[Array, Arr
 
 
 def _map_of_sums(images: Array, kernel: Array, *, sign: int, channel_axis: int) -> Array:
-    """Sums over input pixels; an input at offset d from the output meets tap 1 + sign d."""
+    """Sums over input pixels; tap 1 + sign d joins an output and the input at offset d from it."""
     b, height, width, _ = images.shape
     pixels = _pixels(height, width)
     contract = (((1,), (channel_axis,)), ((), ()))

@@ -1,12 +1,12 @@
 """Winograd's minimal filtering F(3x3, 3x3) for 3x3 convolutions of stride 1 and padding 1.
 
 Y = A^T [(G g G^T) * (B^T d B)] A over tiles of 3x3 outputs (Lavin and Gray 2016, eq. 12), summed
-over channels by a matrix product for each of the 25 places of a transformed tile. Tiles of three
-divide the maps of a 48-pixel image (48, 24, 12, 6, 3), and their transforms round little: the
-interpolation points are 0, 1, -1, 1/2 and infinity.
+over channels by a matrix product for each of the 25 positions of a transformed tile. Tiles of three
+divide the maps of a 48-pixel image (48, 24, 12, 6, 3), and their transforms have small rounding
+errors: the interpolation points are 0, 1, -1, 1/2 and infinity.
 
-A transformed tile is a list over its columns of arrays that stack its rows: few enough operations
-to compile quickly, each a sum of strided slices with contiguous channels.
+A transformed tile is a list of its columns, each an array that stacks its rows. This takes few
+operations, which compile quickly, each a sum of strided slices with contiguous channels.
 
 Shapes: B batch, H W map, C channels, I input and O output channels, N tiles of the batch.
 """
@@ -20,7 +20,7 @@ import numpy as np
 from jax import Array, lax
 
 TILE = 3
-SIZE = TILE + 2  # inputs that a row of three outputs sees
+SIZE = TILE + 2  # inputs of a row of three outputs
 
 # A^T, G and B^T of the paper.
 OUTPUT = np.array([[1, 1, 1, 1, 0], [0, 1, -1, 1 / 2, 0], [0, 1, 1, 1 / 4, 1]])
@@ -49,7 +49,7 @@ def convolve(images: Array, kernel: Array) -> Array:
 def input_gradient(kernel: Array, gradient: Array) -> Array:
     """Returns the input's gradient [B, H, W, I], given the output's gradient [B, H, W, O].
 
-    It is the correlation with the kernel turned by half a turn, channels exchanged.
+    It is the correlation with the kernel rotated by 180 degrees, channels exchanged.
     """
     return _correlate(gradient, kernel, KERNEL_BOTH[:, ::-1], channel_axis=1)
 
@@ -62,7 +62,7 @@ def _correlate(images: Array, kernel: Array, transform: np.ndarray, *, channel_a
     rows, cols = -(-height // TILE), -(-width // TILE)
     data = _transform_input(images)
     taps = kernel.reshape(9, -1)
-    # A product for each column: CPUs would copy the slices of a common one.
+    # One product for each column: CPUs would copy the slices of a common product.
     weights = [
         (jnp.asarray(column, kernel.dtype) @ taps).reshape(SIZE, *channels)
         for column in transform.reshape(SIZE, SIZE, 9)
@@ -109,7 +109,7 @@ def _transform_tiles(matrix: np.ndarray, images: Array) -> list[Array]:
 
 
 def _tile_slices(images: Array, size: int, axis: int) -> list[Array]:
-    """Returns what each of the `size` places of the tiles along an axis sees."""
+    """Returns the slices at each of the `size` positions of the tiles along an axis."""
     last = images.shape[axis] - size
     return [lax.slice_in_dim(images, i, i + last + 1, TILE, axis) for i in range(size)]
 
