@@ -32,17 +32,17 @@ Arguments, joined by commas after the colon:
     trunks=NAME+NAME                 of resnet18, resnet34, vgg11, vgg13, vgg16, vgg19; one for
                                      fusion=none; resnet18+resnet34
     trunks_from=PATH+PATH            finished runs or files of weights, instead of training trunks
-    trunk_init=PATH+PATH             what the trunks' own runs start from: ImageNet weights in the
-                                     paper
+    trunk_init=PATH+PATH             starting weights of the trunks' own runs; ImageNet weights in
+                                     the paper
     from_scratch                     instead: the trunks start from fresh weights, and every stage
-                                     has a learning rate of 1e-3 instead of 1e-4; no row of the
-                                     paper, as the result says; budget=cpu and synthetic start so,
-                                     too
+                                     has a learning rate of 1e-3 instead of 1e-4; this differs from
+                                     the paper, and the result records it; budget=cpu and synthetic
+                                     start from fresh weights, too
     init_from=PATH                   a run of the same fusion, or a file, to start the whole from;
-                                     of fusion=none what its trunk starts from
-    tokens=space|channel|batch       what attends to what (space); with batch the scores of an image
-                                     depend on its batch, which the last one's padding fills, and
-                                     the run can evaluate but not predict
+                                     for fusion=none, the starting weights of its trunk
+    tokens=space|channel|batch       the tokens that attend to each other (space); with batch the
+                                     scores of an image depend on its batch, in the last batch also
+                                     on the padding, and the run can evaluate but not predict
     feature=map|pooled               tokens of `space`: positions (map), or their mean
     projections                      learned projections of queries and keys (false)
     local_attention=true|false       (true)
@@ -70,14 +70,14 @@ from ferjax.config.fields import defaults
 TRUNKS = ("resnet18", "resnet34", "vgg11", "vgg13", "vgg16", "vgg19")
 ATTENTION = {"fusion": ("attention",)}
 TWO = {"fusion": ("attention", "early", "joint", "late")}
-# Each with what arguments of these names replace.
+# Values of arguments that are not given, by budget.
 BUDGETS = {
     "paper": {"image_size": 224, "stem": "imagenet", "dtype": "bfloat16", "epochs": 50},
     "cpu": {"image_size": 48, "stem": "half", "dtype": "float32", "epochs": 3},
     "synthetic": {"image_size": 48, "stem": "imagenet", "dtype": "float32", "epochs": 6},
 }
 WIDTHS = {"paper": 64, "cpu": 32, "synthetic": 16}
-# The paper's, which is for ImageNet weights, and that of networks from scratch.
+# The paper's, for ImageNet weights, and one for networks from scratch.
 LEARNING_RATES = {"paper": 1e-4, "cpu": 1e-3, "synthetic": 1e-3}
 FROM_SCRATCH = 1e-3
 ARGUMENTS = {
@@ -153,7 +153,7 @@ def get_config(arg: str | None = None) -> ConfigDict:
             config.optimizer.learning_rate = FROM_SCRATCH
         for index, name in enumerate(trunks):
             config.stages[name] = _trunk(args, name, _init(args, index))
-            # One seed, one place and one part of the data, of which a run may be given another.
+            # References: a trunk follows the seed, data folder and split that a run may change.
             config.stages[name].seed = config.get_ref("seed")
             for field in ("data_dir", "placement", "limit_mib", "num_threads"):
                 config.stages[name].dataset[field] = config.dataset.get_ref(field)

@@ -25,9 +25,9 @@ say how it splits CK+.
     python -m ferjax.main --config=configs/cbam_island.py:dataset=ck_plus,lambda=0.3 --workdir=DIR
     python -m ferjax.main --config=configs/cbam_island.py:dataset=synthetic --workdir=DIR
 
-A row that the paper does not have fine-tunes ImageNet weights at 224 px, where the attention alone
-starts afresh, as public code with the highest scores on FER2013 does it (RAdam 1e-4, batch 48, 50
-epochs, reduced on a plateau to a tenth after two epochs):
+One more row, which the paper does not have, fine-tunes ImageNet weights at 224 px; the
+attention and the classifier start afresh. It follows public code with the highest scores on FER2013
+(RAdam 1e-4, batch 48, 50 epochs, reduced on a plateau to a tenth after two epochs):
 
     python -m ferjax.main --workdir=DIR \
         --config=configs/cbam_island.py:finetune,init_from=resnet18-f37072fd.pth

@@ -24,8 +24,8 @@ Arguments, joined by commas after the colon:
     dtype=float32|bfloat16               bfloat16 unless synthetic
     init_from=PATH                       a run directory or a file of weights to start from
     from_scratch                         instead: fresh weights, learning rate 1e-2, batch norm, no
-                                         dropout; no row of the paper, as the result says; synthetic
-                                         starts so, too
+                                         dropout; this differs from the paper, and the result
+                                         records it; synthetic starts from fresh weights, too
     recipe=paper|strong                  see ferjax/config/recipes.py
     seed=NUMBER
 """
@@ -47,7 +47,7 @@ ARGUMENTS = {
     "from_scratch": Argument(False, only={"init_from": ("",), "dataset": datasets.REAL}),
     "seed": Argument(0),
 }
-# What its row has.
+# The values of the paper's row.
 PAPERS = {"attention": "concat", "batch_norm": False, "image_size": 224}
 
 

@@ -98,12 +98,13 @@ def main(argv: list[str]) -> None:
 
 
 def _image_shape(texts: list[str] | None) -> tuple[int, int, int] | None:
-    """The flag as numbers; raises a UserError for other than three positive ones."""
+    """The flag as numbers; raises a UserError unless it has three positive ones."""
     if texts is None:
         return None
     if len(texts) != 3 or not all(text.isdecimal() and int(text) > 0 for text in texts):
         raise UserError(
-            f"--image_shape is {','.join(texts)!r}; expected HEIGHT,WIDTH,CHANNELS, as 48,48,1."
+            f"--image_shape is {','.join(texts)!r}; expected HEIGHT,WIDTH,CHANNELS, such as "
+            "48,48,1."
         )
     height, width, channels = map(int, texts)
     if channels not in (1, 3):

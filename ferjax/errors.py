@@ -61,18 +61,18 @@ def at_least(name: str, value: int, least: int) -> None:
 
 
 def not_one_of(name: str, value: object, allowed: Iterable[object]) -> UserError:
-    """The error for a value that does not exist: what was found, what exists, and the nearest.
+    """The error for a value that is not allowed: the value, the allowed ones, and the nearest.
 
     Args:
-      name: what has the value, as its user knows it: a field or a flag.
-      value: what was found.
-      allowed: what exists; None is called none.
+      name: the name of the field or flag that has the value.
+      value: the value.
+      allowed: the allowed values; None is called none.
     """
     return UserError(f"{name} is {value!r}; expected {listing(allowed)}.{_near(value, allowed)}")
 
 
 def listing(allowed: Iterable[object]) -> str:
-    """What exists, as it follows "expected"."""
+    """The allowed values, as text that can follow "expected"."""
     return f"one of {', '.join(map(_shown, allowed))}"
 
 

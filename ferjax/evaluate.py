@@ -6,12 +6,13 @@ Examples:
         --label_map=emotions --unmapped=drop
 
 Each view is a number of its own: `single` is the whole image, `flip` averages the probabilities of
-the image and its mirror, `ten_crop` those of five crops and their mirrors. The test split is scored
-twice, as published and without images that also occur in train or validation; with the
-`--clean_index` of an audit also without near duplicates of such images (`test_clean_near`).
+the image and its mirror, `ten_crop` over five crops and their mirrors. One pass over the test
+split scores two groups of images: `test`, the split as published, and `test_clean`, without images
+that also occur in train or validation; with the `--clean_index` of an audit also `test_clean_near`,
+without their near duplicates. Every such command reads the test split again.
 
-Another data set is evaluated through a map of its classes to those of the model, which is never
-guessed: `--label_map=emotions` goes by what the names mean (angry is anger), and
+Another data set is evaluated through a map of its classes to the model's classes, which is never
+guessed: `--label_map=emotions` goes by the meaning of the names (angry is anger), and
 `--label_map=theirs=ours,...` names every class. A class that the model does not have (`contempt=`
 in such a list) is refused, or left out and counted with `--unmapped=drop`.
 """
@@ -33,7 +34,7 @@ flags.DEFINE_string(
     "data_dir", None, "where the data set is prepared; the run's by default", flag_values=FLAGS
 )
 flags.DEFINE_string(
-    "dataset", None, "another data set than the run's, as raf_db", flag_values=FLAGS
+    "dataset", None, "another data set than the run's, such as raf_db", flag_values=FLAGS
 )
 flags.DEFINE_list(
     "options", None, "of that data set: fold=3, or target=majority,...", flag_values=FLAGS

@@ -1,8 +1,8 @@
 """Where a file lies: on this machine, or in an object store (gs://).
 
 A place is a `pathlib.Path` or, in an object store, an `epath.Path`. An object is there whole or not
-at all; there are no folders to make, nothing can be appended to, and nothing is renamed. What is
-remote fails with an OSError, as a file does, whatever the library below raises.
+at all; there are no folders to make, nothing can be appended to, and nothing is renamed. Remote
+places fail with an OSError, like files, whatever the library below raises.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def local(path: str | os.PathLike[str], what: str) -> Path:
     """A path that has to be on this machine.
 
     Raises:
-      UserError: it is not; `what` says what it is, as "--source".
+      UserError: it is remote; `what` names the flag, such as "--source".
     """
     if is_remote(path):
         raise UserError(f"{what} is {os.fspath(path)}; expected a path on this machine: copy it.")
@@ -67,7 +67,7 @@ def local(path: str | os.PathLike[str], what: str) -> Path:
 
 
 def absolute(path: str | os.PathLike[str]) -> epath.Path:
-    """A place as a library wants it that takes both kinds; the working directory counts locally."""
+    """A place for a library that takes both kinds; a relative local path is made absolute."""
     found = of(path)
     return found if is_remote(found) else epath.Path(found.absolute())
 
@@ -85,10 +85,10 @@ def exists(path: Place) -> bool:
 
 
 def is_there(path: Place) -> bool:
-    """As `exists`, for what the user named.
+    """Like `exists`, for a path that the user named.
 
     Raises:
-      UserError: that cannot be known.
+      UserError: the place cannot be read.
     """
     try:
         return exists(path)
@@ -99,12 +99,12 @@ def is_there(path: Place) -> bool:
 
 
 def is_whole(folder: Place) -> bool:
-    """Whether a checkpoint has all its files: in an object store the last one put says so."""
+    """Whether a checkpoint has all its files; in an object store a last file marks it as whole."""
     return not is_remote(folder) or exists(folder / "commit_success.txt")
 
 
 def is_folder(path: Place) -> bool:
-    """Whether a path is a folder, or that of objects."""
+    """Whether a path is a folder, or a prefix of objects."""
     with _as_os_errors(path):
         return _store().isdir(os.fspath(path)) if is_remote(path) else path.is_dir()
 
@@ -123,7 +123,7 @@ def open_bytes(file: Place) -> io.BytesIO | io.BufferedReader:
     """A file to read from its start; one that is remote is read at once.
 
     Raises:
-      OSError: as `read_bytes`.
+      OSError: see `read_bytes`.
     """
     return io.BytesIO(read_bytes(file)) if is_remote(file) else file.open("rb")
 
@@ -159,7 +159,7 @@ def write_json(path: Place, fields: Mapping[str, Any]) -> None:
 
 
 def create(file: epath.Path, data: bytes) -> bool:
-    """Puts an object unless there is one; returns whether it did. Of two callers, one does."""
+    """Writes an object unless it exists; true if written. Of two callers, only one writes."""
     with _as_os_errors(file):
         try:
             _store().pipe_file(os.fspath(file), data, mode="create")
@@ -198,7 +198,7 @@ def put(source: Place, target: epath.Path) -> None:
 
 @contextlib.contextmanager
 def here(file: Place) -> Iterator[Path]:
-    """A file under its own name on this machine, for what reads local files alone.
+    """A file under its own name on this machine, for readers of local files.
 
     Raises:
       UserError: a remote one that cannot be read.
@@ -235,7 +235,7 @@ def _store() -> Any:
 
 @contextlib.contextmanager
 def _as_os_errors(place: Place) -> Iterator[None]:
-    """What gcsfs and the libraries below it raise becomes an OSError that names the place."""
+    """Turns errors of gcsfs and the libraries below it into an OSError that names the place."""
     try:
         yield
     except (OSError, UserError):

@@ -1,9 +1,13 @@
-"""Cross-entropy, center and island loss, and the update rule of the class centres.
+"""Cross-entropy, center and island loss, and the updates of the class centres.
 
-Equations are those of Sun 2021, after Wen et al. 2016 (center loss) and Cai et al. 2018 (island
+The equations are from Sun 2021, after Wen et al. 2016 (center loss) and Cai et al. 2018 (island
 loss). Sun prints the center loss without its square and without 1/B (`distance="norm"`,
-`reduction="sum"`); by default it has both, as its authors have the one and the cross-entropy
-beside it the other.
+`reduction="sum"`); by default it is squared, as in Wen, and divided by B, as the cross-entropy is.
+
+Three functions move centres; `Objective` in training/objective.py calls them. After each batch it
+replaces the stored centres: by `update_centers` (center_update=rule) or by
+`update_centers_by_gradient` (center_update=gradient). Inside the loss, and only if the pairwise
+term acts on the features (pairwise_on=features), it uses `moved_centers` and does not store them.
 
 Shapes: B batch, K classes, D features. Everything is float32.
 """
@@ -63,16 +67,16 @@ def center_loss(
     reduction: str = "mean",
     distance: str = "squared",
 ) -> Float[Array, ""]:
-    """L_C = 1/(2B) sum_i ||x_i - c_(y_i)||^2 (Wen et al. 2016, eq. 2).
+    """L_C = 1/(2B) sum_i ||x_i - c_(y_i)||^2 (Wen et al. 2016, eq. 2, divided by B).
 
     Args:
       features: x, the input of the classifier.
       labels: y, class indices.
       centers: c, one row per class.
-      reduction: "mean" divides the sum by B, "sum" does not, "element" divides by B D, as half of
-        PyTorch's `mse_loss` does.
-      distance: "squared", or "norm", ||x_i - c_(y_i)|| without the square, as Sun 2021, eq. 2
-        prints it; its gradient at a centre is 0.
+      reduction: "mean" divides the sum by B, "sum" does not, "element" divides by B D: half of
+        PyTorch's `mse_loss`.
+      distance: "squared", or "norm", ||x_i - c_(y_i)|| without the square, as printed in Sun 2021,
+        eq. 2; its gradient at a centre is 0.
     """
     for name, value, choices in (
         ("reduction", reduction, REDUCTIONS),
@@ -91,7 +95,7 @@ def center_loss(
 
 
 def pairwise_cosine(centers: Float[Array, "K D"]) -> Float[Array, ""]:
-    """sum_j sum_(k != j) (cos(c_j, c_k) + 1) over ordered pairs (Cai et al. 2018, eq. 6).
+    """sum_j sum_(k != j) (cos(c_j, c_k) + 1), the pairwise term of `island_loss`: ordered pairs.
 
     Orthogonal centres of 7 classes give exactly 42; a centre at zero has cosine 0 to the others.
     """
@@ -116,8 +120,8 @@ def island_loss(
       labels: y, class indices.
       centers: c, one row per class.
       pairwise_weight: lambda_1.
-      reduction: of the center loss, as there.
-      distance: likewise.
+      reduction: divisor of L_C: "mean" B, "sum" 1, "element" B D.
+      distance: "squared", or "norm" for L_C without the square.
     """
     attraction = center_loss(features, labels, centers, reduction=reduction, distance=distance)
     return attraction + pairwise_weight * pairwise_cosine(centers)
@@ -133,6 +137,8 @@ def update_centers(
     axis_name: str | None = None,
 ) -> Float[Array, "K D"]:
     """One step of the centre update rule, outside the optimizer (Cai et al. 2018, eq. 8-9).
+
+    `Objective.update` calls it after each batch, with center_update=rule.
 
     c_j -= alpha dc_j with
 
@@ -163,10 +169,11 @@ def moved_centers(
     labels: Int[Array, " B"],
     alpha: float = 0.5,
 ) -> Float[Array, "K D"]:
-    """The centres that the rule of the center loss would move to, differentiable in the features.
+    """The centres after one step of the center loss's rule, differentiable in the features.
 
-    `update_centers` with pairwise_weight 0 has the same value and no gradient. A class without an
-    example in the batch stays where it is.
+    `Objective.loss` computes the pairwise term from them with pairwise_on=features.
+    `update_centers` with pairwise_weight 0 has the same value and no gradient. The centre of a
+    class without an example in the batch does not move.
     """
     return centers - alpha * _attraction(centers, features, labels, None)
 
@@ -196,10 +203,23 @@ def update_centers_by_gradient(
     reduction: str = "mean",
     distance: str = "squared",
 ) -> Float[Array, "K D"]:
-    """The alternative c -= alpha dL_island/dc by automatic differentiation.
+    """The alternative to the rule: c -= alpha dL_island/dc by automatic differentiation.
 
-    Arguments as in `update_centers`. The gradient of the ordered double sum is twice the bracket
-    of the rule, and its attraction is divided by B instead of 1 + n_j.
+    `Objective.update` calls it after each batch, with center_update=gradient. The gradient of the
+    ordered double sum is twice the bracket of the rule. The attraction is divided by the divisor of
+    L_C (B for "mean") instead of 1 + n_j.
+
+    Args:
+      centers: c, one row per class.
+      features: x of the whole batch.
+      labels: y, class indices of the same examples.
+      alpha: learning rate of the centres.
+      pairwise_weight: lambda_1; 0 for the gradient of the center loss.
+      reduction: divisor of L_C: "mean" B, "sum" 1, "element" B D.
+      distance: "squared", or "norm" for L_C without the square.
+
+    Returns:
+      The new centres; no gradient flows through them.
     """
     centers, features = jax.lax.stop_gradient((centers, features))
     gradient = jax.grad(
@@ -213,7 +233,7 @@ def update_centers_by_gradient(
 def smoothed_targets(
     labels: Int[Array, " B"] | Float[Array, "B K"], num_classes: int, share: float
 ) -> Float[Array, "B K"]:
-    """Labels as distributions, `share` of each spread evenly over all classes."""
+    """Labels as distributions; `share` of each distribution is spread evenly over all classes."""
     if labels.ndim == 2:
         targets = labels.astype(jnp.float32)
     else:
@@ -222,7 +242,7 @@ def smoothed_targets(
 
 
 def _unit(centers: Float[Array, "K D"]) -> tuple[Float[Array, "K D"], Float[Array, "K 1"]]:
-    """Unit vectors and safe norms; the square root is kept away from zero for its gradient."""
+    """Unit vectors and norms; norms are at least sqrt(EPSILON), for the gradient of the root."""
     norms = jnp.sqrt(jnp.maximum(jnp.sum(jnp.square(centers), axis=1, keepdims=True), EPSILON))
     return centers / norms, norms
 

@@ -18,10 +18,10 @@ from scipy import special
 
 
 class Rates(TypedDict):
-    """What a confusion matrix says; every rate is a fraction in [0, 1].
+    """The rates of a confusion matrix, fractions in [0, 1].
 
-    `macro_f1` is the mean F1 of all K classes, `macro_f1_present` that of the classes that an
-    example has: of data that cannot have a class, as another data set, the first is capped below 1.
+    `macro_f1` is the mean F1 of all K classes, `macro_f1_present` the mean over the classes that
+    have examples. If the data cannot have a class, such as another data set, `macro_f1` is below 1.
     """
 
     num_examples: int
@@ -35,7 +35,7 @@ class Rates(TypedDict):
 
 
 class Metrics(Rates):
-    """What a state says, in plain Python values."""
+    """The metrics of a state, in plain Python values."""
 
     loss: float
 
@@ -102,7 +102,7 @@ class ConfusionState(NamedTuple):
         Recall of a class that no example has, precision of a class that was never predicted, and
         F1 where both the class and its prediction are absent count as 0 and stay in the macro
         average over all K classes: scikit-learn's `zero_division=0` with `labels=range(K)`. The
-        average over the classes present is that of `labels=numpy.unique(true_classes)`.
+        average over the classes present corresponds to `labels=numpy.unique(true_classes)`.
 
         Raises:
             ValueError: no example was counted, so that no rate is defined.

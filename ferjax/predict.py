@@ -3,7 +3,7 @@
 Example:
     python -m ferjax.predict --workdir=runs/first face.png folder_of_faces --json=out.json
 
-The images are crops of faces, as the training images are; a folder is searched for images. Prints a
+The images are crops of faces, like the training images; a folder is searched for images. Prints a
 table with the probability of each class; --json writes the same as JSON.
 """
 

@@ -14,7 +14,7 @@ from jaxtyping import Array, Key
 
 
 class Stream(enum.IntEnum):
-    """What a seed has a root key for. A number must never change its meaning."""
+    """The purposes of a seed's root keys. A number must never change its meaning."""
 
     INITIALIZATION = 0  # of the model's weights
     CENTERS = 1  # of the center loss, before the first step
@@ -22,11 +22,11 @@ class Stream(enum.IntEnum):
 
 
 class ExampleStream(enum.IntEnum):
-    """What is drawn from the key of an example. A number must never change its meaning."""
+    """The draws from the key of an example. A number must never change its meaning."""
 
     MOVE = 0  # flip, shift, rotation
     ERASE = 1
-    MODEL = 2  # of which each dropout layer takes its own part, by its salt
+    MODEL = 2  # each dropout layer derives its own key from it, by its salt
     DESATURATE = 3
     LABEL = 4  # a class from a distribution
     ZOOM = 5  # scale and crop

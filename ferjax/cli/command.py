@@ -1,4 +1,4 @@
-"""How every command starts and ends: flags, `--help`, error messages; exit codes as in `errors`."""
+"""How every command starts and ends: flags, `--help`, error messages; exit codes: see `errors`."""
 
 import re
 import sys
@@ -19,13 +19,13 @@ def run(
     flag_values: flags.FlagValues = flags.FLAGS,
     argv: Sequence[str] | None = None,
 ) -> NoReturn:
-    """Parses the flags, calls `main`, and exits with the code that says how it went.
+    """Parses the flags, calls `main`, and exits with its exit code.
 
     Args:
       main: takes the program name and the arguments that are not flags; returns None or an exit
         code. The docstring of its module is what `--help` prints.
       flag_values: where the command defined its flags. A `FlagValues` of its own keeps them apart
-        from those of other commands and libraries.
+        from the flags of other commands and libraries.
       argv: the program name and its arguments; `sys.argv` by default.
     """
     argv = list(sys.argv if argv is None else argv)
@@ -44,7 +44,7 @@ def refuse_arguments(argv: Sequence[str]) -> None:
     """Raises a UserError for a command that takes flags only and was given something else."""
     if len(argv) > 1:
         raise UserError(
-            f"unexpected argument {argv[1]!r}: this command takes flags only, as --name=value."
+            f"unexpected argument {argv[1]!r}: this command takes flags only, such as --name=value."
         )
 
 
@@ -59,7 +59,7 @@ def _exit_code(
         return main(_parse(flag_values, argv)) or 0
     except (Exception, KeyboardInterrupt) as error:
         if isinstance(error, BrokenPipeError) and output.is_unread():
-            raise  # whoever read has what they wanted
+            raise  # the reader has enough
         return explain(error)
 
 
@@ -80,7 +80,7 @@ def _parse(flag_values: flags.FlagValues, argv: list[str]) -> list[str]:
             raise UserError(f"--{missing[1]} is required; --help shows an example.") from None
         raise UserError(str(error)) from None
     except (AttributeError, KeyError, IndexError, ValueError):
-        # What a config flag raises when an override names a field that its config lacks.
+        # A config flag raises these when an override names a field that its config lacks.
         config_flags.check_overrides(flag_values, argv)
         raise
     if flag_values is not flags.FLAGS:

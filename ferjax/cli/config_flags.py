@@ -1,4 +1,4 @@
-"""What is wrong with `--config=FILE[:ARGS]` and its `--config.x.y=v` overrides, in words.
+"""Error messages for `--config=FILE[:ARGS]` and its `--config.x.y=v` overrides.
 
 ml_collections reports a missing file only when the config is read, and an unknown field as an
 AttributeError or KeyError out of the parser; both would reach the user as a traceback.
@@ -35,7 +35,7 @@ def check_overrides(flag_values: flags.FlagValues, argv: list[str]) -> None:
 
 
 def unknown_flag_hint(flag_values: flags.FlagValues, flag_name: str, argv: list[str]) -> str:
-    """What an unknown flag has to do with a config: its override, or one of its fields; or ""."""
+    """A hint if an unknown flag looks like an override or a field of a config; else ""."""
     given = dict(_configs(flag_values, argv))
     prefix = flag_name.split(".", 1)[0]
     if "." in flag_name and prefix in flag_values and prefix not in given:

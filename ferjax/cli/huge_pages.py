@@ -1,4 +1,4 @@
-"""Huge pages for the memory of a command: what XLA's CPU client asks malloc for.
+"""Huge pages for the memory that XLA's CPU client allocates.
 
 The client asks for every temporary of a program anew, a gigabyte for a step of ResNet-18, and frees
 it afterwards. glibc hands blocks of that size back to the kernel, which clears their 4 KiB pages
@@ -17,9 +17,9 @@ _TUNABLE = "glibc.malloc.hugetlb"
 def restart_with_huge_pages() -> None:
     """Starts this process anew, as it was called, with malloc on transparent huge pages.
 
-    Returns where that cannot be done or is settled: the C library is not glibc, or GLIBC_TUNABLES
-    says something of huge pages already. The process keeps its number; call this before anything
-    is opened or started. A kernel without transparent huge pages ignores the request.
+    Returns without effect if the C library is not glibc, or GLIBC_TUNABLES sets huge pages already.
+    The process keeps its number; call this before anything is opened or started. A kernel without
+    transparent huge pages ignores the request.
     """
     settings = os.environ.get("GLIBC_TUNABLES", "")
     if "CS_GNU_LIBC_VERSION" not in os.confstr_names or _TUNABLE in settings:

@@ -1,4 +1,4 @@
-"""Standard output that nobody may read any more, as behind `| head -1`."""
+"""Standard output whose reader may have gone, for example after `| head -1`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def page() -> Iterator[Console]:
 
 @contextlib.contextmanager
 def optional() -> Iterator[None]:
-    """Prints where somebody reads; where nobody does, the work goes on without."""
+    """Prints inside the block; if nobody reads the output, continues without it."""
     try:
         yield
         sys.stdout.flush()
@@ -52,7 +52,7 @@ def is_unread() -> bool:
 
 
 def silence() -> None:
-    """Sends what is still printed nowhere, so that Python does not complain when it ends."""
+    """Discards further output, so that Python does not complain when it ends."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.close(nowhere)

@@ -1,4 +1,4 @@
-"""The `name=value,name=value` of a command line, as configs, flags and label maps take it."""
+"""The `name=value,name=value` of a command line, for configs, flags and label maps."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def parse_pairs(source: str, pairs: str | Iterable[str]) -> dict[str, str | None
     """Reads `name=value` pairs; empty ones are left out.
 
     Args:
-      source: how the user gave them, for messages: a flag.
+      source: the flag or argument that has them, for messages.
       pairs: joined by commas, or one by one.
 
     Returns:

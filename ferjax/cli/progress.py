@@ -6,7 +6,7 @@ A terminal shows, on one line that is redrawn at most four times a second,
 
 A pipe, a file or a dumb terminal gets a line per epoch, and one every half minute inside an epoch.
 Images/s is training alone, over the last steps of this epoch; the time left counts everything
-since the first step, validation and saving included. What prepares or audits data shows a `bar`.
+since the first step, validation and saving included. Preparing and auditing data show a `bar`.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ _PLAIN_LINES = 4
 # Examples come faster than a bar can be redrawn.
 _BAR_STRIDE = 64
 
-# What the number that selects the epoch is called in metrics.jsonl, and on the line.
+# The prefix of the metric that selects the epoch in metrics.jsonl, and its name on the line.
 SELECTED_BY = {"validation": "val", "optimistic": "optimistic"}
 
 
@@ -189,8 +189,8 @@ def _clock_text(seconds: float) -> str:
 def bar(console: Console, description: str, total: int) -> Iterator[Callable[[], None]]:
     """Shows the progress of `total` examples; yields the function to call after each one.
 
-    A total of 0 says that it is not known: a terminal then shows that there is work, and what is no
-    terminal nothing.
+    A total of 0 means that it is not known: a terminal then shows a bar without a length, and other
+    outputs show nothing.
     """
     done = 0
     if console.is_terminal:

@@ -20,8 +20,8 @@ def score_table(scores: Mapping[str, Mapping[str, Metrics]], title: str = "Score
     Where examples lack a class, the macro-F1 of the classes present stands below the table.
 
     Args:
-        scores: `scores[view][split]`, as `{"single": {"test": ..., "clean test": ...}}`; a view
-            that lacks a split of the others shows a dash there.
+        scores: `scores[view][split]`, such as `{"single": {"test": ..., "test_clean": ...}}`; a
+            view that lacks a split of the others shows a dash there.
         title: printed above.
     """
     splits = list(dict.fromkeys(split for row in scores.values() for split in row))

@@ -16,10 +16,10 @@ class Argument:
 
     Attributes:
       default: its value when it is not given. A tuple takes a list joined by `+`.
-      choices: the values that exist; empty for any of the type.
-      type: type of the values; that of the default unless the default is None.
-      only: other arguments and the values of theirs without which this one would do nothing.
-      least: the least number that will do.
+      choices: the allowed values; empty for any of the type.
+      type: type of the values; needed only if the default is None.
+      only: other arguments, and the values of them with which this one has an effect.
+      least: the smallest allowed number.
     """
 
     default: Any
@@ -41,8 +41,8 @@ def parse(text: str | None, arguments: Mapping[str, Argument]) -> dict[str, Any]
       A value for every argument.
 
     Raises:
-      UserError: an unknown or repeated key or a value that does not fit, with what exists; or a
-        key that would do nothing beside the others.
+      UserError: an unknown or repeated key, a value that is not allowed, or an argument that has no
+        effect together with the others. The message lists what exists.
     """
     values = {key: argument.default for key, argument in arguments.items()}
     given = parse_pairs("The config's argument", text or "")
@@ -75,12 +75,12 @@ def check_count(key: str, values: Sequence[Any], count: int) -> None:
 
 
 def refuse(key: str, why: str) -> NoReturn:
-    """Raises a UserError for an argument that would do nothing, which only its config can know."""
+    """Raises a UserError for an argument without effect, which only its config can know."""
     raise UserError(f"The config argument {key!r} would do nothing here: {why}.")
 
 
 def applies(key: str, values: Mapping[str, Any], arguments: Mapping[str, Argument]) -> bool:
-    """Whether the argument `key` changes anything beside the others, given or by default."""
+    """Whether the argument `key` has an effect together with the others, given or by default."""
     return all(values[other] in allowed for other, allowed in arguments[key].only.items())
 
 
@@ -99,7 +99,7 @@ def _check_effect(key: str, values: Mapping[str, Any], arguments: Mapping[str, A
 
 
 def _text(value: Any) -> str:
-    """A value as one writes it."""
+    """A value in the form in which it is given."""
     if isinstance(value, tuple):
         return "+".join(map(_text, value))
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,4 +1,4 @@
-"""Holds a config against the table of fields, before anything is read, written or compiled."""
+"""Checks a config against the table of fields, before anything is read, written or compiled."""
 
 from __future__ import annotations
 
@@ -16,17 +16,16 @@ from ferjax.errors import UserError, nearest
 def check(config: ConfigDict) -> None:
     """Checks every field of a config, and of the configs of a fusion's trunks.
 
-    What takes more than the config to know is checked where it is known: the options of a data set
-    when it is opened, the texts among those of a model when it is built, batches where the devices
-    are known.
+    What the config alone cannot tell is checked later: the options of a data set when it is opened,
+    text options of a model when it is built, batch sizes when the devices are known.
 
     Args:
-      config: as a file in configs/ makes it, frozen or not.
+      config: a config that a file in configs/ made, frozen or not.
 
     Raises:
-      UserError: a field that does not exist or is missing, a value of another type, one that does
-        not exist or is out of range, or fields that contradict each other. It names the field,
-        those of a trunk as `stages.NAME.FIELD`.
+      UserError: an unknown or missing field, a value of another type, not allowed or out of range,
+        or fields that contradict each other. The message names the field, for a trunk as
+        `stages.NAME.FIELD`.
     """
     _check(config, "")
 
@@ -52,7 +51,7 @@ def _check(config: ConfigDict, prefix: str) -> None:
 
 
 def _values(config: ConfigDict, prefix: str = "") -> Iterator[tuple[str, object]]:
-    """The dotted path and the value of each field; an open group is one."""
+    """The dotted path and the value of each field; an open group counts as one field."""
     for name, value in config.items():
         path = f"{prefix}{name}"
         if isinstance(value, ConfigDict) and path not in OPEN_GROUPS:
@@ -62,7 +61,7 @@ def _values(config: ConfigDict, prefix: str = "") -> Iterator[tuple[str, object]
 
 
 def _check_exists(path: str, value: object, prefix: str) -> None:
-    """Refuses a field that is not in the table; which there are of a model, the model knows."""
+    """Refuses a field that is not in the table; `_check_model` checks options of models."""
     is_group = any(known.startswith(f"{path}.") for known in FIELDS)
     if is_group or (path in OPEN_GROUPS and not isinstance(value, ConfigDict)):
         raise UserError(f"{prefix}{path} is {value!r}; expected a group of fields.")
@@ -71,7 +70,7 @@ def _check_exists(path: str, value: object, prefix: str) -> None:
 
 
 def _check_model(model: ConfigDict, prefix: str) -> None:
-    """The options that the model has beside those of every model."""
+    """Checks the model's own options; the fields of every model are in the table."""
     known = models.options(model.name)
     for option, value in model.items():
         path = f"model.{option}"
@@ -89,7 +88,7 @@ def _check_model(model: ConfigDict, prefix: str) -> None:
 
 
 def _check_together(config: ConfigDict, prefix: str) -> None:
-    """What fields must satisfy together."""
+    """Checks fields that must fit together."""
     protocol, train, optimizer = config.protocol, config.train, config.optimizer
     if protocol.name == "honest":
         if (protocol.selection, protocol.test) != ("validation", "test"):

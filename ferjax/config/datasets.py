@@ -5,15 +5,15 @@ Arguments that every file in configs/ takes, joined by commas after the colon:
     dataset=fer2013|fer_plus|raf_db|ck_plus|image_folder|synthetic
                            (fer2013) synthetic needs no download; the others are prepared once by
                            python -m ferjax.data.prepare
-    name=NAME              of image_folder: the name that it was prepared under
+    name=NAME              for image_folder: the name that it was prepared under
     target=majority|probability|cross_entropy
-                           of fer_plus: the class of most votes, one drawn at each visit, or all
-    fold=NUMBER            of ck_plus: one of its ten folds; without it one run for each
+                           for fer_plus: the class of most votes, one drawn at each visit, or all
+    fold=NUMBER            for ck_plus: one of its ten folds; without it one run for each
     protocol=honest|paper  honest selects on validation and tests once. paper selects on the test
                            split, trains on all of RAF-DB's training split and on nine folds of
                            CK+, and folds CK+ by images, so that persons are in training and test:
                            optimistic, and labelled so
-    split_by=subject|image of ck_plus with protocol=paper: how it is folded (image)
+    split_by=subject|image for ck_plus with protocol=paper: how it is folded (image)
 """
 
 from __future__ import annotations
@@ -56,11 +56,11 @@ def apply(
     """Sets data set, options and protocol of a config.
 
     Args:
-      config: from `defaults`.
-      args: what `arguments.parse` made of `ARGUMENTS`.
-      papers: the data sets that the paper reports on; a run on another is no row of it.
-      selection: what the paper selects on, for protocol=paper.
-      test: what it reports.
+      config: a config made by `fields.defaults`.
+      args: the values that `arguments.parse` returned for `ARGUMENTS`.
+      papers: the data sets that the paper reports on; a run on another differs from its paper.
+      selection: the split that the paper selects on, for protocol=paper.
+      test: the split that it reports.
 
     Raises:
       UserError: image_folder without the name it was prepared under.
@@ -74,7 +74,7 @@ def apply(
         config.protocol.name = "paper"
         config.protocol.selection, config.protocol.test = selection, test
     if name == "synthetic":
-        # In the image size of the papers' small images.
+        # The size of the papers' small images.
         options.image_size, options.channels, options.seed = 48, 1, 0
         options.num_train, options.num_validation, options.num_test = 6006, 1001, 2002
         options.jpeg_quality = 0
@@ -92,7 +92,7 @@ def apply(
         options.fold = args["fold"]
         options.split_by = args["split_by"] or ("image" if optimistic else "subject")
         options.split_seed = 0
-        # What would select trains, too, where a paper selects on the test split.
+        # Where a paper selects on test, the validation fold is trained on, too.
         options.validation_fold = not optimistic
     elif name == "fer_plus":
         options.target = args["target"]

@@ -1,9 +1,8 @@
-"""Every field of a config: its usual value, what it may be, and what it means.
+"""Every field of a config: its default, its allowed values, and its meaning.
 
 This is the one place for all three. A file in configs/ calls `defaults` and changes some; `checks`
-holds a config against the table, and configs/README.md shows it. The options of the models and of
-the data sets are not here: `models.options(NAME)` lists the ones, `data.options.known(NAME)` the
-others.
+checks a config against the table, and configs/README.md shows it. Options of models and data sets
+are not here: `models.options(NAME)` and `data.options.known(NAME)` list them.
 """
 
 from __future__ import annotations
@@ -33,12 +32,12 @@ _VIEW = Choice(("single", "flip", "ten_crop"))
 
 FIELDS = {
     "paper": Field("", Text(), "the key of the paper that the config repeats; empty: none"),
-    "departures": Field((), Items(Text()), "how the run is no row of its paper, a sentence each"),
+    "departures": Field((), Items(Text()), "how the run differs from its paper, a sentence each"),
     "seed": Field(
         0,
         _WHOLE(least=0, below=2**32),
-        "the seed of weights, order and augmentation; from 2^32 on the random numbers would be "
-        "those of smaller seeds",
+        "the seed of weights, order and augmentation; seeds from 2^32 on would repeat the random "
+        "numbers of smaller seeds",
     ),
     "compilation_cache": Field("", Text(), "the folder of compiled programs; empty: none"),
     "init_from": Field("", Text(), "a run directory or a file of weights; empty: fresh weights"),
@@ -50,7 +49,7 @@ FIELDS = {
     "trunks_from": Field(
         (),
         Items(Text(), lengths=(0, 2)),
-        "the runs or files of weights of a fusion's two trunks; none: those of its stages",
+        "the runs or files of weights of a fusion's two trunks; none: the runs of its stages",
     ),
     "protocol.name": Field(
         "honest",
@@ -123,7 +122,7 @@ FIELDS = {
     "loss.class_weights": Field(
         "none",
         NameOrNumbers(("none", "balanced"), _UP_TO_A_MILLION),
-        "the weight of each class in the cross-entropy, as 1+2.5+...; balanced: by its frequency",
+        "the weight of each class in the cross-entropy, such as 1+2.5+...; balanced: by frequency",
     ),
     "augment.shift": Field(
         4 / 48,
@@ -252,8 +251,8 @@ FIELDS = {
         "the test-time views that are reported, each as a number of its own",
     ),
 }
-# Groups whose fields somebody else knows: of a fusion the name of each trunk with the config of its
-# own run, and the options of the data set.
+# Groups whose fields are defined elsewhere: the config of each trunk of a fusion, by its name, and
+# the options of the data set.
 OPEN_GROUPS = ("stages", "dataset.options")
 # The numbers among the options of models; their defaults are the models'.
 MODEL_NUMBERS = {
@@ -273,9 +272,9 @@ def defaults() -> ConfigDict:
 
 
 def completed(config: ConfigDict) -> ConfigDict:
-    """A config that an older version may have written, with the fields that it lacks, by default.
+    """A config of an older version, with the fields that it lacks set to their defaults.
 
-    A default leaves a run what it was before there was the field.
+    So the default of a new field must keep the old behaviour.
     """
     return _filled(config.copy_and_resolve_references(), defaults())
 

@@ -13,9 +13,9 @@ ARGUMENTS = {"recipe": Argument("paper", ("paper", "strong"))}
 
 
 def apply_strong(config: ConfigDict) -> None:
-    """Sets what recipe=strong means, whatever the network; its learning rate is the config's.
+    """Sets the fields of recipe=strong for any network; the config sets the learning rate.
 
-    What a paper augments with more than this, as a rotation by 30 degrees, stays as it is.
+    Stronger augmentation of a paper, such as a rotation by 30 degrees, is kept.
     """
     augment = config.augment
     augment.flip = 0.5

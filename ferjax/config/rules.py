@@ -1,4 +1,4 @@
-"""What a value of a config field may be, and what is said of one that it may not be.
+"""Rules for the values of config fields, with their texts and error messages.
 
 A rule has a text, which follows "expected" in a message and stands in the table of all fields, and
 a check, which raises a UserError that begins with the name of the field.
@@ -16,14 +16,14 @@ from ferjax.errors import UserError, listing, not_one_of
 
 @runtime_checkable
 class Rule(Protocol):
-    """What a value may be."""
+    """The allowed values of a field."""
 
     @property
     def allowed(self) -> str:
-        """What a value may be, in words."""
+        """The allowed values, in words."""
 
     def check(self, name: str, value: object) -> None:
-        """Raises a UserError for a value that the field `name` may not have."""
+        """Raises a UserError if the value of the field `name` is not allowed."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,9 +31,9 @@ class Field:
     """One field of a config.
 
     Attributes:
-      default: its usual value.
-      rule: what it may be.
-      meaning: what it is, as a phrase that follows "It is".
+      default: its default value.
+      rule: the allowed values.
+      meaning: its meaning, a phrase that can follow "It is".
     """
 
     default: Any
@@ -41,7 +41,7 @@ class Field:
     meaning: str
 
     def check(self, name: str, value: object) -> None:
-        """Raises a UserError for a value that it may not have, with what it means."""
+        """Raises a UserError, with the meaning of the field, if the value is not allowed."""
         try:
             self.rule.check(name, value)
         except UserError as error:
@@ -74,7 +74,7 @@ class Flag:
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """One of some values, or of those that a function returns when they are asked for."""
+    """One of some values, or of the values that a function returns when it is called."""
 
     values: tuple[Any, ...] | Callable[[], tuple[Any, ...]]
 
@@ -99,10 +99,10 @@ class Number:
     """A finite number between two ends.
 
     Attributes:
-      least: the smallest one; or
-      above: what it is larger than.
-      most: the largest one; or
-      below: what it is smaller than.
+      least: the smallest allowed number; or
+      above: the largest number that is too small.
+      most: the largest allowed number; or
+      below: the smallest number that is too large.
       whole: whether it is an integer.
     """
 
@@ -136,7 +136,7 @@ class Number:
         if self.whole and isinstance(value, float):
             return False
         return (
-            -math.inf < value < math.inf  # which NaN is not, either
+            -math.inf < value < math.inf  # false for NaN, too
             and (self.least is None or self.least <= value)
             and (self.above is None or self.above < value)
             and (self.most is None or value <= self.most)
@@ -149,10 +149,10 @@ class Items:
     """Several values in a tuple.
 
     Attributes:
-      item: what each of them may be.
-      lengths: how many there may be; None for any number.
-      ascending: whether none is smaller than the one before.
-      distinct: whether they differ.
+      item: the rule for each of them.
+      lengths: the allowed numbers of values; None for any number.
+      ascending: whether each must be at least as large as the one before.
+      distinct: whether they must differ.
     """
 
     item: Rule
@@ -210,7 +210,7 @@ class NameOrNumbers:
 
 
 def like(default: object) -> Rule:
-    """The rule of what has only a default: a value of its type, of a number a finite one."""
+    """The rule of an option that has only a default: its type; a number must be finite."""
     if isinstance(default, bool):
         return Flag()
     if isinstance(default, int | float):

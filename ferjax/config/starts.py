@@ -1,10 +1,10 @@
-"""What the rows of a paper start from: ImageNet weights, or fresh ones, which are no row of it."""
+"""Starting weights of a paper's rows: ImageNet weights; fresh ones differ from the paper."""
 
 from __future__ import annotations
 
 from ml_collections import ConfigDict
 
-FILES = (".safetensors", ".npz", ".pth", ".pt")  # what a file of weights may end in
+FILES = (".safetensors", ".npz", ".pth", ".pt")  # endings of files of weights
 FROM_SCRATCH = "from scratch: the paper fine-tunes ImageNet weights"
 
 
@@ -14,15 +14,15 @@ def is_file(path: str) -> bool:
 
 
 def fine_tuned(config: ConfigDict, init_from: str, *, from_scratch: bool) -> None:
-    """Sets what a run of a paper that fine-tunes ImageNet weights starts from.
+    """Sets the starting weights of a run whose paper fine-tunes ImageNet weights.
 
     Without weights the run is refused when it starts, unless it is to train from scratch; then its
-    result says that it is no row of the paper.
+    result records that it differs from the paper.
 
     Args:
-      config: from `defaults`.
-      init_from: a run directory or a file of weights; "" where none is given.
-      from_scratch: whether fresh weights will do.
+      config: a config made by `fields.defaults`.
+      init_from: a run directory or a file of weights; "" if none is given.
+      from_scratch: whether fresh weights are allowed.
     """
     config.init_from = init_from
     config.paper_start = "" if from_scratch else "imagenet"

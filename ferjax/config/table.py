@@ -29,7 +29,7 @@ def table() -> str:
 
 
 def replaced(text: str) -> str:
-    """A text with today's table between its two marks.
+    """The text with the current table between its two marks.
 
     Raises:
       UserError: a mark is missing.

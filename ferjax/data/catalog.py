@@ -1,7 +1,6 @@
-"""Which data sets there are: their classes, sizes, splits and where a person gets them.
+"""The data sets that exist: their classes, sizes, splits and how to obtain them.
 
-A data set that joins needs an entry here, and a reader and a builder (named in
-prepare/preparation.py).
+README.md in this folder explains how to add one.
 """
 
 import re
@@ -13,7 +12,7 @@ from ferjax.data.labels import LabelSpace
 from ferjax.errors import UserError, nearest
 
 SPLITS = ("train", "validation", "test")
-# What can be scored: each of them, or as one those that do not train.
+# What can be scored: each split, or the two that do not train, as one.
 SCORED_SPLITS = (*SPLITS, "validation+test")
 HELD_OUT_SPLITS = SCORED_SPLITS[1:]
 
@@ -23,18 +22,18 @@ Counts = Mapping[str, tuple[int, ...] | int]
 
 @dataclass(frozen=True)
 class DatasetSpec:
-    """What is known of a data set before it is read.
+    """The facts about a data set that are known before it is read.
 
     Attributes:
-      name: as in `--dataset=` and in the data directory.
-      title: as a person writes it.
-      labels: its classes; None where the user's own copy says.
-      expected_counts: for each stored split, how many examples a whole copy has; None where any
-        number will do.
-      image_shape: (H, W, C) as it is stored unless its user asks for another size; None where the
-        user's own copy, or an option, says.
-      how_to_obtain: what a person who has no copy should do; "" where nothing is to be done.
-      scheme: how train, validation and test come of the stored splits (see `splitters`).
+      name: its name in `--dataset=` and in the data directory.
+      title: its name for people.
+      labels: its classes; None if the user's own copy decides.
+      expected_counts: the number of examples of a whole copy, for each stored split; None if any
+        number is allowed.
+      image_shape: (H, W, C) of the stored images, unless the user asks for another size; None if
+        the user's own copy or an option decides.
+      how_to_obtain: instructions for a user without a copy; "" if there is nothing to do.
+      scheme: how train, validation and test are made from the stored splits (see `splitters`).
       is_made: whether ferjax makes it itself when it is first used.
     """
 
@@ -149,12 +148,12 @@ DATASETS = {
 
 
 def check_own_name(spec: DatasetSpec, own_name: str, field: str) -> None:
-    """Raises a UserError unless a user's name for one of several data sets can name a folder.
+    """Raises a UserError unless a user's own name for a data set can name a folder.
 
     Args:
-      spec: what they are.
-      own_name: the name.
-      field: how the user gave it.
+      spec: the data set of the catalog.
+      own_name: the user's name.
+      field: the flag or field that has the name, for messages.
     """
     if not re.fullmatch(r"[a-z][a-z0-9_]*", own_name):
         raise UserError(
@@ -164,7 +163,7 @@ def check_own_name(spec: DatasetSpec, own_name: str, field: str) -> None:
 
 
 def other_splits(split: str) -> tuple[str, ...]:
-    """The splits that have no part in `split`, one of `SCORED_SPLITS`."""
+    """The splits that are not part of `split`, one of `SCORED_SPLITS`."""
     return tuple(other for other in SPLITS if other not in split.split("+"))
 
 

@@ -1,8 +1,9 @@
 """The one way to prepared data: `open_dataset(name)`, then `.load(split)`.
 
-A stored split's images and labels are read when a split that consists of it is asked for, and not
-before; opening a data set reads only its description. So the labels of a stored test split are read
-exactly where `load("test")` is called.
+Opening a data set reads only its description. Labels of a stored test split are read when that
+split is loaded (`RunData.examples`), and not before. Two kinds of schemes (see `splitters`) need
+labels earlier: `ballots` counts examples by their votes, and `folds` and `shares` draw the splits
+from all images.
 
 Shape letters: N examples, H W C image, K classes.
 """
@@ -36,20 +37,20 @@ class Source:
     """A prepared data set.
 
     Args:
-      spec: what the catalog says of it.
+      spec: its entry in the catalog.
       builder: a TFDS builder of the finished data set, for reading.
-      options: of its scheme, in place of their defaults.
+      options: options of its scheme that differ from their defaults.
 
     Attributes:
-      name: as in the catalog.
+      name: its name in the catalog.
       labels: its classes.
       image_shape: (H, W, C) of every image.
-      num_examples: for each split, how many examples it has; counted when it is asked for.
+      num_examples: the number of examples of each split, counted on first use.
       fingerprint: 64 hex digits of the content of all stored splits.
       stored: the names of the stored splits.
 
     Raises:
-      UserError: the prepared data have other classes than the catalog says.
+      UserError: the prepared data have other classes than the catalog.
     """
 
     name: str
@@ -77,12 +78,12 @@ class Source:
 
     @property
     def leak(self) -> str:
-        """What makes a test on these splits optimistic; "" where nothing does."""
+        """What makes a test on these splits optimistic; "" if nothing does."""
         return splitters.leak(self._options)
 
     @property
     def options(self) -> dict[str, Any]:
-        """The options of its scheme, the defaults of those that were not given among them."""
+        """The options of its scheme, defaults included."""
         return dict(self._options)
 
     def load(self, split: str, *, in_memory: bool = True) -> Examples:
@@ -90,7 +91,7 @@ class Source:
 
         Args:
           split: "train", "validation", "test", or several joined by "+".
-          in_memory: whether the images are read now; otherwise each is when it is indexed.
+          in_memory: whether to read the images now; otherwise each is read when it is indexed.
 
         Returns:
           Its examples, always in the same order for the same fingerprint and options.
@@ -124,7 +125,7 @@ class Source:
         return scheme(split, self._index, self.stored, **self._options)
 
     def _index(self, stored: str) -> Index:
-        """What is known of a stored split beside its pixels, read once."""
+        """Labels and other facts of a stored split, without its pixels; read once."""
         if stored not in self._indices:
             self._indices[stored] = self._splits[stored].index()
         return self._indices[stored]
@@ -170,7 +171,7 @@ class Source:
 
 
 class _Sizes(Mapping[str, int]):
-    """Sizes of splits, each counted when it is first asked for."""
+    """Sizes of splits, each counted on first use."""
 
     def __init__(self, count: Any):
         self._count = functools.cache(count)
@@ -193,8 +194,8 @@ def open_dataset(name: str, /, data_dir: str | os.PathLike | None = None, **opti
       data_dir: where data sets are prepared, local or remote (gs://); `default_data_dir()` if
         None. What is remote is fetched into the user's cache folder (see `remote`); `synthetic` is
         made there.
-      **options: of `synthetic`: image_size, channels, seed, num_train, num_validation, num_test;
-        of the others those of their scheme (see `splitters`).
+      **options: for `synthetic` the keywords of `builder.prepare_synthetic`; for the others the
+        options of their scheme (see `splitters`).
 
     Raises:
       UserError: there is no such data set or option, or the data set is not prepared; the message
@@ -234,7 +235,7 @@ def how_to_prepare(spec: DatasetSpec, data_dir: epath.Path) -> str:
 
 
 def _check_options(name: str, options: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
-    """Refuses options that there are not, and values of another type than the default's."""
+    """Refuses unknown options, and values of another type than the default."""
     for option, value in options.items():
         if option not in defaults:
             listing = f"Its options are: {', '.join(defaults)}." if defaults else "It has none."
@@ -243,7 +244,7 @@ def _check_options(name: str, options: Mapping[str, Any], defaults: Mapping[str,
                 f"{listing}"
             )
         kind = type(defaults[option])
-        # An integer will do for a fraction, but a truth value for no number.
+        # An integer may replace a float, but a bool may not replace a number.
         if type(value) is not kind and not (kind is float and type(value) is int):
             raise UserError(
                 f"dataset.options.{option} is {value!r}; expected a value like "

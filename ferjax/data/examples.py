@@ -1,4 +1,4 @@
-"""Labelled images of one split, as training takes them; the pixels in memory or read when asked."""
+"""Labelled images of one split, for training; the pixels in memory or read when indexed."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class Examples:
     Attributes:
       images: uint8 [N, H, W, C], the raw pixels.
       labels: int32 [N], indices into the names of the label space.
-      keys: N names, unique within the split, that say where each image came from.
-      pixel_hashes: N times the SHA-256 of an image's shape and pixels, 32 bytes; () where they
-        were not stored.
-      subjects: N names of the persons shown; () where the data set does not say.
-      targets: float32 [N, K], a distribution over the classes for each example, where training
-        uses one instead of the labels; None otherwise.
+      keys: N names, unique within the split; each tells where its image came from.
+      pixel_hashes: N times the SHA-256 of an image's shape and pixels, 32 bytes; () if they were
+        not stored.
+      subjects: N names of the persons shown; () if they are not known.
+      targets: float32 [N, K], a distribution over the classes for each example, if training uses
+        one instead of the labels; None otherwise.
     """
 
     images: Images

@@ -1,4 +1,4 @@
-"""From the classes of one data set to those of a model, always by name and always asked for.
+"""Maps of a data set's classes to a model's classes, by name; the user always asks for them.
 
 Shape letters: N examples.
 """
@@ -15,19 +15,19 @@ from ferjax.cli.pairs import parse_pairs
 from ferjax.data.labels import EMOTIONS
 from ferjax.errors import UserError, nearest
 
-# The map by the emotions that the names mean.
+# The map by the meaning of the names.
 BY_EMOTION = "emotions"
 
 
 @dataclasses.dataclass(frozen=True)
 class LabelMap:
-    """What each class of a data set is called by a model.
+    """The model's class for each class of a data set.
 
     Attributes:
       source: class names of the data set, in its order.
       target: class names of the model, in its order.
-      table: for each class of the data set, the number of the model's class; None where the model
-        has no such class.
+      table: the number of the model's class, for each class of the data set; None if the model has
+        no such class.
     """
 
     source: tuple[str, ...]
@@ -50,7 +50,7 @@ class LabelMap:
         return np.maximum(mapped, 0).astype(np.int32), mapped >= 0
 
     def describe(self) -> str:
-        """The map as a person reads it, and as `parse` takes it."""
+        """The map as text, which `parse` reads back."""
         return ",".join(
             f"{name}={'' if number is None else self.target[number]}"
             for name, number in zip(self.source, self.table, strict=True)
@@ -58,7 +58,7 @@ class LabelMap:
 
 
 def by_emotion(source: Sequence[str], target: Sequence[str]) -> LabelMap:
-    """Maps classes that mean the same emotion, as `angry` and `anger`.
+    """Maps classes that mean the same emotion, such as `angry` and `anger`.
 
     Raises:
       UserError: a name whose emotion is not known, or two classes of the model with one emotion.

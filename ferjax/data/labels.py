@@ -1,4 +1,4 @@
-"""Which classes a data set has, in the order of their numbers, and which emotion each one is."""
+"""The classes of each data set, in the order of their numbers, and the emotion of each name."""
 
 from dataclasses import dataclass
 
@@ -23,7 +23,7 @@ class LabelSpace:
     """The classes of one way of labelling; label k means ``names[k]``.
 
     Attributes:
-      name: what this labelling is called.
+      name: the name of this labelling.
       names: class names; their order is the meaning of the label numbers.
     """
 

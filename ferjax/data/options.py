@@ -1,4 +1,4 @@
-"""Options of a data set as a person types them: `fold=3,split_by=image`."""
+"""Options of a data set as text: `fold=3,split_by=image`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def known(dataset: str) -> dict[str, Any]:
 
 
 def parse(dataset: str, pairs: Sequence[str]) -> dict[str, Any]:
-    """Reads `name=value` pairs, each value as the type of its default.
+    """Reads `name=value` pairs; each value gets the type of its default.
 
     Returns:
       The options that were given, for `dataset.open_dataset`.
@@ -47,7 +47,7 @@ def parse(dataset: str, pairs: Sequence[str]) -> dict[str, Any]:
                 f"{nearest(name, defaults)} {listing}"
             )
         if not text:
-            raise UserError(f"--options has {name!r}; expected NAME=VALUE, as {name}=...")
+            raise UserError(f"--options has {name!r}; expected NAME=VALUE, such as {name}=...")
         kind = type(defaults[name])
         try:
             options[name] = TRUTH[text.lower()] if kind is bool else kind(text)

@@ -20,16 +20,16 @@ OTHER_SPLITS = {split: catalog.other_splits(split) for split in ("test", "valida
 
 
 class RunData:
-    """A prepared data set as a run uses it; nothing is opened or read before it is asked for.
+    """A prepared data set as a run uses it; nothing is opened or read before its first use.
 
     Args:
-      mesh: of the devices that the batches are for.
-      name: as in the catalog.
+      mesh: the devices that the batches are for.
+      name: its name in the catalog.
       data_dir: where it is prepared; "": the usual folder.
       placement: where the pixels are, "device", "host", "stream" or "auto" (see `batches`).
-      limit_mib: of the decoded pixels of a split, on each device, for "auto".
-      num_threads: that read and decode for "stream"; 0: one per core.
-      options: of the data set's own.
+      limit_mib: for "auto", the largest size in MiB of a split's decoded pixels on each device.
+      num_threads: threads that read and decode for "stream"; 0: one per core.
+      options: the data set's own options.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class RunData:
         return self._resolved(self._placement, split)
 
     def _resolved(self, placement: str, split: str) -> str:
-        if placement != "auto":  # so that nothing is opened to count
+        if placement != "auto":  # nothing needs to be opened and counted
             return placement
         num_bytes = self.source.num_examples[split] * int(np.prod(self.source.image_shape))
         return batches.choose_placement(placement, num_bytes, self._limit_mib)
@@ -75,13 +75,13 @@ class RunData:
     def training_input(
         self, *, batch_size: int, seed: int, sampling: str, placement: str | None = None
     ) -> batches.TrainingInput:
-        """Training batches on their way to the devices.
+        """Training batches for the devices.
 
         Args:
           batch_size: B.
-          seed: of the order.
+          seed: the seed of the order.
           sampling: see `order`.
-          placement: in place of the run's own.
+          placement: another placement than the run's; None for the run's.
         """
         if placement is None:
             placement, examples = self.placement("train"), self.examples("train")
@@ -99,7 +99,7 @@ class RunData:
         )
 
     def groups(self, split: str) -> dict[str, Bool[np.ndarray, " N"]]:
-        """All examples of a split, and for the test split also those training cannot have seen."""
+        """Masks of a split: all examples and, if it contains the test split, the clean ones."""
         source = self.source
         examples = self.examples(split)
         groups = {split: np.ones(len(examples), bool)}
@@ -113,7 +113,7 @@ class RunData:
         return groups
 
     def pixel_hashes(self, splits: Sequence[str]) -> tuple[bytes, ...]:
-        """Those of all images of some splits."""
+        """The pixel hashes of all images of some splits."""
         source = self.source
         return tuple(
             content

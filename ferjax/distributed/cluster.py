@@ -1,4 +1,4 @@
-"""Where a process stands among the others, as flags or the environment of a cluster say.
+"""The place of a process among the others, from flags or the environment of a cluster.
 
 Cloud TPU, SLURM and Kubernetes are known; nothing is connected here.
 """
@@ -28,7 +28,7 @@ _TPU = ("TPU_WORKER_ID", "TPU_WORKER_HOSTNAMES")
 
 
 class Place(NamedTuple):
-    """What JAX needs to be told to join the others; None where it finds that out by itself.
+    """What JAX needs to join the processes; None if it finds a value by itself.
 
     Attributes:
       coordinator: HOST:PORT of process 0.
@@ -53,11 +53,11 @@ def place(
     process_id: int | None = None,
     environment: Mapping[str, str] = os.environ,
 ) -> Place | None:
-    """Where this process stands among the others; None for a run of one process.
+    """The place of this process among the others; None for a run of one process.
 
     Args:
-      mode: one of `MODES`. "auto" takes Kubernetes, SLURM or a Cloud TPU, whichever the environment
-        speaks of, in this order.
+      mode: one of `MODES`. "auto" takes the first of Kubernetes, SLURM and Cloud TPU that the
+        environment shows.
       coordinator: HOST:PORT of process 0, for "flags".
       num_processes: likewise.
       process_id: likewise.

@@ -1,4 +1,4 @@
-"""Who of the processes of a run is alive.
+"""Detects when a process of a run has died.
 
 Every process holds a connection to process 0. When a process dies, its kernel closes the
 connection, and when its machine does, the kernels of the others notice by keep-alive; either way
@@ -38,7 +38,7 @@ class Peers:
       rank: number of this process.
       size: number of processes.
       broadcast: gives every process the bytes that process 0 passes to it.
-      host: of process 0, if it is known; else process 0 says what it calls itself.
+      host: the host of process 0, if known; otherwise process 0 sends its own names.
 
     Raises:
       OSError: process 0 cannot be reached.
@@ -78,7 +78,7 @@ class Peers:
                 self._changed.wait_for(lambda: len(self._gone) == self._size - 1, _LEAVE_SECONDS)
 
     def wait_for_a_death(self) -> None:
-        """Gives the news of a death time to arrive, which ends this process."""
+        """Waits for the message about a dead process, which ends this process."""
         time.sleep(_VERDICT_SECONDS)
 
     def _accept(self, listener: socket.socket, token: str) -> None:
@@ -146,7 +146,7 @@ class Peers:
 
 
 def _own_names() -> list[str]:
-    """What this machine calls itself, as addresses first: a name may be known to itself alone."""
+    """This machine's own names, addresses first: other machines may not know its host name."""
     name = socket.gethostname()
     found = []
     with contextlib.suppress(OSError):
@@ -182,7 +182,7 @@ def _keep_alive(link: socket.socket) -> None:
 
 
 def _read(link: socket.socket) -> str:
-    """What has come; "" where the other end is gone. Lines are short and come whole."""
+    """Received text; "" if the other end is gone. Lines are short and arrive whole."""
     try:
         return link.recv(4096).decode()
     except OSError:

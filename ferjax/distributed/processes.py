@@ -24,12 +24,12 @@ from ferjax.distributed.cluster import Place
 from ferjax.distributed.liveness import Peers
 from ferjax.errors import Interrupted, SaveFailed, UserError, explain
 
-# A process that is silent for this long is taken for dead by JAX, which then aborts the others.
-# Where only the process died and not its machine, `liveness` notices at once.
+# After this time without a heartbeat JAX considers a process dead, and aborts the others. If only
+# the process died and not its machine, `liveness` notices at once.
 _HEARTBEAT_SECONDS = 25
 # Counts the questions of `stop_agreed`, over all runs of the process.
 _QUESTIONS = itertools.count(1)
-# What an abort does first: in this time `liveness` hears of a death, if there was one.
+# An abort waits this long: in this time `liveness` learns of a dead process, if there is one.
 _ABORT_SECONDS = 5.0
 _WAIT = ctypes.CFUNCTYPE(None, ctypes.c_int)(lambda _: time.sleep(_ABORT_SECONDS))
 
@@ -83,10 +83,10 @@ def wait_for_all(name: str) -> None:
 
 
 def check_equal(title: str, text: str) -> None:
-    """Refuses processes that differ in what must be the same for all.
+    """Refuses processes with different values of something that must be the same for all.
 
     Raises:
-      UserError: `text` is another one on this process than on process 0; `title` names it.
+      UserError: `text` differs between this process and process 0; `title` names it.
     """
     main = broadcast(text)
     if main != text:
@@ -112,7 +112,7 @@ def stop_agreed() -> bool:
 
 
 def broadcast(text: str) -> str:
-    """What process 0 passes, on every process."""
+    """The text of process 0, on every process."""
     return text if jax.process_count() == 1 else _broadcast_bytes(text.encode()).decode()
 
 
@@ -160,7 +160,7 @@ def _delay_abort() -> None:
 
 
 def _broadcast_bytes(message: bytes) -> bytes:
-    """What process 0 says, on every process."""
+    """The message of process 0, on every process."""
     size = int(multihost_utils.broadcast_one_to_all(np.int32(len(message))))
     buffer = np.zeros(size, np.uint8)
     if is_main():

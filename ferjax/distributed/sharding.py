@@ -1,7 +1,7 @@
 """The mesh of all devices and how arrays are placed on it.
 
-There is one axis, "data": batches are split over it. Everything else is replicated, or, where
-parameters and what the optimizer keeps of them are to take less memory, split by `over_devices`.
+There is one axis, "data": batches are split over it. Everything else is replicated, or, to save
+memory, large parameters and their optimizer state are split by `over_devices`.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ def make_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
-    """The sharding of what every device holds whole."""
+    """The sharding of arrays that every device holds whole."""
     return NamedSharding(mesh, PartitionSpec())
 
 
 def by_batch(mesh: Mesh) -> NamedSharding:
-    """The sharding of what is split over its leading axis."""
+    """The sharding of arrays that are split over their leading axis."""
     return NamedSharding(mesh, PartitionSpec(DATA_AXIS))
 
 

@@ -1,4 +1,4 @@
-"""Ends a run that no longer gets anywhere, and says where it was.
+"""Ends a run that makes no progress, and says what it was doing.
 
 A collective whose partner hangs, a driver that stopped answering or a file system that went away
 would otherwise hold the machines for nothing, for good.
@@ -22,7 +22,7 @@ class Watchdog:
     thread of the process stands.
 
     Args:
-      seconds: without a tick; 0 switches it off.
+      seconds: the longest time without a tick; 0 switches it off.
     """
 
     def __init__(self, seconds: float):
@@ -32,7 +32,7 @@ class Watchdog:
         self._ended = threading.Event()
 
     def tick(self, doing: str) -> None:
-        """Says that there was progress, and what comes next: "step 17", "validating epoch 3"."""
+        """Records progress, and what comes next: "step 17", "validating epoch 3"."""
         self._doing, self._since = doing, time.monotonic()
 
     def __enter__(self) -> Watchdog:

@@ -26,15 +26,15 @@ FORMAT = 1
 
 @dataclasses.dataclass(frozen=True)
 class CheckpointScores:
-    """What an evaluation found.
+    """The result of an evaluation.
 
     Attributes:
       scores: metrics[view][group].
-      about: the data set, as JSON: dataset, options, fingerprint; of another data set than the
+      about: the data set, as JSON: dataset, options, fingerprint; for another data set than the
         run's also trained_on, label_map, dropped and note (see `cross_dataset.CrossScores`).
       where: the data and the split, for a title.
-      protocol: "honest" or "optimistic".
-      remark: why the scores are not honest; "" if they are.
+      protocol: the label, "honest" or "optimistic".
+      remark: why the scores are optimistic; "" if they are honest.
     """
 
     scores: Scores
@@ -62,8 +62,8 @@ class FinishedRun:
 
     Attributes:
       trained: its model.
-      config: of the run, complete.
-      started_from: as in its result.json.
+      config: the run's, complete.
+      started_from: this field of its result.json.
     """
 
     trained: TrainedModel
@@ -86,11 +86,11 @@ class FinishedRun:
           views: see `evaluation.views`.
           data_dir: where the data set is; the run's by default.
           batch_size: images of a batch; the run's by default.
-          clean_index: a file of `ferjax.data.audit`, whose images without near duplicates are
-            scored, too.
+          clean_index: a file of `ferjax.data.audit`; its images without near duplicates are scored,
+            too.
 
         Raises:
-          UserError: the data set is not there, or not what the run was trained on.
+          UserError: the data set is not there, or not the one that the run was trained on.
         """
         data, trained, protocol = self._data(data_dir), self.trained, self._protocol
         evaluator = self._evaluator(batch_size)
@@ -126,16 +126,16 @@ class FinishedRun:
 
         Args:
           dataset: its name.
-          split: of it.
+          split: the name of its split.
           views: see `evaluation.views`.
-          label_map: from its classes to the model's (see `label_maps.parse`).
-          options: of the data set, as "fold=3".
+          label_map: the map of its classes to the model's (see `label_maps.parse`).
+          options: options of the data set, such as "fold=3".
           unmapped: "refuse" or "drop" examples of classes that the model does not have.
-          data_dir: where the data set is; where that of the run is by default.
+          data_dir: where the data set is; by default the folder of the run's data set.
           batch_size: images of a batch; the run's by default.
 
         Raises:
-          UserError: as `cross_dataset.score`; or there is no map of the classes.
+          UserError: see `cross_dataset.score`; or there is no map of the classes.
         """
         own = self._data(None)
         source = open_dataset(dataset, data_dir or own.data_dir or None, **parse(dataset, options))
@@ -190,7 +190,7 @@ class FinishedRun:
 
 
 def _mapped(text: str | None, source: Source, labels: tuple[str, ...]) -> LabelMap:
-    """The map of the classes of a data set to those of a model, which is never guessed."""
+    """The map of a data set's classes to a model's classes; it is never guessed."""
     if text is None:
         raise UserError(
             f"The model knows the classes {', '.join(labels)}, and {source.name} has "
@@ -202,7 +202,7 @@ def _mapped(text: str | None, source: Source, labels: tuple[str, ...]) -> LabelM
 
 
 def own_split(split: str, selection: str) -> tuple[str, str]:
-    """What a score of an honest run on a split of its own data is, and why it is not honest.
+    """The label of an honest run's score on a split of its data, and why if optimistic.
 
     Args:
       split: "test", or splits joined by "+".

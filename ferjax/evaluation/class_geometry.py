@@ -1,6 +1,6 @@
 """How the features of a split lie around their class means, and where the centres lie.
 
-What the center and the island loss are to bring about, as numbers: class means that point apart,
+These numbers measure the aims of the center and the island loss: class means that point apart,
 features close to their own mean, centres at their classes. Shapes: B batch, K classes, D features.
 """
 
@@ -18,11 +18,12 @@ from jaxtyping import Array, Bool, Float, Int
 class Geometry(TypedDict):
     """Figures of one pass; classes without an example are left out of each.
 
-    `mean_pairwise_cosine` and `center_pairwise_cosine`: sum over ordered pairs of cos + 1, of the
-    class means and of the centres (None without centres), as `losses.pairwise_cosine`: at most
-    K (K - 1), 42 where 7 are orthogonal. `between_within_variance`: variance of the class means
-    about the mean of all, over that of the features about their class means. `center_offset`: the
-    median over classes of |c_j - m_j| / |m_j|.
+    `mean_pairwise_cosine` and `center_pairwise_cosine`: `losses.pairwise_cosine` of the class means
+    and of the centres (None without centres), the sum over ordered pairs of cos + 1: at most
+    2 K (K - 1); 42 if 7 of them are orthogonal. `between_within_variance`: variance of the class
+    means about the mean of all features, divided by the variance of the features about their class
+    means. `center_offset`: the median over classes of |c_j - m_j| / |m_j|, with the centre c_j and
+    the class mean m_j.
     """
 
     mean_pairwise_cosine: float
@@ -37,9 +38,9 @@ def batch_sums(
     mask: Bool[Array, " B"],
     num_classes: int,
 ) -> Float[Array, "K D+2"]:
-    """What is added up of a batch, for each class; examples outside of the mask count nothing.
+    """The sums of a batch for each class; examples outside of the mask count nothing.
 
-    The columns are the sum of the features, that of their squared norms, and the number of
+    The columns are the sum of the features, the sum of their squared norms, and the number of
     examples: one array, so that devices add up once.
     """
     members = jax.nn.one_hot(labels, num_classes, dtype=jnp.float32)

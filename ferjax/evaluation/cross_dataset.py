@@ -31,10 +31,10 @@ class ScoredModel:
 
     Attributes:
       trained: the model with its weights.
-      evaluator: of the model.
+      evaluator: the evaluator of this model.
       data: the data set of its run, where the run had it; it need not be there any more.
-      selection: the split or splits that selected it, as in `Protocol`.
-      started_from: what the run of the model started from, as its result.json says.
+      selection: the split or splits that selected it (see `Protocol.selection`).
+      started_from: this field of its run's result.json.
     """
 
     trained: TrainedModel
@@ -44,7 +44,7 @@ class ScoredModel:
     started_from: Sequence[Mapping[str, Any]] = ()
 
     def seen(self) -> tuple[bytes, ...] | None:
-        """Pixel hashes of what trained or selected the model; None if its data are not here."""
+        """Pixel hashes of the images that trained or selected the model; None without its data."""
         try:
             source = self.data.source
         except UserError:
@@ -55,11 +55,11 @@ class ScoredModel:
 
 
 class CrossScores(NamedTuple):
-    """What `score` found.
+    """The result of `score`.
 
     Attributes:
       scores: metrics[view][group], over the classes of the model.
-      dropped: for each class that the model does not have, how many examples were left out.
+      dropped: the number of examples left out, for each class that the model does not have.
       note: why there is no `<split>_clean`; "" if there is one.
     """
 
@@ -81,22 +81,22 @@ def score(
     """Evaluates on a split of another data set.
 
     Images are fitted to the shape of the training images as in prediction. The group `<split>` has
-    all images whose classes the model has. `<split>_clean` has those of them, each once, that
-    neither trained nor selected the model; it needs the model's own data set, and a run that goes
-    back to no run on other data. A predicted class that the data set lacks is wrong.
+    all images whose classes the model has. `<split>_clean` leaves out images that trained or
+    selected the model, and repeated images; it needs the run's data set, and no starting run with
+    other data. A predicted class that the data set lacks is wrong.
 
     Args:
-      model: with its weights.
+      model: the model with its weights.
       source: the other data set.
-      split: of it.
-      label_map: from its classes to those of the model.
-      views: to average over (see `evaluation.views`).
+      split: the name of its split.
+      label_map: the map of its classes to the model's.
+      views: names of the views (see `evaluation.views`).
       unmapped: "refuse" examples of classes that the model does not have, or "drop" them.
-      num_threads: that read images; 0: one per core.
+      num_threads: threads that read images; 0: one per core.
 
     Raises:
-      UserError: such examples that are refused, or none that are left; or the data set is that of
-        the run, whose splits may be others than those it was trained on.
+      UserError: refused examples, or none left; or this is the run's own data set, whose splits
+        here may differ from the run's splits.
     """
     one_of("--unmapped", unmapped, UNMAPPED)
     spec = model.trained.spec

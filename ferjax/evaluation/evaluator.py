@@ -27,8 +27,8 @@ class Evaluator:
     """Scores weights of one model; what it compiles is shared by all its passes.
 
     Args:
-      spec: of the model.
-      mesh: of the devices.
+      spec: the description of the model.
+      mesh: the devices.
       batch_size: images of a batch.
 
     Raises:
@@ -51,7 +51,7 @@ class Evaluator:
         return programs.counting(self._score, parts=parts, mesh=self.mesh)
 
     def view_parts(self, name: str) -> tuple[views.Part, ...]:
-        """What a test-time view shows of an image, at a scale that training showed."""
+        """The images that a test-time view averages over, at a scale that training showed."""
         crop = self.spec.preprocessing.crop
         return views.parts(name, crop=crop, magnified=self.spec.has_magnified_crops)
 
@@ -64,9 +64,9 @@ class Evaluator:
     ) -> Callable[..., Scores]:
         """`(weights, geometry=None) -> metrics[view][group]` over a split, placed only once.
 
-        The groups are those of `RunData.groups`, and `more_groups` of the examples of the split;
-        those that have no example are left out. A `class_geometry.Accumulator` gets the sums of the
-        features of all examples of the split, as the first view shows them.
+        Scored are the groups of `RunData.groups` and `more_groups`, masks of the split's examples;
+        groups without an example are left out. A `class_geometry.Accumulator` gets the sums of the
+        features of all examples of the split, in the first view.
         """
         groups = {**(more_groups or {}), **data.groups(split)}
         on_device = data.placement(split) == "device"
@@ -103,7 +103,7 @@ def evaluate(
     for batch in batches:
         states = count(batch)
         if total is not None:
-            # The host stays one batch ahead: what more were in flight would fill the devices.
+            # The host stays one batch ahead: more batches in flight would fill the devices.
             jax.block_until_ready(total)
         total = states if total is None else _merge(total, states)
     if total is None:

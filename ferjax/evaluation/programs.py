@@ -51,8 +51,8 @@ def counting(
     the features of the first image of the first view.
     """
     everything = tuple(dict.fromkeys(part for view in parts.values() for part in view))
-    # A CPU runs programs side by side, and what one adds or gathers over devices can then wait
-    # for another's for good; accelerators run them in turn.
+    # A CPU runs programs concurrently, and their collectives can then deadlock each other;
+    # accelerators run programs one after another.
     side_by_side = mesh.size > 1 and mesh.devices.flat[0].platform == "cpu"
     in_turn = jax.block_until_ready if side_by_side else lambda values: values
 
@@ -104,7 +104,7 @@ def _count_and_sum(
     labels: Int[Array, " B"],
     groups: Mapping[str, Bool[Array, " B"]],
 ) -> tuple[States, dict[str, jax.Array]]:
-    """Both in one program: two that add over devices at once can wait for each other on a CPU."""
+    """Both in one program: the collectives of two programs can deadlock each other on a CPU."""
     num_classes = next(iter(shown.values()))[0].shape[1]
     sums = {name: batch_sums(features, labels, mask, num_classes) for name, mask in groups.items()}
     return _count_views(shown, labels, groups), sums
@@ -117,14 +117,13 @@ def count(
 ) -> States:
     """Counts one batch for each view and each group of its examples; padding belongs to none.
 
-    The loss of an example is -log of the probability of its class. One product counts all: over a
-    sharded batch that is one sum over the devices, where a dozen at once can wait for each other
-    on a CPU of few threads.
+    The loss of an example is -log of the probability of its class. One product counts all, so a
+    sharded batch needs one all-reduce; a dozen at once can deadlock on a CPU of few threads.
 
     Args:
-      probabilities: of each view.
+      probabilities: the probabilities of each view.
       labels: true classes.
-      groups: for each group, True where an example belongs to it.
+      groups: masks by the name of the group, True for the examples that belong to it.
 
     Returns:
       states[view][group].

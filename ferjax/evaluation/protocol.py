@@ -1,4 +1,7 @@
-"""Which split selects the epoch and which one is reported, and whether that is honest."""
+"""Which split selects the epoch and which one is reported, and whether that is honest.
+
+Three words depend on it; ferjax/evaluation/README.md has them in one table.
+"""
 
 from __future__ import annotations
 
@@ -9,17 +12,17 @@ LABELS = {"honest": "honest", "paper": "optimistic"}
 
 @dataclasses.dataclass(frozen=True)
 class Protocol:
-    """How a run gets to its number.
+    """How a run selects its epoch and what it reports.
 
     Attributes:
       name: "honest" selects on validation and reads the test split once; "paper" does what a paper
         did, and its numbers are labelled optimistic wherever they appear.
       selection: the split whose accuracy selects the epoch and steers the learning rate.
       test: the split that is reported.
-      leak: what else makes the number optimistic; "" where nothing does.
+      leak: what else makes the number optimistic; "" if nothing does.
 
     Raises:
-      ValueError: one that is called honest and is not.
+      ValueError: a protocol that is called honest and is not.
     """
 
     name: str
@@ -34,17 +37,17 @@ class Protocol:
 
     @property
     def label(self) -> str:
-        """What every output calls the numbers: honest or optimistic."""
+        """The label of the numbers in every output: honest or optimistic."""
         return LABELS[self.name]
 
     @property
     def measured(self) -> str:
-        """What the numbers that select an epoch are called."""
+        """The prefix of the metrics that select an epoch: validation or optimistic."""
         return "validation" if self.name == "honest" else "optimistic"
 
     @property
     def remark(self) -> str:
-        """Nothing for an honest number, else what makes it optimistic."""
+        """What makes the number optimistic; "" for an honest one."""
         if self.name == "honest":
             return ""
         also = f"; {self.leak}" if self.leak else ""

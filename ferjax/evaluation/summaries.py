@@ -1,8 +1,8 @@
-"""What several runs say together: over seeds, over folds, and over seeds of folds.
+"""The results of several runs together: over seeds, over folds, and over seeds of folds.
 
 The result.json of a folder of runs, format 1 (fractions, not percent):
 
-    format, paper, dataset, fingerprint, protocol, departures    those of the runs
+    format, paper, dataset, fingerprint, protocol, departures    of the runs
     over            "seed" or "fold"
     values          which
     test            {view: {group: {accuracy, macro_f1, macro_f1_present, loss: {n, mean, sd,
@@ -11,7 +11,7 @@ The result.json of a folder of runs, format 1 (fractions, not percent):
                     (null). `macro_f1_present` is not there if a run of an older version has none.
     test_last       likewise of the last epochs, if all runs have it (see --report_last)
     pooled          over folds: {view: {group: {num_examples, accuracy, ..., confusion}}} of all
-                    test images together, each of which one fold tests
+                    test images together; one fold tests each image
     pooled_last     likewise of the last epochs, if all runs have it
 """
 
@@ -37,7 +37,7 @@ def summarise(over: str, values: Sequence[int], outcomes: Sequence[Mapping[str, 
 
     Args:
       over: "seed" or "fold".
-      values: of each run.
+      values: the seed or fold of each run.
       outcomes: the results of the runs, or such summaries of them.
     """
     first = outcomes[0]
@@ -59,7 +59,7 @@ def summarise(over: str, values: Sequence[int], outcomes: Sequence[Mapping[str, 
 
 
 def print_summary(summary: Mapping[str, Any]) -> None:
-    """Prints mean and deviation of the accuracies, and what folds say of all images together."""
+    """Prints mean and deviation of the accuracies, and over folds the scores of all images."""
     values = ", ".join(map(str, summary["values"]))
     optimistic = "" if summary["protocol"] == "honest" else ", OPTIMISTIC"
     for test, pooled in POOLED.items():
@@ -115,7 +115,7 @@ def _together(runs: list[Mapping[str, Any]]) -> Rates:
 
 
 def _of_present(numbers: Mapping[str, Any]) -> str:
-    """The macro-F1 of the classes that have examples, where it is another one."""
+    """The macro-F1 of the classes that have examples, if it differs."""
     if numbers["macro_f1_present"] == numbers["macro_f1"]:
         return ""
     return f" ({100 * numbers['macro_f1_present']:.2f} % of the classes present)"

@@ -27,10 +27,10 @@ class Part(NamedTuple):
       place: None for the whole image; else where the crop lies between the top and the bottom (0 to
         1) and between the left and the right.
       mirrored: whether left and right are exchanged.
-      crop: (h, w) of the crop in pixels, which is shown unresized; None for one of 44/48 of the
-        side, shown in the size of the whole.
-      magnified: whether such a crop is resized to the size of the whole, or the whole is moved so
-        far that the crop is in its middle, with its edges repeated.
+      crop: (h, w) in pixels of a crop shown unresized; None for a crop of 44/48 of the side, shown
+        in full size.
+      magnified: whether such a crop is resized to full size; otherwise the image is shifted until
+        the crop is in its middle, with edge padding.
     """
 
     place: tuple[float, float] | None
@@ -56,10 +56,10 @@ def parts(
     Otherwise the crops of "ten_crop" have 44/48 of the side.
 
     Args:
-      name: of the view.
+      name: the view.
       crop: (h, w) in pixels of the crops of training (`Preprocessing.crop`), or None.
-      magnified: without such crops, whether those of "ten_crop" are resized to the whole image,
-        bilinearly; else the whole image is moved to where they are (see `Part`).
+      magnified: without such crops, whether the crops of "ten_crop" are resized to full size,
+        bilinearly; otherwise the image is shifted (see `Part`).
 
     Raises:
       UserError: another name.
@@ -68,7 +68,7 @@ def parts(
     whole = None if crop is None else _CENTER
     places: tuple[tuple[float, float] | None, ...] = (whole,)
     if name == "ten_crop":
-        # An image that is moved nowhere is the whole, which the other views show too.
+        # The centre crop shifted to the middle is the whole image, which the other views show too.
         kept = crop is None and not magnified
         places = tuple(whole if kept and place == _CENTER else place for place in _PLACES)
     return tuple(

@@ -20,7 +20,7 @@ BATCH_SIZES = (1, 64)
 
 
 class Prediction(NamedTuple):
-    """What a classifier says of N faces.
+    """The prediction for N faces.
 
     Attributes:
       probabilities: float32 [N, K]; every row sums to 1.
@@ -59,9 +59,9 @@ class Classifier:
 
         Args:
           images: one uint8 array [H, W] or [H, W, 1 or 3], or a batch [N, H, W] or [N, H, W, 1 or
-            3], where no image is 1 or 3 pixels wide; or a path or
-            an iterable of paths of image files; or an iterable of arrays of any sizes. A face
-            should fill the image as it does in the training data.
+            3], where no image is 1 or 3 pixels wide; or a path or an iterable of paths of image
+            files; or an iterable of arrays of any sizes. A face should fill the image as it does in
+            the training data.
 
         Raises:
           UserError: no image, a file that is not an image, or an array of another type.

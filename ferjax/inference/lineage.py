@@ -1,6 +1,6 @@
-"""Which data trained weights, through all the runs that they go back to.
+"""The data that trained weights: of their run, and of all runs that it started from.
 
-Result.json keeps it as `started_from`: one object for each source of weights, with the
+result.json has them as `started_from`: one object for each source of weights, with the
 `fingerprint` of its data and a `started_from` of its own.
 """
 
@@ -14,10 +14,10 @@ class TrainedOn(NamedTuple):
     """A data set that trained weights.
 
     Attributes:
-      weights: of which run.
+      weights: the path of the run.
       dataset: its name.
-      fingerprint: of what was prepared.
-      options: which decide what trained and what tests.
+      fingerprint: the fingerprint of the prepared data.
+      options: its options; they decide which images train and which test.
     """
 
     weights: str
@@ -27,7 +27,7 @@ class TrainedOn(NamedTuple):
 
 
 def trained_on(identity: Mapping[str, Any]) -> Iterator[TrainedOn]:
-    """The data of a run and of all that it goes back to; a file says nothing of its own."""
+    """The data of a run and of all runs that it started from; a weight file has none."""
     if "fingerprint" in identity:
         names = ("weights", "dataset", "fingerprint", "options")
         yield TrainedOn(*(identity.get(name, "") for name in names))
@@ -36,6 +36,6 @@ def trained_on(identity: Mapping[str, Any]) -> Iterator[TrainedOn]:
 
 
 def first_other(fingerprint: str, started_from: Sequence[Mapping[str, Any]]) -> str:
-    """The first run among those a run goes back to that was trained on other data, or ""."""
+    """The first run in `started_from`, at any depth, trained on other data, or ""."""
     data = (each for origin in started_from for each in trained_on(origin))
     return next((each.weights for each in data if each.fingerprint != fingerprint), "")

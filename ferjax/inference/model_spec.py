@@ -1,4 +1,4 @@
-"""What trained weights are: the model, its labels and its preprocessing, beside the weights."""
+"""The description that is stored beside trained weights: model, labels and preprocessing."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from ferjax.random_streams import Stream, root
 
 @dataclasses.dataclass(frozen=True)
 class ModelSpec:
-    """What weights need to be used; it travels inside the checkpoint.
+    """What is needed to use weights; stored in the checkpoint.
 
     Attributes:
       model: keywords of `models.create`, as JSON.
       labels: the K class names, in the order of the logits.
-      preprocessing: from pixels to the model's input.
+      preprocessing: the steps from pixels to the model's input.
       has_magnified_crops: whether training showed the crops of `ten_crop` resized to the whole
         image (see `evaluation.views`).
       dataset: name of the data set that trains it.
-      fingerprint: of that data set as it was prepared.
+      fingerprint: the fingerprint of that prepared data set.
       steps_per_epoch: updates of an epoch.
     """
 
@@ -53,12 +53,12 @@ class ModelSpec:
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any], where: str | Place) -> ModelSpec:
-        """Reads what `to_json` wrote; fields that are not the spec's are left out.
+        """Reads the object that `to_json` wrote; other fields are ignored.
 
         Raises:
           UserError: a field is missing; `where` names the checkpoint.
         """
-        # A checkpoint from before that was asked is of when these crops always were.
+        # Older checkpoints lack this field; their crops were always magnified.
         fields = {"has_magnified_crops": True, **fields}
         names = [field.name for field in dataclasses.fields(cls)]
         missing = [name for name in names if name not in fields]
@@ -79,7 +79,7 @@ class ModelSpec:
 
     @property
     def depends_on_batch(self) -> bool:
-        """Whether what the model says of an image depends on the others of its batch."""
+        """Whether a prediction depends on the other images of its batch."""
         return models.model_class(self.model["name"]).depends_on_batch(self.model)
 
     def create(self, mesh: Mesh, seed: int = 0) -> nnx.Module:
@@ -96,10 +96,10 @@ class ModelSpec:
         )
 
     def check_same_data(self, source: Source, where: str | Place) -> None:
-        """Refuses data that is not what the run in `where` was trained on, by its fingerprint.
+        """Refuses other data than the run in `where` was trained on, by the fingerprint.
 
         Raises:
-          UserError: the fingerprint or the classes are others.
+          UserError: the fingerprint or the classes differ.
         """
         if source.fingerprint != self.fingerprint:
             raise UserError(

@@ -1,4 +1,4 @@
-"""A trained model out of a run directory: its weights and what they are."""
+"""A trained model from a run directory: its weights and their description."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ CHECKPOINTS = ("best", "last")
 
 @dataclasses.dataclass(frozen=True)
 class TrainedModel:
-    """Weights that evaluation and prediction use, with what they need to be used.
+    """Weights that evaluation and prediction use, with their description.
 
     Attributes:
-      spec: what they are.
+      spec: the description of the model.
       graphdef: structure of the model.
-      weights: whole on every device of the mesh.
-      mesh: of the devices.
+      weights: the weights, whole on every device of the mesh.
+      mesh: the devices.
       step: updates made.
       where: the run directory.
     """
@@ -54,9 +54,9 @@ class TrainedModel:
         """Reads the weights of a run's checkpoint, and writes nothing.
 
         Args:
-          workdir: the run directory; of its files only those of the checkpoint are needed.
+          workdir: the run directory; only the files of the checkpoint are needed.
           checkpoint: "best" or "last".
-          mesh: of the devices; by default of all that are.
+          mesh: the devices; by default all that are present.
 
         Raises:
           UserError: the folder is no run, has no such checkpoint, or one that is damaged.
@@ -76,7 +76,7 @@ class TrainedModel:
         return cls(spec, graphdef, stored.weights(like), mesh, stored.about.step, where)
 
     def classifier(self) -> Classifier:
-        """What names the expression of faces; see `ferjax.load`.
+        """The classifier of face images; see `ferjax.load`.
 
         Raises:
           UserError: the model's prediction depends on the other images of its batch.

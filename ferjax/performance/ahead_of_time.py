@@ -1,4 +1,4 @@
-"""Compiling a config's step for hardware that is not here, and reading what its compiler says."""
+"""Compiling a config's step for absent hardware, and reading the compiler's estimates."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ def figures(
     num_classes: int | None = None,
     announce: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
-    """Compiles the training step, or the evaluation step, and reads what the compiler says.
+    """Compiles the training step, or the evaluation step, and reads the compiler's estimates.
 
     Args:
-      config: as a file in configs/ makes it; its data set need not be there.
+      config: a config that a file in configs/ made; its data set need not be there.
       target: what to compile for.
       per_device_batch: images on each device; by default the config's batch, split over them.
       evaluate: the evaluation step, with the view that selects, in place of the training step.
-      image_shape: of the stored images, in place of the data set's.
-      num_classes: K, where only the user's own data set says it.
+      image_shape: the shape of the stored images, if not the data set's usual one.
+      num_classes: K, if only the user's own data set determines it.
       announce: called when all is checked and the compiler, which takes minutes, starts.
 
     Returns:
@@ -54,8 +54,8 @@ def figures(
       the program does not fit or has a loop of unknown length; `kernels` is of GPUs alone.
 
     Raises:
-      UserError: as `experiment.build`, a batch that the devices cannot share evenly, a compiler
-        that is not installed, or a training step of what is not trained.
+      UserError: see `experiment.build`; or the compiler is not installed, or the model trains
+        nothing and the training step is asked for.
     """
     mesh = sharding.make_mesh(target.devices())
     batch = "evaluation" if evaluate else "train"
@@ -79,7 +79,7 @@ def figures(
         made["memory"] = {"fits": False, "total": needed[0], "available": needed[1]}
         return {**made, "time": None, "compile_seconds": time.monotonic() - start}
     made["compile_seconds"] = time.monotonic() - start
-    # Of a program with a loop over micro-batches the compiler counts one turn.
+    # The compiler counts one turn of a loop over micro-batches.
     loops = not evaluate and config.optimizer.accumulation_steps > 1
     flops = _flops(config, data, evaluate) / size if loops or not target.is_tpu else None
     return {**made, **_read(compiled, target, size // mesh.size, flops)}
@@ -115,7 +115,7 @@ def _what(run: Experiment, data: AbsentData, target: Target, batch: str) -> dict
 def _with_batches(
     config: ConfigDict, batch: str, mesh: jax.sharding.Mesh, per_device: int | None
 ) -> ConfigDict:
-    """The config with the batch that is asked for; that of the other step need not fit."""
+    """The config with the requested batch; the batch of the other step is set to fit."""
     config = ConfigDict(config)
     if per_device is not None:
         config[batch].batch_size = per_device * mesh.size
@@ -151,7 +151,7 @@ def _flops(config: ConfigDict, data: AbsentData, evaluate: bool) -> float:
 def _read(
     compiled: jax.stages.Compiled, target: Target, batch: int, flops: float | None
 ) -> dict[str, Any]:
-    """What the compiled program says; `batch` is that of one device.
+    """The figures of the compiled program; `batch` is the batch of one device.
 
     `flops` of an image are None where the compiler counts them.
     """
@@ -259,5 +259,5 @@ def _expensive(costs: list[Cost], total: float, clock: float) -> list[dict[str, 
 
 def _versions(target: Target) -> dict[str, str]:
     compiler = "libtpu" if target.is_tpu else "jax-cuda12-pjrt"
-    # Of a compiler that TPU_LIBRARY_PATH names there may be no package.
+    # A compiler that TPU_LIBRARY_PATH names may have no package.
     return versions.installed(["ferjax", "jax", "jaxlib", "flax", compiler])

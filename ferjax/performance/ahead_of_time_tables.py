@@ -41,7 +41,7 @@ def report(figures: Mapping[str, Any]) -> list[Table]:
 def comparison(one: Mapping[str, Any], other: Mapping[str, Any]) -> Table:
     """Both steps side by side, and the second's figures as multiples of the first's.
 
-    What they are stands above their own tables (see `report`).
+    Their own tables have the models' names (see `report`).
     """
     table = tables.plain_table(
         f"Two configs on {one['target']['name']}, {_ORIGIN}", ("", "first", "second", "ratio")

@@ -1,4 +1,4 @@
-"""The shapes of a data set that is not there: what a program is compiled for without reading it."""
+"""The input shapes of a data set that is not there, to compile a program without reading it."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from ferjax.inference.model_spec import ModelSpec
 
 @dataclasses.dataclass(frozen=True)
 class AbsentData:
-    """What a config and the catalog say of a data set before anything is read.
+    """The facts about a data set from a config and the catalog, before anything is read.
 
     Attributes:
-      config: as a file in configs/ makes it.
+      config: a config that a file in configs/ made.
       image_shape: (H, W, C) of the stored images.
       labels: names of the classes.
-      num_train: examples that train; None where nobody knows.
+      num_train: training examples; None if unknown.
     """
 
     config: ConfigDict
@@ -38,8 +38,9 @@ class AbsentData:
     num_train: int | None
 
     def spec(self) -> ModelSpec:
-        """What the trained weights would be. The statistics of the pixels, which change no cost,
-        are made up.
+        """The description of the trained weights, with made-up statistics of the pixels.
+
+        The statistics do not change the cost.
         """
         fields = self.config.model
         # Black and white: mean and deviation are both a half.
@@ -66,7 +67,7 @@ class AbsentData:
 
     @property
     def placement(self) -> str:
-        """Where the pixels are (see `pipeline`); those of unknown number are streamed."""
+        """Where the pixels are (see `batches`); an unknown number of images is streamed."""
         fields = self.config.dataset
         if fields.placement == "auto" and self.num_train is None:
             return "stream"
@@ -76,15 +77,15 @@ class AbsentData:
     def arguments(
         self, mesh: jax.sharding.Mesh, batch_size: int, groups: tuple[str, ...] = ()
     ) -> tuple[Table | None, Batch]:
-        """Shapes of the table and of a global batch, as the training and evaluation steps take.
+        """Shapes of the table and of a global batch, the inputs of training and evaluation steps.
 
         Args:
-          mesh: of the devices that hold them.
+          mesh: the devices that hold them.
           batch_size: B, over all devices.
-          groups: what is counted; none in training.
+          groups: names of the groups that are counted; none in training.
 
         Raises:
-          UserError: the pixels shall lie on the device and nobody knows how many there are.
+          UserError: the pixels shall lie on the device, and the number of images is unknown.
         """
         whole, by_batch = sharding.replicated(mesh), sharding.by_batch(mesh)
         array: Any = jax.ShapeDtypeStruct
@@ -128,16 +129,16 @@ def describe(
     image_shape: tuple[int, int, int] | None = None,
     num_classes: int | None = None,
 ) -> AbsentData:
-    """What is known of the data set of a config.
+    """The facts about the data set of a config.
 
     Args:
-      config: as a file in configs/ makes it.
-      image_shape: of the stored images, in place of the data set's usual one.
-      num_classes: K, of images that are the user's own.
+      config: a config that a file in configs/ made.
+      image_shape: the shape of the stored images, if not the data set's usual one.
+      num_classes: K, for images that are the user's own.
 
     Raises:
-      UserError: no such data set; classes that only its user knows and did not give, or that are
-        known and were given.
+      UserError: no such data set; or `num_classes` is missing for the user's own images, or given
+        for others.
     """
     spec = catalog.find(config.dataset.name)
     options = {**known(spec.name), **config.dataset.options.to_dict()}
@@ -162,13 +163,13 @@ def describe(
 
 
 def _shape(config: ConfigDict, options: Mapping[str, Any]) -> tuple[int, int, int]:
-    """That of the options of the data set, else what the model sees."""
+    """The shape in the options of the data set, else the shape of the model's input."""
     size = options.get("image_size", config.model.image_size)
     return (size, size, options.get("channels", config.model.channels))
 
 
 def _num_train(spec: catalog.DatasetSpec, options: Mapping[str, Any]) -> int | None:
-    """How many examples train, to within those that a split at random rounds off."""
+    """The number of training examples, up to the rounding of random splits."""
     if "num_train" in options:
         return options["num_train"]
     if spec.expected_counts is None:

@@ -32,10 +32,10 @@ def measure(
     """Measures one config.
 
     Args:
-      config: as a file in configs/ makes it.
+      config: a config that a file in configs/ made.
       steps: steps timed together.
       repetitions: how often; medians are reported.
-      placements: of the pixels (see `pipeline`), to be compared; the config's own if empty.
+      placements: where the pixels are (see `batches`), to be compared; the config's if empty.
 
     Returns:
       A JSON object: under `placements`, for each, images per second of `train_step`, `loop`,
@@ -46,7 +46,7 @@ def measure(
       reached.
 
     Raises:
-      UserError: as `experiment.build`, or a placement that does not exist.
+      UserError: see `experiment.build`; or a placement does not exist.
     """
     run = experiment.build(config)
     for placement in placements:
@@ -220,7 +220,7 @@ def _flops(run: experiment.Experiment, *arguments: Any) -> float | None:
 
 
 def counted_flops(analysis: Any) -> float | None:
-    """The operations of an answer of `cost_analysis`, which may be a list, empty or None."""
+    """The operations in a result of `cost_analysis`, which may be a list, empty or None."""
     if isinstance(analysis, list):
         analysis = analysis[0] if analysis else None
     return float(analysis["flops"]) if analysis and "flops" in analysis else None

@@ -21,7 +21,7 @@ flags.DEFINE_string("study", None, "a .toml file that lists the rows", flag_valu
 flags.DEFINE_string("workdir", None, "folder of the runs, made if need be", flag_values=FLAGS)
 flags.DEFINE_list("rows", None, "names of rows to train; all by default", flag_values=FLAGS)
 flags.DEFINE_multi_string(
-    "set", [], "FIELD=VALUE of every row's config, as train.num_epochs=4", flag_values=FLAGS
+    "set", [], "FIELD=VALUE of every row's config, such as train.num_epochs=4", flag_values=FLAGS
 )
 flags.DEFINE_bool("dry_run", False, "list the runs and train nothing", flag_values=FLAGS)
 flags.mark_flags_as_required(["study", "workdir"], flag_values=FLAGS)

@@ -11,7 +11,7 @@ A study is a TOML file:
 
     [[rows]]
     name = "softmax"
-    arguments = "loss=softmax"             # after those of the study
+    arguments = "loss=softmax"             # after the study's
     seeds = [0, 1, 2]
     fields = {}
 """
@@ -46,8 +46,8 @@ class Row:
     """One row of a study.
 
     Attributes:
-      name: of its folder and in the table.
-      arguments: of the config, joined by commas.
+      name: its name in the table, and of its folder.
+      arguments: the config's arguments, joined by commas.
       seeds: one run each.
       fields: dotted path -> value, set after the arguments.
     """
@@ -60,7 +60,7 @@ class Row:
 
 @dataclasses.dataclass(frozen=True)
 class Study:
-    """What a study file says; the rows have what the study says of all of them.
+    """The content of a study file; what it sets for every row is in each row.
 
     Attributes:
       title: printed above the table.
@@ -146,7 +146,7 @@ def runs(
     """The runs of a study: first every row's first seed, then every row's second, and so on.
 
     Args:
-      study: from `read`.
+      study: a study from `read`.
       workdir: the folder of all of them.
       rows: names of the rows that are wanted; all if None.
       assignments: FIELD=VALUE, set last.
@@ -183,7 +183,7 @@ def runs(
             if config.dataset.options.get("fold") == ALL_FOLDS:
                 raise UserError(
                     f"Row {row.name!r} would run all folds of {config.dataset.name}; name one in "
-                    "its arguments, as fold=0."
+                    "its arguments, such as fold=0."
                 )
             try:
                 checks.check(config)
@@ -229,7 +229,8 @@ def _check_types(path: str, what: str, fields: Mapping[str, Any]) -> None:
     good = isinstance(seeds, list) and seeds and len(set(map(str, seeds))) == len(seeds)
     if not good or not all(type(seed) is int and seed >= 0 for seed in seeds):
         raise UserError(
-            f"{path}: seeds of {what} is {seeds!r}; expected different whole numbers, as [0, 1, 2]."
+            f"{path}: seeds of {what} is {seeds!r}; expected different whole numbers, such as "
+            "[0, 1, 2]."
         )
 
 
@@ -248,7 +249,7 @@ def _loaded(path: str) -> Any:
 
 
 def _value(text: str) -> Any:
-    """A value as TOML has it; a word that is none is a string."""
+    """The text as a value of TOML, or as a string if it is none."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
@@ -276,5 +277,6 @@ def _set(config: ConfigDict, path: str, value: Any) -> None:
         group[leaf] = value
     except TypeError:
         raise UserError(
-            f"{path} is {value!r}; expected a {type(group[leaf]).__name__}, as {group[leaf]!r}."
+            f"{path} is {value!r}; expected a {type(group[leaf]).__name__}, such as "
+            f"{group[leaf]!r}."
         ) from None

@@ -1,4 +1,4 @@
-"""The table of a study: what its finished runs say, row by row, over their seeds."""
+"""The table of a study: the results of its finished runs, row by row, over their seeds."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ GEOMETRY = (
 
 @dataclasses.dataclass(frozen=True)
 class Finished:
-    """What the finished runs of a row say; fractions, not percent.
+    """The results of the finished runs of a row; fractions, not percent.
 
     Attributes:
-      row: of the study.
-      seeds: of the finished runs.
+      row: the row of the study.
+      seeds: the seeds of the finished runs.
       numbers: name -> mean, standard deviation and interval over these seeds: `validation` (of the
         selected epoch), and `VIEW`, `VIEW_clean`, `VIEW_macro_f1` of the test split.
       geometry: name -> mean over the seeds, of the selected epoch (see `class_geometry`).
-      acts: whether the loss does what it is for (see `MOST_OFFSET`), None where that is not known.
+      acts: whether the loss acts (see `MOST_OFFSET`), None if that is not known.
       collapsed: how many of the runs ended as class frequencies.
     """
 

@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclasses.dataclass
 class Selection:
-    """The best epoch so far; it travels inside the checkpoint.
+    """The best epoch so far; stored in the checkpoint.
 
     Attributes:
       accuracy: the best validation accuracy, a fraction; -1 before the first epoch.
@@ -24,7 +24,7 @@ class Selection:
     waited: int = 0
 
     def update(self, *, epoch: int, step: int, accuracy: float) -> bool:
-        """Takes in one epoch; true if it is better than all before. A tie keeps the earlier one."""
+        """Records one epoch; true if it is better than all before. A tie keeps the earlier one."""
         if accuracy > self.accuracy:
             self.accuracy, self.epoch, self.step, self.waited = accuracy, epoch, step, 0
             return True
@@ -48,7 +48,7 @@ class Selection:
           epochs: the rows of metrics.jsonl with one epoch each.
 
         Returns:
-          None where nothing was trained, as in late fusion, or the rows are gone.
+          None if nothing was trained, as happens in late fusion, or if the rows are gone.
         """
         for row in epochs:
             if row["epoch"] == self.epoch and "loss" in row:

@@ -1,8 +1,8 @@
 """Recognises a run whose features have collapsed: it does no better than class frequencies.
 
 A model that ignores its input can at best give each class its frequency; its cross-entropy is then
-the entropy of the frequencies. A run that is still there after two epochs has learned nothing yet;
-one of few steps may still recover, which the epochs that its result names show.
+the entropy of the frequencies. A run that still has this loss after two epochs has learned nothing
+yet; a short run may recover, and its result lists the epochs.
 """
 
 from __future__ import annotations

@@ -34,13 +34,13 @@ def training(
 ) -> jax.stages.Wrapped:
     """`(state, table, batch) -> (state, metrics)`; the state is donated and stays where it was.
 
-    Where examples come with distributions over the classes, these are the targets of the
-    cross-entropy; with `draws_labels` a class is drawn from them at each visit, and is the label.
+    If examples have distributions over the classes, these are the targets of the cross-entropy;
+    with `draws_labels` the label is instead a class drawn from them at each visit.
 
     With `mixup`, alpha of Beta(alpha, alpha), the augmented images are mixed, and the targets are
-    the mixed distributions over the `num_classes` classes. What takes one class of an example, the
-    center loss, the update of the centres and the count of correct answers, takes that of the image
-    with the larger share (see `mixup.mix`).
+    the mixed distributions over the `num_classes` classes. The center loss, the update of the
+    centres and the count of correct answers use the class of the image with the larger share (see
+    `mixup.mix`).
     """
 
     def run(

@@ -1,6 +1,6 @@
-"""From a config to the parts of a run: the only reader of the ConfigDict in training.
+"""Builds the parts of a run from its config.
 
-Nothing is loaded or compiled until it is used, and the test split only when somebody asks for it.
+Nothing is loaded or compiled before its first use, the test split included.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from ferjax.inference.model_spec import ModelSpec
 from ferjax.models.functional import Weights
 from ferjax.training import compiled_step, inputs, step
 from ferjax.training import optimizer as optim
+from ferjax.training.initial_state import InitialStates
 from ferjax.training.objective import Objective, balanced_weights, given_weights
 from ferjax.training.plateau import PlateauRule
-from ferjax.training.train_state import TrainStates
 
 
 def build(
@@ -39,13 +39,12 @@ def build(
     """The parts of one run.
 
     Args:
-      config: as a file in configs/ makes it.
-      spec: of the model, where the data set is not there and its programs are only compiled.
-      mesh: of the devices that the programs are for, which need not be there to be compiled for;
-        by default of all that are.
+      config: a config that a file in configs/ made.
+      spec: the model's, to compile its programs without the data set.
+      mesh: the devices to compile for, present or not; by default all that are present.
 
     Raises:
-      UserError: as `checks.check`, or a batch that the devices cannot share evenly.
+      UserError: see `checks.check`; or the devices cannot share a batch evenly.
     """
     checks.check(config)
     return Experiment(
@@ -57,8 +56,8 @@ class Experiment:
     """The parts that a config describes; see `build`.
 
     Attributes:
-      config: of the run.
-      mesh: of the devices.
+      config: the run's.
+      mesh: the devices.
       data: the data set of the run.
       protocol: what selects and what is reported.
       plateau: when the learning rate is reduced.
@@ -81,7 +80,7 @@ class Experiment:
         self._given_spec = spec
 
     def check(self) -> None:
-        """Raises a UserError for a field that otherwise only its first use would refuse."""
+        """Raises a UserError for what would otherwise be refused only at its first use."""
         source, train = self.data.source, self.config.train
         for use in (self.protocol.selection, self.protocol.test):
             if not any(source.num_examples[split] for split in use.split("+")):
@@ -97,7 +96,7 @@ class Experiment:
 
     @functools.cached_property
     def spec(self) -> ModelSpec:
-        """What the trained weights will be."""
+        """Describes the weights that the run trains."""
         if self._given_spec is not None:
             return self._given_spec
         return inputs.spec(self.config, self.data)
@@ -123,7 +122,7 @@ class Experiment:
 
     @property
     def num_steps(self) -> int:
-        """Updates of the whole run; none where nothing is trained, as in late fusion."""
+        """Updates of the whole run; 0 if nothing is trained, as happens in late fusion."""
         epochs = self.config.train.num_epochs
         return self.spec.steps_per_epoch * epochs if self.is_trained else 0
 
@@ -131,7 +130,7 @@ class Experiment:
 
     @functools.cached_property
     def augmentation(self) -> Augmentation:
-        """What is done to training images."""
+        """The augmentation of training images."""
         data = self.data if self._given_spec is None else None
         return inputs.augmentation(self.config, self.spec, data)
 
@@ -185,7 +184,7 @@ class Experiment:
             return ()
         if text != "balanced":
             return given_weights(text, labels)
-        if self._given_spec is not None:  # which changes no cost
+        if self._given_spec is not None:  # only compiled: any weights will do
             return (1.0,) * len(labels)
         examples = self.data.examples("train")
         if examples.targets is None:
@@ -193,9 +192,9 @@ class Experiment:
         return balanced_weights(examples.targets.sum(axis=0, dtype=np.float64).tolist())
 
     @functools.cached_property
-    def states(self) -> TrainStates:
+    def states(self) -> InitialStates:
         """Makes the state before the first step."""
-        return TrainStates(
+        return InitialStates(
             spec=self.spec,
             recipe=self.recipe,
             mesh=self.mesh,
@@ -231,7 +230,7 @@ class Experiment:
         )
 
     def training_input(self, placement: str | None = None) -> TrainingInput:
-        """Training batches on their way to the devices, from the config's or another placement."""
+        """Training batches for the devices, with the config's placement of pixels or another."""
         fields = self.config.train
         return self.data.training_input(
             batch_size=fields.batch_size,

@@ -1,4 +1,4 @@
-"""What a config says of the way from stored images to the model's input, in training."""
+"""The steps from stored images to the model's input, built from a config."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from ferjax.inference.model_spec import ModelSpec
 
 
 def spec(config: FrozenConfigDict, data: RunData) -> ModelSpec:
-    """What the weights that a config trains on its data will be.
+    """Describes the weights that a config trains on its data.
 
-    Reads the training images where they are normalised by their own statistics.
+    Reads the training images if they are normalised by their own statistics.
     """
     source, fields = data.source, config.model
     labels = source.labels.names
@@ -37,26 +37,26 @@ def spec(config: FrozenConfigDict, data: RunData) -> ModelSpec:
 
 
 def augmentation(config: FrozenConfigDict, spec: ModelSpec, data: RunData | None) -> Augmentation:
-    """What is done to training images; erased rectangles get the mean grey level.
+    """The augmentation of training images; erased rectangles get the mean grey level.
 
     Args:
-      config: of the run.
-      spec: of its model.
-      data: of the run, or None where only the shapes count; then the mean is the spec's.
+      config: the run's.
+      spec: the description of its model.
+      data: the run's, or None if only the shapes matter; then the mean is the spec's.
     """
     fields = dict(config.augment)
     fields["shift"] *= spec.native_shape[0]
     if not fields["subpixel"]:
         fields["shift"] = round(fields["shift"])
     fields["crop"] = spec.preprocessing.crop
-    del fields["mixup"]  # which is of pairs, and not done here
+    del fields["mixup"]  # it mixes pairs of augmented images: see `mixup`
     if fields["erasing"]:
         fields["fill"] = _mean_grey_level(config, spec, data)
     return Augmentation(**fields)
 
 
 def _mean_grey_level(config: FrozenConfigDict, spec: ModelSpec, data: RunData | None) -> float:
-    """Of the training images, 0 to 255, whatever they are normalised by."""
+    """The mean of the training images, 0 to 255, however they are normalised."""
     mean = spec.preprocessing.mean
     if data is not None and config.preprocess.normalization != "dataset":
         images = data.examples("train").images

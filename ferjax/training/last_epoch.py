@@ -1,7 +1,7 @@
-"""The test of a run's last epoch, beside that of the epoch that validation selected.
+"""Tests the last epoch of a run, in addition to the epoch that validation selected.
 
-Papers that keep the parameters at the end of training, as sun2021 does, report this one. It takes
-no part in any choice, so that it leaves an honest run honest.
+Papers that keep the parameters at the end of training, such as sun2021, report the last epoch. It
+selects nothing, so an honest run stays honest.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from ferjax.workdir.directory import RunDirectory
 
 
 def fields(run: Experiment, step: int, scores: dict[str, Any]) -> dict[str, Any]:
-    """What result.json says of the last epoch, which ended with `step`."""
+    """The fields of result.json for the last epoch, which ended with `step`."""
     return {"last": {"epoch": step // run.spec.steps_per_epoch, "step": step}, "test_last": scores}
 
 
 def add(config: ConfigDict, directory: RunDirectory, result: dict[str, Any]) -> dict[str, Any]:
-    """The result of a finished run with its last epoch tested, too; result.json gets it as well.
+    """Tests the last epoch of a finished run; returns the new result, also in result.json.
 
     Every process of the run calls it.
 
     Raises:
-      UserError: the last checkpoint is gone, or is not that of the run's last step.
+      UserError: the checkpoint of the last step is gone, or is of another step.
     """
     run = experiment.build(config)
     step = result["num_steps"]
-    # A run that trains nothing, as late fusion, has only the weights that it began with.
+    # A run that trains nothing (late fusion) has only the weights that it started with.
     stored = checkpoint_files.newest(directory.path, "last" if step else "best")
     if stored is None or stored.about.step != step:
         found = "none" if stored is None else f"step {stored.about.step}"

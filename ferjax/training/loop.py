@@ -38,14 +38,14 @@ def train(
     Every process of a run calls it; the main one writes the files.
 
     Args:
-      config: as a file in configs/ makes it.
+      config: a config that a file in configs/ made.
       workdir: the run directory, the same for all processes.
-      profile_steps: see `profiling.Profile`; the steps of the run itself, not of its trunks.
-      report_last: tests the last epoch beside the selected one, also of a run that has finished
-        without it; that of the run itself, not of its trunks.
+      profile_steps: see `profiling.Profile`; does not apply to trunks.
+      report_last: whether to test the last epoch, too, also of a run that finished without it; does
+        not apply to trunks.
 
     Returns:
-      What result.json says.
+      The content of result.json.
 
     Raises:
       UserError: bad input, a loss that is no longer finite, or a checkpoint that cannot be saved.
@@ -72,7 +72,7 @@ def train(
 
 
 class _Run:
-    """One start of a run; `execute` is the story."""
+    """One start of a run; `execute` runs it."""
 
     def __init__(
         self,
@@ -132,7 +132,7 @@ class _Run:
     def _train(
         self, step: int, state: TrainState, batches: TrainingInput
     ) -> tuple[int, TrainState]:
-        """All steps from `step` on: update, metrics, and at the end of an epoch validation."""
+        """Makes all steps after `step`: update, metrics, and validation at the end of an epoch."""
         run, writer = self.experiment, self._written
         steps_per_epoch = run.spec.steps_per_epoch
         validate = Validation(run)
@@ -217,6 +217,7 @@ class _Run:
         if progress.selection.update(epoch=epoch, step=step, accuracy=measured.scores["accuracy"]):
             self.watchdog.tick(f"saving the best epoch, {epoch}")
             if not self.saving.save_best(step, state.evaluated):
+                # An epoch whose weights could not be saved does not count as the best.
                 progress.selection = dataclasses.replace(before, waited=before.waited + 1)
         if progress.plateau.update(run.plateau, measured.row[run.plateau.metric]):
             scale = progress.plateau.scale
@@ -232,7 +233,7 @@ class _Run:
         self.saving.save_last(step, state, self.progress, batches.position, self._written.flush)
 
     def _test(self, step: int, last: TrainState | None) -> dict[str, Any]:
-        """Where the test split is read: the best epoch, and the `last` state if there is one."""
+        """Reads the test split: scores the best epoch, and the `last` state if given."""
         run, progress = self.experiment, self.progress
         best = self.saving.best(progress.selection.step, run.states.abstract().evaluated)
         views = tuple(self.config.evaluation.test_views)

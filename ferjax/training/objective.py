@@ -1,4 +1,4 @@
-"""What a training step minimises, put together from the losses.
+"""The objective of a training step, put together from the losses.
 
 Shapes: B batch, K classes, D features.
 """
@@ -22,25 +22,25 @@ PAIRWISE_TERMS = ("centers", "features")
 
 @dataclasses.dataclass(frozen=True)
 class Objective:
-    """What a training step minimises: L_S, L_S + lambda L_C, or L_S + lambda L_island.
+    """The objective of a training step: L_S, L_S + lambda L_C, or L_S + lambda L_island.
 
     Attributes:
       name: "softmax", "center" or "island".
       weight: lambda.
       pairwise_weight: lambda_1 of the island loss.
-      reduction: of the center loss, "mean", "sum" or "element".
-      distance: of the center loss, "squared" or "norm".
+      reduction: divisor of the center loss, "mean", "sum" or "element" (see `losses.center_loss`).
+      distance: distance to the centre in the center loss, "squared" or "norm" (likewise).
       center_update: "rule" (`update_centers`) or "gradient" (`update_centers_by_gradient`).
-      pairwise_on: what the pairwise term of the island loss moves. "centers": the centres alone, by
-        their update, as the paper's equations say; no gradient of it reaches the network.
-        "features": it is taken on the centres as the batch moves them (`moved_centers`), so that
-        its gradient reaches the features of the batch, and the centres follow their classes alone.
+      pairwise_on: what the pairwise term of the island loss moves. "centers": only the centres, by
+        their update, as in the paper's equations; its gradient does not reach the network.
+        "features": it uses the centres after the batch's update (`moved_centers`), so its gradient
+        reaches the features; the stored centres are updated without it.
       alpha: learning rate of the centres.
-      label_smoothing: of the cross-entropy.
-      class_weights: of the K classes in the cross-entropy; () for equal ones.
+      label_smoothing: share of each target that is spread evenly over all classes.
+      class_weights: weights of the K classes in the cross-entropy; () for equal ones.
 
     Raises:
-      ValueError: a name that does not exist, which would train something else.
+      ValueError: a name that does not exist.
     """
 
     name: str = "softmax"
@@ -83,17 +83,17 @@ class Objective:
     ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
         """Returns the total and its terms by name (unweighted).
 
-        With `parts` > 1 the arrays are one of that many equal parts of a batch, and the means over
-        the parts of what is returned are the values of the whole batch, for either reduction; with
-        class weights that takes the `mean_weight` of the whole batch.
+        With `parts` > 1 the arrays are one of that many equal parts of a batch, and the results,
+        averaged over the parts, equal those of the whole batch; with class weights this needs the
+        `mean_weight` of the whole batch.
 
         Args:
-          logits: of the classifier.
-          features: its input.
+          logits: the classifier's output.
+          features: the classifier's input.
           labels: classes.
-          centers: of the classes, or None.
+          centers: one row per class, or None.
           targets: distributions for the cross-entropy, instead of the labels.
-          mean_weight: what `mean_weight` says of the whole batch; that of these examples if None.
+          mean_weight: `mean_weight()` of the whole batch; None: of these examples.
           parts: how many parts the batch has.
         """
         softmax = self._softmax(logits, labels if targets is None else targets, mean_weight)
@@ -117,10 +117,10 @@ class Objective:
     def mean_weight(
         self, labels: Int[Array, " B"] | Float[Array, "B K"]
     ) -> Float[Array, ""] | None:
-        """The mean over examples of the weight of their class, by which `loss` divides.
+        """The mean weight of the examples' classes; `loss` divides by it.
 
-        None where it divides by the number of examples alone: without class weights, and for
-        distributions (see `losses.cross_entropy`).
+        None without class weights, and for distributions: then `loss` divides by the number of
+        examples alone (see `losses.cross_entropy`).
         """
         if not self.class_weights or not jnp.issubdtype(labels.dtype, jnp.integer):
             return None
@@ -140,7 +140,7 @@ class Objective:
         own = self.mean_weight(targets)
         if own is None or mean_weight is None:
             return mean
-        # Divided by the weights of the whole batch, not by those of its part.
+        # Divided by the weights of the whole batch, not of its part.
         return mean * own / jnp.maximum(mean_weight, losses.EPSILON)
 
     def update(
@@ -169,8 +169,8 @@ def balanced_weights(counts: Sequence[int] | Sequence[float]) -> tuple[float, ..
     """N / (K n_k) for each class: classes count alike, and the mean over the examples is 1.
 
     Args:
-      counts: n_k, how many of the N training examples each of the K classes has; sums of shares
-        where examples are shared between classes.
+      counts: n_k, how many of the N training examples each of the K classes has; sums of target
+        probabilities for soft labels.
 
     Raises:
       UserError: a class without examples, whose weight would be infinite.

@@ -68,11 +68,11 @@ def optimizer(
       name: "sgd", "adam" (Kingma & Ba 2015) or "radam" (Liu et al. 2020, algorithm 2), both with
         betas 0.9 and 0.999.
       learning_rate: a number or a schedule of the step.
-      momentum: of SGD.
+      momentum: the momentum of SGD; not used by the others.
       nesterov: whether SGD's momentum is Nesterov's.
       weight_decay: L2 coefficient.
       clip_norm: largest global norm of the gradient, 0 for no limit.
-      epsilon: of Adam and RAdam, added to the root of the second moment. PyTorch has 1e-8, Keras
+      epsilon: what Adam and RAdam add to the root of the second moment. PyTorch has 1e-8, Keras
         1e-7.
 
     Raises:

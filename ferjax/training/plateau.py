@@ -20,7 +20,7 @@ class PlateauRule:
 
     Attributes:
       factor: the learning rate is multiplied by it; 0 switches the rule off.
-      patience: epochs without improvement that are let pass.
+      patience: epochs without improvement before a reduction (see the head of this file).
       style: "pytorch" or "keras".
       metric: "accuracy", "macro_f1" or "loss", of validation.
       threshold: how much better an improvement is: relative to the best in PyTorch's style,
@@ -29,7 +29,7 @@ class PlateauRule:
       minimum: lowest factor on the schedule's learning rate.
 
     Raises:
-      ValueError: a value by which the rate would be reduced in a way that nobody means.
+      ValueError: an unknown style, or a number out of its range.
     """
 
     factor: float
@@ -59,7 +59,7 @@ class PlateauRule:
 
 @dataclasses.dataclass
 class Plateau:
-    """What a rule has seen so far; it travels inside the checkpoint.
+    """The state of a rule; stored in the checkpoint.
 
     Attributes:
       scale: factor on the schedule's learning rate.
@@ -74,7 +74,7 @@ class Plateau:
     cooling: int = 0
 
     def update(self, rule: PlateauRule, value: float) -> bool:
-        """Takes in the metric of one epoch; true if the learning rate has been reduced."""
+        """Records the metric of one epoch; true if the learning rate has been reduced."""
         if not rule.factor:
             return False
         due = self._pytorch(rule, value) if rule.style == "pytorch" else self._keras(rule, value)

@@ -1,4 +1,4 @@
-"""What must be so before a run starts: its paper's weights, its folder, its config, its data."""
+"""Checks before a run starts: its config, its paper's weights, its folder, its data."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from ferjax.models import published
 from ferjax.training import experiment
 from ferjax.workdir.directory import RunDirectory
 
-# What network file systems may take to show a file of another machine.
+# The longest time until a network file system shows a file of another machine.
 _SHARED_SECONDS = 30.0
 
 
 def check_start(config: ConfigDict) -> None:
-    """Refuses a config that cannot be, and a run that lacks the weights its paper starts from.
+    """Refuses an invalid config, and a run without the weights its paper starts from.
 
     Raises:
-      UserError: as `checks.check`; or it says which weights the run or a trunk of it lacks, and how
-        to go on with them or without.
+      UserError: see `checks.check`; or the run or one of its trunks lacks these weights: the
+        message names them, and the arguments that give them or do without.
     """
     checks.check(config)
     lacking = []
@@ -55,8 +55,8 @@ def claimed(directory: RunDirectory, config: ConfigDict) -> Iterator[None]:
     """Claims the folder of a run once for all its processes, and holds it inside the block.
 
     Raises:
-      UserError: what `RunDirectory.claim` raises; or the processes have different configs, or do
-        not share the folder.
+      UserError: see `RunDirectory.claim`; or the processes have different configs, or do not share
+        the folder.
     """
     fields = config.to_json(sort_keys=True)
     digest = hashlib.sha256(fields.encode()).hexdigest()
@@ -84,10 +84,10 @@ def _check_shared(directory: RunDirectory) -> None:
 
 
 def open_data(config: ConfigDict) -> None:
-    """Opens the data set of several processes, which may have to be made first: by one of them.
+    """With several processes, opens the data set, which process 0 makes first if needed.
 
     Raises:
-      UserError: what opening it raises; or the processes have different data.
+      UserError: see `dataset.open_dataset`; or the processes have different data.
     """
     if jax.process_count() == 1:
         return

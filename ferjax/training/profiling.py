@@ -40,7 +40,7 @@ class Profile:
 
     @contextlib.contextmanager
     def step(self, step: int) -> Iterator[None]:
-        """What is sent to the devices inside the block is step number `step`."""
+        """Marks the work that is sent to the devices inside the block as step number `step`."""
         if step == self._first:
             options = jax.profiler.ProfileOptions()
             options.python_tracer_level = 0  # it would hide the steps among millions of calls
@@ -52,15 +52,15 @@ class Profile:
             yield
 
     def after(self, step: int, values: Any) -> None:
-        """Call it after that block; the end of a trace awaits `values`, results of the step."""
+        """Call this after the block; the end of a trace waits for `values`, results of the step."""
         if self._running and step == self._last:
             jax.block_until_ready(values)
             self.close()
 
     def close(self) -> None:
-        """Writes a trace that is still running, as when the run ends within it.
+        """Writes a trace that is still running, for example when the run ends within it.
 
-        One that cannot be written is reported, and the run goes on.
+        A trace that cannot be written is reported, and the run continues.
         """
         if not self._running:
             return
@@ -86,6 +86,6 @@ def parse_steps(text: str) -> tuple[int, int]:
     if not 1 <= first <= last:
         raise UserError(
             f"--profile_steps is {text!r}; expected FIRST:LAST, steps of the run counted from 1, "
-            "as 11:15."
+            "such as 11:15."
         )
     return first, last

@@ -4,11 +4,11 @@ result.json, format 1 (fractions, not percent):
 
     format          1
     paper, seed, dataset, fingerprint, labels
-    options         of the data set, as which fold is tested
+    options         options of the data set, such as the fold that is tested
     protocol        "honest": selected on validation, tested once; or "optimistic"
-    departures      sentences: how the run, or one that it starts from, is no row of its paper; none
-                    where the arguments of its config are those of a row. Fields that were changed
-                    by themselves are not looked at
+    departures      sentences: how the run, or one that it starts from, differs from a row of its
+                    paper; empty if the config's arguments select a row. Fields set one by one are
+                    not checked
     started_from    one object for each source of weights: where it was, what identifies it (sha256
                     of a file; fingerprint, protocol, seed, epoch, departures of a run), what was
                     loaded, and which modules started fresh
@@ -19,10 +19,10 @@ result.json, format 1 (fractions, not percent):
                     images whose pixels are in neither train nor validation, first of identical ones
     last, test_last with --report_last: epoch and step with which training ended, and the scores of
                     its weights in the form of `test`; they select nothing
-    warnings        what went wrong and was said: kind "collapsed", with the epochs after which the
+    warnings        problems that were reported: kind "collapsed", with the epochs after which the
                     model did no better than class frequencies, and the message; else []
     num_steps, parameters
-    versions        of ferjax and of what it stands on
+    versions        of ferjax and its libraries
     machine         platform, device, number of devices
     cost            train_seconds (with validation and saving), images_per_second over that time
     finished        date and time, UTC
@@ -96,12 +96,12 @@ def result(
 
 
 def no_row(paper: str, departures: Sequence[str]) -> str:
-    """A sentence: how a run is no row of its paper."""
+    """A sentence: how a run differs from its paper."""
     return f"No row of {paper}: {'; '.join(departures)}."
 
 
 def _departures(own: Sequence[str], origins: list[dict[str, Any]]) -> list[str]:
-    """Those of the run, and those of the runs that it starts from."""
+    """The departures of the run, and of the runs that it starts from."""
     return list(own) + [
         f"{origin['weights']}: {text}"
         for origin in origins

@@ -1,4 +1,4 @@
-"""Where a run stands, beside its arrays; it travels inside the last checkpoint."""
+"""The state of a run apart from its arrays; stored in the `last` checkpoint."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from ferjax.training.plateau import Plateau
 
 @dataclasses.dataclass
 class RunProgress:
-    """What changes from epoch to epoch.
+    """What changes from epoch to epoch, apart from the arrays.
 
     Attributes:
       selection: the best epoch so far.
       plateau: the factor on the learning rate.
-      started_from: what the first weights were made from (see `warm_start`).
-      collapsed_epochs: after which the model did no better than class frequencies.
-      collapse: what is said of the last of them.
-      train_seconds: spent so far, with validation and saving.
+      started_from: the sources of the first weights (see `warm_start.initial_state`).
+      collapsed_epochs: epochs after which the model did no better than class frequencies.
+      collapse: the message about the last of these epochs.
+      train_seconds: seconds so far, with validation and saving.
     """
 
     selection: Selection = dataclasses.field(default_factory=Selection)
@@ -58,7 +58,7 @@ class RunProgress:
     def add_collapse(
         self, epoch: int, scores: Metrics, config: ConfigDict | FrozenConfigDict
     ) -> bool:
-        """Keeps it if an epoch ended no better than class frequencies; whether it did."""
+        """Records an epoch that ended no better than class frequencies; true if so."""
         counts = [sum(row) for row in scores["confusion"]]
         if not collapse.collapsed(epoch, scores["loss"], counts):
             return False
@@ -68,7 +68,7 @@ class RunProgress:
 
     @property
     def warnings(self) -> list[dict[str, Any]]:
-        """What result.json keeps of what went wrong."""
+        """The warnings of result.json."""
         if not self.collapsed_epochs:
             return []
         return [{"kind": "collapsed", "epochs": self.collapsed_epochs, "message": self.collapse}]

@@ -19,12 +19,12 @@ from ferjax.workdir.directory import RunDirectory
 
 
 class Saving:
-    """Saves and restores what a run needs to go on, in the folder that it holds.
+    """Saves and restores the checkpoints of a run, in the folder that it has claimed.
 
     Args:
-      directory: of the run, claimed.
-      spec: of its model.
-      on_failed_save: "stop" the run where a checkpoint cannot be saved, or "continue" without it.
+      directory: the run directory, claimed.
+      spec: the description of the model.
+      on_failed_save: if a checkpoint cannot be saved, "stop" the run or "continue" without it.
       note: called with a sentence for the user.
     """
 
@@ -44,14 +44,14 @@ class Saving:
         self._unsaved: SaveFailed | None = None  # since the last checkpoint
 
     def restore(self, like: TrainState) -> tuple[TrainState, RunProgress, dict[str, Any]] | None:
-        """The state of the last checkpoint, where the run stood, and the position of the input.
+        """The arrays and the progress of the last checkpoint, and the position of the input.
 
         Raises:
-          UserError: its data, labels or preprocessing are not today's; or it cannot be read.
+          UserError: its data, labels or preprocessing differ from the run's; or it is unreadable.
         """
         restored = self._checkpoints.restore(like)
         step = 0 if restored is None else restored[1].step
-        # A better epoch than the last checkpoint knows of, from a start that was cut off.
+        # A killed start may have saved a best epoch after its last checkpoint.
         self._checkpoints.drop_later("best", step)
         if restored is None:
             return None
@@ -70,16 +70,16 @@ class Saving:
                 )
 
     def save_best(self, step: int, weights: Weights) -> bool:
-        """Saves the weights of the best epoch; whether they are on disk.
+        """Saves the weights of the best epoch and waits; false if that failed.
 
-        They are, before the `last` checkpoint that counts on them.
+        The `last` checkpoint, which needs them, comes after.
         """
         self.finish()
         try:
             self._checkpoints.save_best(step, weights, self._spec.to_json())
             self._checkpoints.wait()
         except SaveFailed as error:
-            self._go_on_without(error)
+            self._handle_failed(error)
             return False
         return True
 
@@ -96,10 +96,10 @@ class Saving:
         Args:
           step: updates made.
           state: after them.
-          progress: where the run stands.
-          input_position: of the next batch.
-          flush: puts every row of metrics.jsonl up to this step on disk, which must be there before
-            the checkpoint is.
+          progress: the state of the run apart from its arrays.
+          input_position: the position of the next batch.
+          flush: writes every row of metrics.jsonl up to this step to disk; called first, because
+            the checkpoint must not be saved without these rows.
         """
         try:
             try:
@@ -111,18 +111,18 @@ class Saving:
             self._checkpoints.save_last(step, state, self._spec.to_json(), stands)
             self._unsaved = None
         except SaveFailed as error:
-            self._go_on_without(error)
+            self._handle_failed(error)
 
     def finish(self) -> None:
-        """Waits for the save before; what comes next is written if the folder is still ours."""
+        """Waits for the previous save; raises if another process has taken the folder."""
         self._directory.check_held()
         try:
             self._checkpoints.wait()
         except SaveFailed as error:
-            self._go_on_without(error)
+            self._handle_failed(error)
 
     def check_saved(self) -> None:
-        """Waits for the save before, and raises what it, or one since the last checkpoint, met."""
+        """Waits for the previous save; raises its error, or one since the last checkpoint."""
         self._checkpoints.wait()
         if self._unsaved is not None:
             raise self._unsaved
@@ -131,7 +131,7 @@ class Saving:
         """The weights of the best epoch, which ended with `step`.
 
         Raises:
-          UserError: they are not there, are damaged, or are those of another epoch.
+          UserError: they are missing, damaged, or of another epoch.
         """
         where = f"{self._directory.path}/checkpoints/best"
         stored = checkpoint_files.newest(self._directory.path, "best")
@@ -150,7 +150,7 @@ class Saving:
         return stored.weights(like)
 
     def last_good(self) -> str:
-        """A sentence: which checkpoint is whole."""
+        """A sentence: which checkpoint is the last good one."""
         self._checkpoints.wait()
         step = self._checkpoints.latest("last")
         if step is None:
@@ -164,9 +164,9 @@ class Saving:
         """Waits for the saves and ends the threads that make them."""
         self._checkpoints.close()
 
-    def _go_on_without(self, error: SaveFailed) -> None:
-        """Reports a save that failed, and ends the run unless the config wants it to go on."""
-        # Of several processes one alone may fail, while the others wait for it to be done.
+    def _handle_failed(self, error: SaveFailed) -> None:
+        """Raises the error of a failed save, or reports it if the config continues without it."""
+        # With several processes one may fail alone, while the others wait for its save.
         if self._on_failed_save == "stop" or jax.process_count() > 1:
             raise error
         self._unsaved = error

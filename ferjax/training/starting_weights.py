@@ -1,4 +1,4 @@
-"""Weights that a run can start from: those of a finished run, or of a file."""
+"""Weights that a run can start from: from a finished run, or from a file."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from ferjax.workdir.directory import RunDirectory
 
 
 class RunFacts(NamedTuple):
-    """What a finished run says of its weights.
+    """What is known of a finished run's weights.
 
     Attributes:
       labels: the class names behind the classifier.
-      preprocessing: from pixels to what the weights were trained on.
+      preprocessing: the steps from pixels to the model's input in that run.
       protocol: "honest" or "optimistic".
-      data: the data set that trained it, then those of the runs that it goes back to.
+      data: the data set that trained the run, then the data sets of the runs it started from.
     """
 
     labels: tuple[str, ...]
@@ -34,7 +34,7 @@ class RunFacts(NamedTuple):
 
     @property
     def fingerprint(self) -> str:
-        """Of the data set that trained it."""
+        """The fingerprint of the data set that trained it."""
         return self.data[0].fingerprint
 
 
@@ -44,8 +44,8 @@ class StartingWeights(NamedTuple):
     Attributes:
       title: what and where they are.
       arrays: under torchvision's names, in ferjax's layout.
-      run: what their run says of itself, None for a file.
-      identity: what tells these weights from others, as JSON.
+      run: the facts of their run; None for a file.
+      identity: what distinguishes these weights from others, as JSON.
     """
 
     title: str

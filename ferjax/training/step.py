@@ -32,7 +32,7 @@ class TrainState:
     Attributes:
       step: int32 scalar, number of updates made.
       weights: the trained `Weights`.
-      opt_state: of the optax chain.
+      opt_state: the state of the optax chain.
       centers: float32 [K, D], or None without a center or island loss.
       average: exponential moving average of the `Weights`, or None.
       scale: float32 scalar, a factor on the schedule's learning rate (see `plateau`).
@@ -57,7 +57,7 @@ class TrainState:
         return self.average, self._with(average=None)
 
     def joined(self, weights: Weights) -> TrainState:
-        """The state again of which `split` has made this one and `weights`."""
+        """Undoes `split`: the whole state, from this one and `weights`."""
         return self._with(**{"weights" if self.weights is None else "average": weights})
 
     def _with(self, **fields: Any) -> TrainState:
@@ -72,8 +72,8 @@ class Recipe:
       graphdef: structure of the model, from `split_model`.
       optimizer: the optax chain.
       objective: the loss.
-      accumulation_steps: micro-batches whose gradients are averaged into one update; batch
-        statistics are then those of each micro-batch, applied one after the other.
+      accumulation_steps: micro-batches whose gradients are averaged into one update; batch norm
+        then uses each micro-batch's statistics, and updates its running averages after each.
       ema_decay: largest decay of the average of the weights and batch statistics, 0 for none; see
         `average_decay`.
       schedule: learning rate by step, to be recorded; the optimizer has its own copy.
@@ -97,7 +97,7 @@ def init_state(
       weights: initial weights, from `split_model`.
       num_classes: K.
       num_features: D.
-      seed: of the initial centres, drawn from N(0, 1).
+      seed: the seed of the initial centres, drawn from N(0, 1).
     """
     centers = None
     if recipe.objective.has_centers:
@@ -123,16 +123,16 @@ def train_step(
 ) -> tuple[TrainState, Metrics]:
     """One update of the weights and of the centres.
 
-    Gradients, loss and centres are those of the whole batch, however many devices hold it.
+    Gradients, loss and centres use the whole batch, however many devices hold it.
 
     Args:
       recipe: the fixed part of the step.
       state: what the step changes.
       images: preprocessed.
-      labels: true classes; of mixed images that of the larger share (see `mixup.mix`).
+      labels: true classes; for a mixed image, the class with the larger share (see `mixup.mix`).
       keys: one random key for each example; models with dropout need them.
-      targets: distributions over the classes, in place of the labels in the cross-entropy alone:
-        the center loss, the update of the centres and `correct` go by the labels.
+      targets: distributions over the classes that replace the labels in the cross-entropy alone:
+        the center loss, the update of the centres and `correct` use the labels.
 
     Returns:
       The new state, and scalars: loss and its terms, correct (int32 count), grad_norm,
@@ -144,7 +144,7 @@ def train_step(
     params = state.weights.params
     with jax.named_scope("update"):
         updates, opt_state = recipe.optimizer.update(gradients, state.opt_state, params)
-        # The learning rate is the last factor of every optimizer here, so that this one changes it.
+        # Every optimizer here multiplies by the learning rate last, so `scale` scales it.
         updates = jax.tree.map(lambda update: update * state.scale, updates)
         weights = Weights(optax.apply_updates(params, updates), statistics)
     centers = state.centers
@@ -152,7 +152,7 @@ def train_step(
         centers = recipe.objective.update(centers, features, labels)
     average = state.average
     if average is not None:
-        # In this form what does not move, as a frozen trunk, is kept to the bit.
+        # In this form weights that do not move, such as a frozen trunk's, are kept to the bit.
         share = 1.0 - average_decay(recipe.ema_decay, state.step)
         average = jax.tree.map(lambda mean, new: mean + share * (new - mean), average, weights)
     grad_norm = optax.tree.norm(gradients)
@@ -175,8 +175,8 @@ def train_step(
 
 
 def average_decay(largest: float, updates: Int[Array, ""]) -> Float[Array, ""]:
-    """min(largest, (1 + t) / (10 + t)) for the average after t updates, as TensorFlow's moving
-    average has it.
+    """min(largest, (1 + t) / (10 + t)) for the average after t updates, like TensorFlow's moving
+    average.
 
     A small decay at first, so that the average forgets the start: its share is 1 in 10 after one
     update, and 1 / C(t + 9, 9) after t. With a decay of 0.999 from the beginning an epoch of
@@ -244,7 +244,7 @@ def _over_micro_batches(
     batch: tuple[Array | None, ...],
     parts: int,
 ) -> tuple[tuple, Params]:
-    """As `differentiate`, one micro-batch after the other: means of loss, terms and gradients.
+    """Like `differentiate`, one micro-batch after the other: means of loss, terms and gradients.
 
     Features and counts of correct answers have a leading axis of micro-batches.
     """

@@ -16,11 +16,11 @@ class LateMetrics:
     """Metrics fetched one step late, so that the host never waits for the step it has just sent.
 
     Args:
-      writer: of the run.
+      writer: the run's.
       diverged: called with a step whose loss, gradient or parameters are not finite.
-      waiting: called with what the host waits for next.
+      waiting: called with the name of what the host waits for next.
       steps_per_epoch: steps of an epoch.
-      config: of the run.
+      config: the run's.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class LateMetrics:
         self._epoch = [(row["loss"], row["accuracy"]) for row in rows[start:]]
 
     def push(self, step: int, values: Any) -> None:
-        """Takes the metrics of a step that has been sent, and writes those of the one before."""
+        """Takes the metrics of a step that has been sent; writes the metrics of the step before."""
         self._pending.append((step, values))
         while len(self._pending) > 1:
             self._write(*self._pending.popleft())
@@ -55,7 +55,7 @@ class LateMetrics:
     def epoch_means(self) -> dict[str, float]:
         """Mean loss and accuracy over the steps of the epoch that has ended; starts the next.
 
-        Nothing where there were no steps, as in late fusion.
+        Empty if there were no steps, as happens in late fusion.
         """
         if not self._epoch:
             return {}

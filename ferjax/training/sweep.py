@@ -23,7 +23,7 @@ from ferjax.training import profiling
 from ferjax.training.loop import train
 from ferjax.training.result import print_result
 
-# What runs may differ in: the name of their folders, and the numbers.
+# A number that the runs differ in: its name, with which their folders' names begin, and its values.
 Axis = tuple[str, Sequence[int]]
 
 
@@ -35,15 +35,15 @@ def run(
     profile_steps: str | None = None,
     report_last: bool = False,
 ) -> None:
-    """Trains, and prints what came out.
+    """Trains, and prints the results.
 
     One run uses `workdir` itself. Several seeds use `workdir/seed_N` each, starting with the
     config's seed; all folds of a data set (fold=-1) use `fold_N`; both use `seed_N/fold_M`. A
     folder of runs gets a result.json with mean and standard deviation (see `summaries`). With
-    `report_last` each run tests its last epoch beside the selected one.
+    `report_last` each run also tests its last epoch.
 
     Raises:
-      UserError: as `checks.check` and `loop.train`.
+      UserError: see `checks.check` and `loop.train`.
     """
     checks.check(config)
     axes: list[Axis] = []

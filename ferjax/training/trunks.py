@@ -1,4 +1,4 @@
-"""The runs that a fusion begins with: each trunk alone, and all known to fit before any starts."""
+"""The runs that a fusion starts from: each trunk alone, checked before any of them is trained."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from ferjax.training.experiment import Experiment
 from ferjax.workdir.directory import RunDirectory
 
 TRUNKS = "trunks"  # folder of a run's own trunks
-# Fields of a trunk's model that need not be those of the fusion.
+# Fields of a trunk's model that may differ from the fusion's.
 OWN_FIELDS = ("name", "dtype", "remat", "batch_stats")
 
 
 def own_runs(config: ConfigDict, directory: RunDirectory) -> dict[str, ConfigDict]:
     """The configs of the trunks that a run trains itself, by name.
 
-    Nothing is trained before everything is known to fit that can be known: every field, the trunks
-    in the fusion, and what they start from.
+    Before anything is trained, this checks all that it can: every field, that the trunks fit the
+    fusion, and their starting weights.
 
     Args:
-      config: of the run.
-      directory: its folder; a run that has begun needs its trunks no more.
+      config: the run's.
+      directory: its folder; a run that has a checkpoint does not need its trunks any more.
 
     Raises:
-      UserError: what cannot be built, trunks that would not fit, the same trunk twice, or a source
-        of weights that does not exist or fit.
+      UserError: a trunk that cannot be built or does not fit, the same trunk twice, or starting
+        weights that do not exist or fit.
     """
     if directory.has_checkpoint:
         return {}
@@ -42,7 +42,7 @@ def own_runs(config: ConfigDict, directory: RunDirectory) -> dict[str, ConfigDic
         raise UserError(
             f"init_from is {config.init_from}, but this run starts from its trunks. Give the "
             "config's argument init_from=PATH to start from a whole fusion, or give each trunk "
-            "what it starts from, as trunk_init=PATH+PATH."
+            "its starting weights, by trunk_init=PATH+PATH."
         )
     if not config.stages:
         return {}
@@ -74,7 +74,7 @@ def trunk_sources(run: Experiment, workdir: Place) -> tuple[str, ...]:
 
 
 def _check_fields(config: ConfigDict, name: str, stage: ConfigDict) -> None:
-    """A trunk's own run must see what the fusion sees."""
+    """A trunk must share the fusion's input fields."""
     shared = [
         f"model.{field}"
         for field in stage.model
@@ -87,7 +87,7 @@ def _check_fields(config: ConfigDict, name: str, stage: ConfigDict) -> None:
         if own != wanted:
             raise UserError(
                 f"{path} is {wanted!r} for the fusion and {own!r} for its trunk {name}; set both, "
-                f"as --config.{path}=... --config.stages.{name}.{path}=..., or use the config's "
+                f"by --config.{path}=... --config.stages.{name}.{path}=..., or use the config's "
                 "argument."
             )
 
@@ -95,7 +95,7 @@ def _check_fields(config: ConfigDict, name: str, stage: ConfigDict) -> None:
 def _check_trunk(
     fusion: Experiment, model: nnx.Module, index: int, stage: ConfigDict, workdir: Place
 ) -> None:
-    """A trunk's own run must be possible and must make what the (abstract) fusion takes."""
+    """A trunk's run must be possible, and its weights must fit the (abstract) fusion."""
     title = f"The weights that {workdir} is to make"
     trunk = experiment.build(stage)
     trunk.check()

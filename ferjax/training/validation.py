@@ -11,11 +11,11 @@ from ferjax.training.step import TrainState
 
 
 class Measured(NamedTuple):
-    """What a pass found.
+    """The result of a pass.
 
     Attributes:
-      scores: of the split, as the view that selects shows it.
-      row: what metrics.jsonl records, without the prefix that names the split.
+      scores: the metrics of the split in the view that selects.
+      row: the figures for metrics.jsonl, without the prefix `validation` or `optimistic`.
     """
 
     scores: Metrics
@@ -26,7 +26,7 @@ class Validation:
     """Scores states of one run; the split is placed on the devices once.
 
     Args:
-      run: whose protocol and config say which split and which view.
+      run: its protocol names the split, its config the view.
     """
 
     def __init__(self, run: Experiment):

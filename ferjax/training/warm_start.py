@@ -1,4 +1,4 @@
-"""What a run starts from: fresh weights, other weights by name, or trunks trained alone."""
+"""The first state of a run: fresh weights, other weights by name, or trunks trained alone."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _NAMED = 3  # modules that a sentence names one by one
 
 
 class LeftOut(NamedTuple):
-    """Modules that a source gives nothing for.
+    """Modules that are not loaded from a source.
 
     Attributes:
-      modules: of the model, which start afresh.
-      unused: of the source, which have no place in the model.
-      why: as a clause.
+      modules: names of modules of the model that start afresh.
+      unused: names of modules of the source that the model does not have.
+      why: the reason, a clause.
     """
 
     modules: tuple[str, ...]
@@ -35,18 +35,18 @@ class LeftOut(NamedTuple):
 def initial_state(
     run: Experiment, trunks: Sequence[str], *, report: Callable[[str], None]
 ) -> tuple[step.TrainState, list[dict[str, Any]]]:
-    """The state before the first step, and what it was made from.
+    """The state before the first step, and the sources of its weights.
 
     Args:
-      run: to start.
-      trunks: where the weights of a fusion's trunks are (see `trunks.trunk_sources`), or nothing.
+      run: the run that starts.
+      trunks: paths of the weights of a fusion's trunks (see `trunks.trunk_sources`), or none.
       report: called with a sentence for each source of weights.
 
     Returns:
-      The state, and one JSON object for each source: `weights`, `loaded` (a sentence), `fresh`
-      (the modules that the source gave nothing for), and what identifies it, which is `sha256` of a
-      file, and `dataset`, `fingerprint`, `options`, `protocol`, `seed`, `epoch` and its own
-      `departures` and `started_from` of a run.
+      The state, and one JSON object for each source: `weights` (its path), `loaded` (a sentence),
+      `fresh` (the modules that start afresh), and what identifies it: a file by `sha256`; a run by
+      `dataset`, `fingerprint`, `options`, `protocol`, `seed`, `epoch`, and its own `departures` and
+      `started_from`.
 
     Raises:
       UserError: a source that does not exist or does not fit, with the first differences.
@@ -118,7 +118,7 @@ def _start_from(
 
 
 def _left_out(run: Experiment, model: nnx.Module, source: StartingWeights) -> list[LeftOut]:
-    """What starts afresh: what the source lacks, and a classifier of other classes."""
+    """Modules that start afresh: those that the source lacks, and a classifier of other classes."""
     lacking = additions.absent(model, source.arrays)
     left = []
     if lacking.modules:
@@ -146,7 +146,7 @@ def _listed(modules: Sequence[str]) -> str:
 
 
 def _check_trunk(run: Experiment, source: StartingWeights) -> None:
-    """A trunk must see what it was trained on, and have seen nothing that is tested here."""
+    """Refuses a trunk with other preprocessing, or one that test images may have trained."""
     _check_honest(run, source)
     trained = source.run
     late = not _model(run).is_trainable
@@ -178,7 +178,7 @@ def _check_trunk(run: Experiment, source: StartingWeights) -> None:
 
 
 def _check_honest(run: Experiment, source: StartingWeights) -> None:
-    """What saw the test split makes everything that starts from it optimistic."""
+    """Refuses weights that test images may have trained or selected."""
     if source.run is None:
         return
     here = run.config.dataset
@@ -196,7 +196,7 @@ def _check_honest(run: Experiment, source: StartingWeights) -> None:
                 f"here {said[1]}): what is tested here may have been trained on there. Start from "
                 "a run with the same dataset.options."
             )
-        # Splits that are drawn by a seed are drawn anew for what was prepared anew.
+        # A seed draws other splits from a data set that was prepared again.
         if data.fingerprint != run.spec.fingerprint and again and "split_seed" in theirs:
             raise UserError(
                 f"{_of(source, data)} on {data.dataset} that was prepared in another way, and is "
@@ -213,4 +213,4 @@ def _check_honest(run: Experiment, source: StartingWeights) -> None:
 def _of(source: StartingWeights, data: TrainedOn) -> str:
     if source.run is not None and data is source.run.data[0]:
         return f"{source.title} were trained"
-    return f"{source.title} go back to {data.weights}, which was trained"
+    return f"{source.title} started from {data.weights}, which was trained"

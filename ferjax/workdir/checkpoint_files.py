@@ -1,14 +1,15 @@
-"""What a checkpoint on disk is made of, and reading it without touching the folder.
+"""The format of a checkpoint on disk, and reading it without changing the folder.
 
 A run directory has `checkpoints/best/STEP` and `checkpoints/last/STEP`. Format 4 of a checkpoint:
 
     weights    the arrays that evaluation and prediction use
-    training   of `last` alone: the other arrays that a resume needs
-    meta       a JSON object: format; spec, what the weights are (see `inference.model_spec`);
-               progress, where the run stands; sha256 of weights, training, and spec with progress
+    training   only in `last`: the other arrays that a resume needs
+    meta       a JSON object: format; spec, the description of the weights (`inference.model_spec`);
+               progress, the state of the run apart from its arrays; sha256 of weights, of training,
+               and of spec with progress
 
 Format 3, of earlier versions, has all arrays in `state`, no digests, and the fields of spec and
-progress beside `format`.
+progress next to `format`.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ FOLDER = "checkpoints"
 FORMAT = 4
 STATE_FORMAT = 3  # with one item `state`
 WEIGHTS, TRAINING, META, STATE = "weights", "training", "meta", "state"
-# What damaged files make orbax and the JSON reader raise.
+# Errors that orbax and the JSON reader raise for damaged files.
 UNREADABLE = (OSError, ValueError, KeyError, TypeError)
 
 
@@ -41,9 +42,9 @@ class About(NamedTuple):
     Attributes:
       step: updates made.
       format: 4, or 3 of earlier versions.
-      spec: what the weights are, as JSON.
-      progress: where the run stands, as JSON; of `last` alone.
-      sha256: of "weights" and "training"; empty in format 3.
+      spec: the description of the weights, as JSON.
+      progress: the state of the run apart from its arrays, as JSON; only in `last`.
+      sha256: the digests of "weights" and "training"; empty in format 3.
     """
 
     step: int
@@ -72,7 +73,7 @@ def meta(
     progress: Mapping[str, Any],
     sha256: Mapping[str, str],
 ) -> dict[str, Any]:
-    """The JSON object of a checkpoint in format 4; `sha256` is that of the arrays."""
+    """The JSON object of a checkpoint in format 4; `sha256` has the digests of the arrays."""
     about = {"spec": spec, "progress": progress}
     return {"format": FORMAT, **about, "sha256": {**sha256, META: digests.of_json(about)}}
 
@@ -101,7 +102,7 @@ def read_about(checkpoint: epath.Path) -> About:
 
 
 def check_arrays(tree: Any, what: str, about: About) -> None:
-    """Raises a ValueError unless arrays have the digest that they were saved with."""
+    """Raises a ValueError unless the arrays have the digest that was saved with them."""
     if about.format != STATE_FORMAT and digests.of_arrays(tree) != about.sha256[what]:
         raise ValueError(f"its {what} do not have the SHA-256 that they were saved with")
 
@@ -182,7 +183,7 @@ def _unusable(checkpoint: epath.Path, error: Exception) -> UserError:
 def collect_unfinished_reads() -> None:
     """Frees the reads that a failed restore left waiting.
 
-    Python would print a traceback for each of them whenever its collector came by.
+    Otherwise Python prints a traceback for each of them when it collects garbage.
     """
     hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
     try:
@@ -192,6 +193,6 @@ def collect_unfinished_reads() -> None:
 
 
 def first_line(error: Exception) -> str:
-    """The first line of what an error says, or its type."""
+    """The first line of an error's message, or its type."""
     text = str(error).strip() or type(error).__name__
     return text.splitlines()[0][:200]

@@ -1,8 +1,8 @@
-"""Saving training states, and restoring them to go on with a run.
+"""Saving training states, and restoring them to resume a run.
 
 A run directory holds the newest two of `checkpoints/last/STEP` and of `checkpoints/best/STEP`: a
-run that is cut off between the two needs the best one that its last one knows of. What is in them
-is said in `checkpoint_files`, which also reads what only the weights are wanted of.
+run killed between saving the two needs the best one that its last one refers to. `checkpoint_files`
+documents their content, and reads the weights alone.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class State(Protocol):
         ...
 
     def joined(self, weights: Any) -> Any:
-        """A state without its evaluated weights, with them again."""
+        """Undoes `split`: the whole state, from this one and `weights`."""
         ...
 
 
@@ -54,7 +54,7 @@ class Checkpoints:
     def __init__(self, workdir: epath.PathLike, *, report: Callable[[str], None] = print):
         root = filesystem.absolute(workdir) / files.FOLDER
         self._report = report
-        # What an object store and the libraries below it raise has no common class.
+        # The errors of an object store and its libraries have no common class.
         remote = filesystem.is_remote(root)
         self._errors = (Exception,) if remote else (OSError, ValueError, RuntimeError)
         try:
@@ -66,20 +66,20 @@ class Checkpoints:
         self._saving: dict[str, int] = {}
 
     def save_best(self, step: int, weights: Any, spec: Mapping[str, Any]) -> None:
-        """Saves evaluated weights (a pytree of arrays), and what they are (JSON).
+        """Saves evaluated weights (a pytree of arrays), and their description (JSON).
 
         Raises:
-          SaveFailed: as `save_last`.
+          SaveFailed: see `save_last`.
         """
         self._save("best", step, {files.WEIGHTS: weights}, spec, {})
 
     def save_last(
         self, step: int, state: State, spec: Mapping[str, Any], progress: Mapping[str, Any]
     ) -> None:
-        """Saves what a resume needs: the state, what its weights are, and where the run stands.
+        """Saves what a resume needs: the state, the description of its weights, and the progress.
 
-        A checkpoint of the same or a later step, left by a run that was cut off after it, is
-        replaced: training repeats those steps.
+        A checkpoint of the same or a later step, left by a killed run, is replaced: training
+        repeats those steps.
 
         Raises:
           SaveFailed: it, or the one before it, cannot be written; a save that fails later raises at
@@ -111,7 +111,7 @@ class Checkpoints:
             manager.save(step, args=ocp.args.Composite(**items), force=True)
 
     def drop_later(self, kind: str, step: int) -> None:
-        """Removes the checkpoints of later steps, left by a run that was cut off after them.
+        """Removes the checkpoints of later steps, left by a killed run.
 
         Raises:
           SaveFailed: they cannot be removed.
@@ -129,8 +129,8 @@ class Checkpoints:
             restore to.
 
         Returns:
-          The state, and what the checkpoint says beside its arrays. Where the newest cannot be
-          read, or is not what was saved, that is reported and the one before it is used.
+          The state, and the JSON object of the checkpoint. If the newest checkpoint cannot be read,
+          or differs from what was saved, this is reported and the one before it is used.
 
         Raises:
           UserError: there are checkpoints, but none can be read, or in another format.
@@ -197,7 +197,7 @@ class Checkpoints:
 
     @contextlib.contextmanager
     def _reporting(self, kind: str, step: int | None) -> Iterator[None]:
-        """Turns what orbax raises into a SaveFailed, after removing what the save left behind."""
+        """Turns an error of orbax into a SaveFailed, after removing what the save left behind."""
         manager = self._managers[kind]
         try:
             yield
@@ -223,7 +223,7 @@ class Checkpoints:
 
 
 def save_failed(what: str, folder: Any, error: Exception, kept: str = "") -> SaveFailed:
-    """The error that says that `what` could not be saved in `folder`; `kept` is left of it."""
+    """The error for a failed save of `what` in `folder`; `kept` says what is still whole."""
     return SaveFailed(
         f"{what} cannot be saved in {folder} ({first_line(error)}).{kept and ' ' + kept} Make "
         "room there, or let it be written; the same command resumes the run."
@@ -231,9 +231,9 @@ def save_failed(what: str, folder: Any, error: Exception, kept: str = "") -> Sav
 
 
 class _Manager(ocp.CheckpointManager):
-    """Orbax's manager, without its own question whether to stop.
+    """Orbax's manager without its own preemption check.
 
-    It would ask with steps of its own, some from another thread, and so spoil the answer to
+    That check would count extra steps, some from another thread, and so break
     `processes.stop_agreed`.
     """
 
@@ -253,8 +253,8 @@ def _manager(directory: epath.Path) -> ocp.CheckpointManager:
 def _remove(leftover: epath.Path) -> None:
     """Removes what a failed save left, as far as that is possible.
 
-    Orbax raises at the first thread that fails, while others still write into the folder. One that
-    stays is never read, and gives way when its step is saved again.
+    Orbax raises at the first thread that fails, while others still write into the folder. A folder
+    that remains is never read, and is replaced when its step is saved again.
     """
     for pause in (0.0, 0.1, 0.4, 1.6):
         time.sleep(pause)

@@ -1,4 +1,4 @@
-"""SHA-256 of what a checkpoint holds, so that a changed byte is refused.
+"""SHA-256 of the content of a checkpoint, so that a changed byte is refused.
 
 A digest depends on the values alone, not on the files, the devices or the processes that hold them.
 """
@@ -19,11 +19,11 @@ from jax.experimental import multihost_utils
 def of_arrays(tree: Any) -> str:
     """The digest of a pytree of arrays: of the path, type, shape and bytes of each.
 
-    Every process of a run calls it, as arrays may be split over processes.
+    Every process of a run calls it, because arrays may be split over processes.
     """
     leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
     named = {jax.tree_util.keystr(path): _on_host(leaf) for path, leaf in leaves}
-    with ThreadPoolExecutor() as pool:  # hashing gives the interpreter up
+    with ThreadPoolExecutor() as pool:  # hashing releases the GIL
         digests = dict(zip(named, pool.map(_of_array, named.values()), strict=True))
     total = hashlib.sha256()
     for name, digest in sorted(digests.items()):

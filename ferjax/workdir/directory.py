@@ -16,8 +16,8 @@ from ferjax import filesystem
 from ferjax.errors import UserError
 from ferjax.workdir.lease import Lease
 
-# Fields that change where the bytes lie, or what is done when something fails, but no number of
-# the run beyond its rounding: a run may be resumed with others.
+# Fields for where data lie and how failures are handled. They change results by rounding at most,
+# so a resumed run may change them.
 LOCATION_FIELDS = (
     "compilation_cache",
     "train.on_failed_save",
@@ -46,10 +46,10 @@ class RunDirectory:
 
     @contextlib.contextmanager
     def claim(self, config: ConfigDict) -> Iterator[None]:
-        """Makes the folder this config's, or checks that it is, and holds it inside the block.
+        """Gives the folder to this config, or checks that it has it, and holds it inside the block.
 
-        A run that has no checkpoint has nothing to resume: its folder takes another config, so that
-        what was refused at the start can be put right.
+        Without a checkpoint there is nothing to resume: the folder then takes another config, so
+        that a refused one can be corrected.
 
         Raises:
           UserError: the folder holds a run of another config (the differences are listed), is not
@@ -76,7 +76,7 @@ class RunDirectory:
         filesystem.write_json(self.path / _MARK, {"token": token})
 
     def found_mark(self) -> str | None:
-        """The mark that this process sees."""
+        """The mark that this process sees, or None."""
         try:
             return json.loads(filesystem.read_bytes(self.path / _MARK))["token"]
         except (OSError, ValueError):
@@ -112,7 +112,7 @@ class RunDirectory:
         return ConfigDict(_tuples(self.config_fields()))
 
     def result(self) -> dict[str, Any] | None:
-        """What result.json says, or None before the run has ended.
+        """The content of result.json, or None before the run has ended.
 
         Raises:
           UserError: it is damaged.
@@ -167,7 +167,7 @@ class RunDirectory:
             with Lease(self.path / ".lock", self.path) as self._lease:
                 yield
             return
-        # The lock goes with the process, however it ends: a killed run leaves none behind.
+        # The system releases the lock when the process ends, also when it is killed.
         lock = filelock.FileLock(self.path / ".lock", fallback_to_soft=False)
         try:
             lock.acquire(timeout=0)
@@ -196,7 +196,7 @@ class RunDirectory:
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
     for key in [*old, *(key for key in new if key not in old)]:
         path = f"{prefix}{key}"
-        if path.endswith(LOCATION_FIELDS):  # those of a fusion's trunks too
+        if path.endswith(LOCATION_FIELDS):  # also in the configs of a fusion's trunks
             continue
         before, after = old.get(key, "nothing"), new.get(key, "nothing")
         if isinstance(before, Mapping) and isinstance(after, Mapping):

@@ -9,17 +9,16 @@ from ferjax.filesystem import Place
 
 
 class Growing:
-    """Files that are appended to, in a folder wherever it lies.
+    """Files that are appended to, in a local or remote folder.
 
-    Remote ones grow in a temporary folder here and are put whole by `publish`: putting the same
-    rows twice does no harm, where appending them twice would, and a long run has less than ten
-    megabytes of them.
+    Remote ones are written in a local temporary folder and uploaded whole by `publish`: uploading
+    rows twice is harmless, appending them twice is not, and a long run has under ten megabytes.
 
     Args:
-      folder: where they are to be; a local one is made, what is in a remote one is not fetched.
+      folder: the folder of the files; a local one is made, files in a remote one are not fetched.
 
     Attributes:
-      local: the folder to write them in: `folder` itself where it is local.
+      local: the folder to write them in: `folder` itself if it is local.
     """
 
     local: Path
@@ -31,10 +30,10 @@ class Growing:
         self.local = Path(tempfile.mkdtemp(prefix="ferjax-")) if self._remote else folder
 
     def publish(self) -> None:
-        """Returns when all that has been written and flushed is where it is to be.
+        """Uploads what has been written and flushed; does nothing for a local folder.
 
         Raises:
-          OSError: it cannot be put there; a later call tries again.
+          OSError: a file cannot be uploaded; a later call tries again.
         """
         for file in self.local.iterdir() if self._remote else ():
             size = file.stat().st_size

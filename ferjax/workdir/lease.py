@@ -1,13 +1,12 @@
 """Who works in a remote folder: a marker that its holder keeps changing.
 
-An object store has no lock that goes with its process. The holder of a marker rewrites it every
-`BEAT_SECONDS`; whoever finds one waits, and either sees it change, so that its holder lives, or
-does not for `GONE_SECONDS`, so that its holder was killed, and takes it. That compares no clocks
-of two machines. A process that stops in good order removes its marker, so that only what follows a
-kill waits.
+An object store has no lock that ends with its process. The holder of a marker rewrites it every
+`BEAT_SECONDS`; a process that finds one waits. If it changes, its holder is alive; if not for
+`GONE_SECONDS`, its holder is dead, and the marker is taken over. No clocks of two machines are
+compared. A clean exit removes the marker, so only a start after a kill waits.
 
-It is no lock: a process that stood still for longer than `GONE_SECONDS` works on until its next
-beat finds the marker of another; `check` then ends it before it saves.
+It is no lock: a process that was paused for longer than `GONE_SECONDS` continues until its next
+beat finds the marker of another process; `check` then ends it before it saves.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ BEAT_SECONDS = 15.0
 # More than the retries of one beat take together.
 GONE_SECONDS = 90.0
 POLL_SECONDS = 5.0
-# Two that found the same dead marker: the one that wrote last keeps it.
+# Two processes may take over the same marker: after this time the one that wrote last keeps it.
 SETTLE_SECONDS = 2.0
 
 
@@ -39,7 +38,7 @@ class Lease:
 
     Args:
       marker: the object.
-      folder: what it stands for, for messages.
+      folder: the folder that it marks, for messages.
 
     Raises:
       UserError: on entering, if another process holds it or it cannot be written.
@@ -77,7 +76,7 @@ class Lease:
             if self._owner(self._read()) == self._fields["id"]:
                 filesystem.remove(self._marker)
         except OSError:
-            pass  # who comes next waits for nothing, and takes the marker
+            pass  # the next process waits in vain, and takes it
 
     def check(self) -> None:
         """Raises a FolderLost if another process has taken the folder meanwhile."""

@@ -53,7 +53,7 @@ class JsonlLog:
         """Appends one row, which has "kind" and "step".
 
         Values may be Python or array scalars, strings, None, or lists, arrays and dicts of them.
-        What a full disk does not take is kept, and written as soon as it does; `flush` tells.
+        Rows that a full disk refuses are kept and retried; `flush` raises if any remain.
 
         Raises:
             ValueError: the step is not later than the last one of its kind.
@@ -92,7 +92,7 @@ class JsonlLog:
             publish: False leaves a remote file as it is.
 
         Raises:
-            OSError: as `flush`; the file is closed all the same.
+            OSError: see `flush`; the file is closed all the same.
         """
         if not self._file.closed:
             try:

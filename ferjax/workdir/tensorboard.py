@@ -14,7 +14,7 @@ from ferjax.workdir.growing_files import Growing
 
 
 class Events:
-    """A TensorBoard event file of scalars; a remote one is put whole at each flush.
+    """A TensorBoard event file of scalars; a remote one is uploaded whole at each flush.
 
     Written by the calling thread, one event per step: several times cheaper than tensorboardX's
     `SummaryWriter`, which hands each scalar to another thread through a process-wide queue.
@@ -40,7 +40,7 @@ class Events:
         self._write(Event(wall_time=time.time(), step=step, summary=summary))
 
     def flush(self) -> None:
-        """Puts what was written on the disk, if that is possible; a later call tries again."""
+        """Writes the events to disk, if that is possible; a later call tries again."""
         with self._retrying():
             if self._file is None:
                 self._open()

@@ -1,11 +1,11 @@
-"""Versions of what a number was made with."""
+"""Versions of the packages that a result was made with."""
 
 from collections.abc import Sequence
 from importlib import metadata
 
 
 def installed(packages: Sequence[str]) -> dict[str, str]:
-    """Package -> version; "not installed" for a checkout that is used as it lies."""
+    """Package -> version; "not installed" for a package that is used without installing it."""
     return {package: _version(package) for package in packages}
 
 

@@ -1,9 +1,9 @@
 """What a run writes about itself while it runs: metrics.jsonl, TensorBoard events, progress.
 
-Resuming from a checkpoint of step s keeps the rows up to s and drops the later ones, which are
-about to be made again. For that to be right the rows up to s must reach the disk before the
-checkpoint of step s counts as saved: call `Writer.flush` first. TensorBoard gets a new event file
-at each start, which tells it to purge the events after s.
+Resuming from a checkpoint of step s keeps the rows up to s and drops the later ones, which the run
+makes again. So the rows up to s must be on disk before the checkpoint of step s is saved: call
+`Writer.flush` first. TensorBoard gets a new event file at each start, which tells it to purge the
+events after s.
 
 On several processes only the main one writes; every method of the others returns at once.
 """
@@ -68,7 +68,7 @@ class Writer:
             self._progress.restore(row["epoch"], row)
 
     def rows(self, kind: str, after_step: int = 0) -> list[Row]:
-        """Rows in metrics.jsonl, as `JsonlLog.rows`; empty on processes that do not write."""
+        """Rows in metrics.jsonl (see `JsonlLog.rows`); empty on processes that do not write."""
         return [] if self._log is None else self._log.rows(kind, after_step)
 
     def write_step(self, step: int, values: Mapping[str, Any]) -> None:
@@ -95,7 +95,7 @@ class Writer:
             self._progress.note(text)
 
     def status(self, text: str) -> None:
-        """Says on the progress line what a silent stretch is, until the next step: "compiling"."""
+        """Shows on the progress line what the run does until the next step: "compiling"."""
         if self._log is not None:
             self._progress.status(text)
 

@@ -90,7 +90,7 @@ def test_a_value_that_a_field_may_not_have_is_refused_by_its_name(path, value):
         ("model.dtype", "float16", "expected one of float32, bfloat16"),
         ("model.channels", 2, "expected one of 1, 3"),
         ("train.early_stopping_patience", -1, "at least 0"),
-        ("seed", 2**32, "the random numbers would be those of smaller seeds"),
+        ("seed", 2**32, "would repeat the random numbers of smaller seeds"),
         ("train.batch_size", 0, "at least 1"),
         ("train.num_epochs", 0, "at least 1"),
         ("optimizer.ema_decay", 1.0, "at least 0 and below 1"),

@@ -1,1 +1,1 @@
-"""What makes a score on a data set doubtful: duplicates, leaks, contradictions."""
+"""Problems that make a score on a data set doubtful: duplicates, leaks, contradictions."""

@@ -1,10 +1,10 @@
-"""Looks for what makes the scores on a prepared data set doubtful.
+"""Looks for problems that make the scores on a prepared data set doubtful.
 
     python -m ferjax.data.audit --dataset=fer2013
     python -m ferjax.data.audit --dataset=ck_plus --options=fold=3 --output=audits/fold3
 
-Found are exact copies and near duplicates, their conflicting labels, what leaks between splits and
-between persons, blank and faint images, and how unequal the classes are. The folder --output gets
+It finds exact copies and near duplicates, their conflicting labels, leaks between splits and
+between persons, blank and faint images, and unequal classes. The folder --output gets
 
     audit.html        a page with pictures of the worst groups
     audit.json        every finding
@@ -17,7 +17,7 @@ from ferjax.cli import command, output
 
 FLAGS = flags.FlagValues()
 _DATASET = flags.DEFINE_string(
-    "dataset", None, "Which data set, as fer2013.", flag_values=FLAGS, required=True
+    "dataset", None, "Which data set, such as fer2013.", flag_values=FLAGS, required=True
 )
 _DATA_DIR = flags.DEFINE_string(
     "data_dir",
@@ -26,7 +26,7 @@ _DATA_DIR = flags.DEFINE_string(
     flag_values=FLAGS,
 )
 _OPTIONS = flags.DEFINE_list(
-    "options", [], "Of the data set, as fold=3,split_by=image.", flag_values=FLAGS
+    "options", [], "Of the data set, such as fold=3,split_by=image.", flag_values=FLAGS
 )
 _OUTPUT = flags.DEFINE_string(
     "output",

@@ -18,17 +18,17 @@ from ferjax.data.dataset import Source
 
 @dataclass(frozen=True)
 class Audit:
-    """A data set, and what was found in it.
+    """A data set and its findings.
 
     Attributes:
       dataset: its name.
-      title: as a person writes it.
-      fingerprint: of its content.
-      options: of its scheme, by name.
-      remark: what makes a test on these splits optimistic; "" where nothing does.
+      title: its name for people.
+      fingerprint: the fingerprint of its content.
+      options: the options of its scheme, by name.
+      remark: what makes a test on these splits optimistic; "" if nothing does.
       classes: the names of its classes, in label order.
       pool: its examples.
-      findings: about them.
+      findings: the findings about these examples.
     """
 
     dataset: str

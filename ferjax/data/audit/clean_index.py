@@ -5,12 +5,12 @@ Format 1:
     format          1
     dataset         the name of the data set
     fingerprint     64 hex digits of the content of all stored splits
-    options         of the data set's scheme, by name, as the audit had them
+    options         the options of the data set's scheme in the audit, by name
     split           "test"
     num_examples    how many examples that split has
     groups          {group: positions}, ascending, in the order of Source.load("test");
                     test_clean: pixels that are in neither train nor validation, first of identical
-                    ones; test_clean_near: those of test_clean that also have no near duplicate in
+                    ones; test_clean_near: also without images that have a near duplicate in
                     train or validation or earlier in test
 """
 

@@ -1,4 +1,4 @@
-"""What an audit finds: pure functions of the examples of all splits, and of pairs of their images.
+"""The findings of an audit: pure functions of all splits' examples, and of pairs of their images.
 
 Shape letters: M rows (see `pooled`), P pairs, K classes.
 """
@@ -95,15 +95,15 @@ class Findings:
         for looking at: the ends of a chain need not resemble each other.
       pairs: near duplicates, between distinct images.
       conflicts: int64 [P'], which of the pairs have a copy each whose labels differ.
-      leaks: for each later split and each earlier one.
+      leaks: one for each pair of a later and an earlier split.
       subject_pairs: int64 [P''], which of the pairs are said to show different persons.
       shared_subjects: persons in several splits, and how many examples of theirs each split has.
       black: rows whose pixels are all 0.
       constant: rows whose pixels are all equal, and not 0.
       faint: rows that are not constant and have less contrast than `min_contrast`.
-      min_contrast: in grey levels of standard deviation.
-      contrast: float32 [M], that of every row.
-      balance: of each split.
+      min_contrast: the threshold, in grey levels of standard deviation.
+      contrast: float32 [M], the contrast of every row.
+      balance: the class counts of each split.
       clean: positions in the test split of each group of `clean_index.GROUPS`.
     """
 
@@ -130,10 +130,10 @@ def find(pool: Pool, scan: Scan, pairs: Pairs, num_classes: int, min_contrast: f
 
     Args:
       pool: all examples.
-      scan: of the distinct images, in the order of `pool.first`.
+      scan: the scan of the distinct images, in the order of `pool.first`.
       pairs: near duplicates among the distinct images, numbered in that order.
       num_classes: K.
-      min_contrast: in grey levels of standard deviation; images below it are reported.
+      min_contrast: grey levels of standard deviation; images below it are reported.
     """
     contrast = scan.contrast[pool.content]
     black, constant = scan.black[pool.content], scan.constant[pool.content]
@@ -213,8 +213,8 @@ def shared_subjects(pool: Pool) -> dict[str, dict[str, int]]:
 def clean_positions(pool: Pool, pairs: Pairs) -> dict[str, Int[np.ndarray, " _"]]:
     """Positions in the test split that are clean, and those that are clean of near duplicates too.
 
-    `test_clean` is that of `clean.clean_test_mask`. `test_clean_near` leaves out of it whatever has
-    a near duplicate in another split, or earlier in test, whether or not that one is clean.
+    `test_clean` follows `clean.clean_test_mask`. `test_clean_near` also leaves out images with a
+    near duplicate in another split, or earlier in test, whether or not that one is clean.
     """
     if "test" not in pool.splits:
         return {name: np.zeros(0, np.intp) for name in ("test_clean", "test_clean_near")}
@@ -225,7 +225,7 @@ def clean_positions(pool: Pool, pairs: Pairs) -> dict[str, Int[np.ndarray, " _"]
     ]
     others = [contents[n] for n in _range(pool) if n != test]
     clean = clean_test_mask(contents[test], *others)
-    # When a picture is first seen, by somebody who trains and selects before testing.
+    # When a picture occurs first, in the order train and validation, then test.
     order = np.where(pool.split == test, 1 + pool.position, 0)
     seen = np.full(pool.num_distinct, np.iinfo(np.int64).max)
     np.minimum.at(seen, pool.content, order)

@@ -16,17 +16,17 @@ from PIL import Image
 
 from ferjax.data.examples import Images
 
-# The side of the small copies: that of FER2013, which is compared pixel by pixel then. A copy takes
-# 2.3 kB, so that those of 300,000 images take 0.7 GB.
+# The side of the small copies. FER2013 has this side, so its own pixels are compared. A copy takes
+# 2.3 kB, and the copies of 300,000 images 0.7 GB.
 SIDE = 48
 
-# Of decoded images that one thread holds at a time.
+# Bytes of decoded images that one thread holds at a time.
 _CHUNK_BYTES = 32 << 20
 
 
 @dataclass(frozen=True)
 class Scan:
-    """What one pass over N images found.
+    """The result of one pass over N images.
 
     Attributes:
       greys: uint8 [N, S, S], each image in grey, resized to S x S pixels.

@@ -4,10 +4,10 @@ Two steps. Perceptual hashes (ImageHash: the signs of the 8 x 8 lowest frequenci
 at 64 bits an image, all pairs of some ten thousand images can be looked at. Pixels confirm them:
 the hashes of aligned faces are alike by chance, their details are not (see `resemblance`).
 
-Frequencies know where things are: a shift by 2 of 48 pixels changes as many bits as another face
-does. Therefore the hash is that of the middle of an image, and it is compared with the middles of
-the other one taken 2 pixels higher, lower, further left or right: one of them is the same window of
-the picture, and what the shift let in at the edge is in none of them.
+Frequencies depend on position: a shift by 2 of 48 pixels changes as many bits as another face does.
+Therefore the hash is taken from the middle of one image, and compared with the hashes of windows of
+the other one 2 pixels higher, lower, further left or right: one of them is the same window of the
+picture, and none contains the pixels that the shift added at the edge.
 
 Measured by `python -m tests.helpers.planted`: of copies that were mirrored, 10 % brighter or
 darker, compressed as JPEG of quality 50, or shifted by 2 pixels along one axis or both, and of
@@ -34,8 +34,8 @@ from jaxtyping import UInt8, UInt64
 from ferjax.data.audit import resemblance, window_hashes
 from ferjax.data.audit.window_hashes import Window
 
-# Of 64 bits. Copies of FER2013 differ in at most 8; of two unrelated faces, one pair in 10,000 has
-# no more than 10.
+# Out of 64 bits. Copies in FER2013 differ in at most 8; one in 10,000 pairs of unrelated faces
+# differs in at most 10.
 MAX_DISTANCE = 10
 
 # Copies of FER2013 and of synthetic faces have at least 0.86. Unrelated faces that the hash
@@ -43,11 +43,11 @@ MAX_DISTANCE = 10
 # million has 0.82.
 MIN_SIMILARITY = 0.82
 
-# In grey levels of standard deviation; what is below is compression as much as picture.
+# In grey levels of standard deviation; below it compression changes as much as the picture shows.
 MIN_CONTRAST = 2.0
 
-# Of a shift and the opposite one, one is enough: either image of a pair may be the one whose window
-# moves. Where one image is mirrored, that holds for up and down alone, and all windows are needed.
+# A shift covers the opposite shift, too: the window of either image of a pair may move. If one
+# image is mirrored, this is true only for up and down, and all windows are needed.
 _STEP = 2
 _MIDDLE: Window = (0, 0, False)
 _STRAIGHT: tuple[Window, ...] = (
@@ -60,7 +60,7 @@ _STRAIGHT: tuple[Window, ...] = (
 _ALL: tuple[Window, ...] = (*_STRAIGHT, (0, -_STEP, False))
 _MIRRORED: Window = (0, 0, True)
 
-# For each window, that of every image.
+# The hash of every image, by window.
 Hashes = Mapping[Window, np.ndarray]
 
 # Hashes are compared in blocks that stay in the cache of a core.
@@ -165,7 +165,7 @@ def _propose(hashes: Hashes, start: int, stop: int, mirror: bool) -> Columns:
 
 
 def _distances(base: UInt64[np.ndarray, "..."], windows: list[np.ndarray]) -> np.ndarray:
-    """The fewest bits in which hashes differ from those of any window."""
+    """The fewest bits in which hashes differ from the hashes of any window."""
     shape = np.broadcast_shapes(base.shape, windows[0].shape)
     different = np.empty(shape, np.uint64)
     count, best = np.empty(shape, np.uint8), np.full(shape, 64, np.uint8)

@@ -1,6 +1,6 @@
 """audit.html: what an audit found as one page, without scripts and without anything to fetch.
 
-What the page says is gathered here; how it looks is in page.html, which escapes every name.
+This file collects the content of the page; page.html has its layout, and escapes every name.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ FORMAT = 1
 
 
 def figures(findings: Findings) -> dict[str, int]:
-    """The counts of the summary, by what is counted."""
+    """The counts of the summary, by name."""
     exact, near = findings.exact, findings.near
     conflicts = [group for group in exact if group.is_conflict]
     return {
@@ -193,7 +193,7 @@ def print_summary(audit: Audit, console: Console) -> None:
 
 
 def ratio(value: float | None) -> str:
-    """How unequal classes are, as a person reads it."""
+    """The ratio of the largest to the smallest class, as text."""
     return "a class is empty" if value is None else f"{value:.1f}"
 
 

@@ -17,7 +17,7 @@ _FINE, _COARSE = 0.7, 2.0
 # All shifts up to this many pixels are tried; what comes in at the edge of one is never looked at.
 REACH = 3
 
-# The band is smooth enough that every second pixel says as much.
+# The band is so smooth that every second pixel is enough.
 _STRIDE = 2
 
 # Steps of int8 for one standard deviation of a band; 4 of them fit.
@@ -27,7 +27,7 @@ _CHUNK = 1024
 
 
 def details(greys: UInt8[np.ndarray, "N S S"]) -> Int8[np.ndarray, "N S S"]:
-    """The band of each image, of the same strength for all; only that of a flat image is 0."""
+    """The band of each image, scaled to the same strength for all; 0 for a flat image."""
     found = np.empty(greys.shape, np.int8)
     for start in range(0, len(greys), _CHUNK):
         pixels = greys[start : start + _CHUNK].astype(np.float32)

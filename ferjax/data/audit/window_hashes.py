@@ -63,7 +63,7 @@ def window_hashes(
 def hash_block(
     greys: UInt8[np.ndarray, "N S S"], windows: Sequence[Window], margin: int
 ) -> UInt64[np.ndarray, "N W"]:
-    """What one process does of `window_hashes`."""
+    """The part of `window_hashes` that one process computes."""
     size = greys.shape[1] - 2 * margin
     hashes = np.empty((len(greys), len(windows)), np.uint64)
     for row, grey in zip(hashes, greys, strict=True):

@@ -1,4 +1,4 @@
-"""From the bytes of an image file to pixels: the one decoder of preparation, training and use.
+"""From the bytes of an image file to pixels: one decoder for preparation, training and prediction.
 
 Shape letters: H W C image.
 """
@@ -55,7 +55,7 @@ def check_size(data: bytes, where: str, side: int, what: str, advice: str) -> No
       where: what to call it in a message.
       side: height and width in pixels.
       what: the kind of image that has this size.
-      advice: a sentence on what to do about one that has not.
+      advice: a sentence on what to do about an image of another size.
     """
     width, height = native_size(data, where)
     if (width, height) != (side, side):

@@ -1,4 +1,4 @@
-"""Images of one data set in the shape of another's, as prediction fits a user's image.
+"""Images of one data set in the shape of another's, fitted like a user's image in prediction.
 
 Shape letters: N images, B of them, h w c the wanted shape.
 """
@@ -18,8 +18,8 @@ class FittedImages:
     """Some of `images`, each brought to `native_shape` when it is indexed.
 
     Args:
-      images: of any shape.
-      positions: which of them, in this order.
+      images: images of any shape.
+      positions: the positions of the chosen images, in this order.
       native_shape: (h, w, c) that a model was trained on, before its own preprocessing.
     """
 

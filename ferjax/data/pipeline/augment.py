@@ -1,7 +1,8 @@
 """Random augmentation on the device, inside the training step.
 
-Every example draws from a key made of (seed, epoch, index of the example) alone, so neither
-devices, nor processes, nor the place of the data change what it sees. Shapes: B batch, H W C image.
+Every example draws from a key made of (seed, epoch, index of the example) alone, so its
+augmentation does not depend on devices, processes or the place of the data. Mixup, which mixes
+pairs of augmented images, is in mixup.py. Shapes: B batch, H W C image.
 """
 
 from __future__ import annotations
@@ -30,22 +31,25 @@ _SHARES = (
 
 @dataclasses.dataclass(frozen=True)
 class Augmentation:
-    """What is done to a training image; every default leaves it as it is.
+    """The augmentation of a training image; every default leaves it as it is.
 
     The geometry comes first, as one resampling of the image, in this order: flip, scale, shift,
     rotation, crop. So a shift is in pixels of the scaled image. Then saturation, brightness and
     contrast; erasing comes last.
+
+    Here `shift` and `crop` are in pixels; the config has them as shares of the side, and
+    training/inputs.py converts them.
 
     Attributes:
       shift: largest shift in pixels in each direction, with edge padding (a random crop).
       subpixel: shifts by fractions of a pixel, bilinearly, instead of whole pixels.
       flip: probability of the mirror image.
       scale: smallest and largest factor by which the image is magnified about its centre, bilinear
-        with edge padding: what is seen has the side divided by the factor, with its aspect kept.
+        with edge padding: the visible part has the side divided by the factor, and the same aspect.
       rotation: largest angle in degrees, bilinear with edge padding.
       rotation_probability: probability that an image is rotated at all.
-      crop: (height, width) in pixels of a random part of the image, which is what is left of it and
-        keeps its size; None for the whole image.
+      crop: (height, width) in pixels of a random part of the image; the result has this size. None
+        for the whole image.
       desaturation: probability that a colour image becomes grey (ITU-R 601 luma).
       brightness: largest relative change b of the grey levels: they are multiplied by a factor from
         [1 - b, 1 + b] (torchvision's ColorJitter).
@@ -134,10 +138,10 @@ class Augmentation:
     def _scale_and_corner(
         self, shape: tuple[int, ...], key: Key[Array, ""]
     ) -> tuple[Float[Array, ""] | None, Int[Array, "2"] | None]:
-        """A factor from `scale`, and the top left pixel of the crop; None for what is off."""
+        """A factor from `scale`, and the top left pixel of the crop; None if it is switched off."""
         if not self._scales and self.crop is None:
             return None, None
-        # A stream of its own: what the older augmentations draw stays what it was.
+        # From its own random stream, so that the other augmentations draw the same numbers.
         zoom, *place = jax.random.uniform(of_example(key, ExampleStream.ZOOM), (3,))
         low, high = self.scale
         factor = low + zoom * (high - low) if self._scales else None
@@ -195,8 +199,8 @@ def example_keys(
 ) -> Key[Array, " B"]:
     """One random key for each example, a function of (seed, epoch, index) alone.
 
-    Where examples repeat within an epoch `visits` counts how often each was there before, and the
-    key depends on that, too.
+    If examples repeat within an epoch, `visits` counts how often each was there before, and the key
+    depends on that, too.
     """
     key = jax.random.fold_in(root(seed, Stream.EXAMPLES), epoch)
     keys = jax.vmap(lambda index: jax.random.fold_in(key, index))(indices)
@@ -206,7 +210,7 @@ def example_keys(
 def jitter(
     image: Float[Array, "H W C"], brightness: Float[Array, ""], contrast: Float[Array, ""]
 ) -> Float[Array, "H W C"]:
-    """Brightness, then contrast of an image, each clipped to 0..255, as torchvision's ColorJitter.
+    """Changes brightness, then contrast, each clipped to 0..255, like torchvision's ColorJitter.
 
     Args:
       image: grey levels in 0..255, of one or three channels.

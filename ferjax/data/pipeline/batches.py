@@ -1,7 +1,7 @@
-"""Batches on their way to the devices, from wherever the pixels are.
+"""Batches for the devices, wherever the pixels are.
 
-They lie on the device and are gathered there by index (`placement="device"`), lie in host memory
-and are sent batch by batch (`placement="host"`), or stay in their files, which threads read and
+The pixels are on the device, which gathers a batch by index (`placement="device"`), in host memory,
+from which batches are sent one by one (`placement="host"`), or in files, which threads read and
 decode ahead of the devices (`placement="stream"`). All give the same batches. Shapes: N examples,
 B batch, H W C image, K classes.
 """
@@ -24,7 +24,7 @@ from ferjax.data.pipeline.order import Rows, training_order
 from ferjax.distributed import sharding
 
 PLACEMENTS = ("device", "host", "stream")
-# Batches that are read ahead of the devices while streaming hold this much at most.
+# The largest total size of the batches that are read ahead while streaming.
 _AHEAD_BYTES = 1 << 30
 _MAX_AHEAD = 32
 
@@ -37,8 +37,8 @@ class Table:
     """A whole split on the device, replicated. A pytree.
 
     Attributes:
-      images: uint8 [N, H W C], an image in a row. Out of [N, H, W, C] a TPU can gather only once it
-        has copied the whole table into another order, which its compiler would do in every step.
+      images: uint8 [N, H W C], one image in each row. From [N, H, W, C] a TPU could gather only
+        after copying the whole table into another order, in every step.
       labels: int32 [N].
       targets: float32 [N, K], or None where the labels are the targets.
       image_shape: (H, W, C).
@@ -59,8 +59,8 @@ class Batch:
 
     Attributes:
       indices: int32 [B], position of each example in its split; 0 for the padding of evaluation.
-      groups: bool [B] for each named group of examples, whether a row counts in it; padding counts
-        in none.
+      groups: bool [B] by the name of a group of examples, True for the rows that belong to it;
+        padding belongs to none.
       epoch: int32 scalar, the epoch the batch belongs to, counted from 0.
       visits: int32 [B], see `order.Rows`; None where no example repeats within an epoch.
       images: uint8 [B, H, W, C], or None where a `Table` holds them.
@@ -98,11 +98,11 @@ class TrainingInput:
     Args:
       examples: the training split, with images in memory or as files (for "stream").
       batch_size: examples of a global batch, over all processes.
-      seed: of the order.
+      seed: the seed of the order.
       placement: one of `PLACEMENTS`.
       mesh: the mesh of all devices; each process reads its contiguous rows of every batch.
       sampling: see `order.training_order`.
-      num_threads: that read and decode while streaming; 0 for one per core.
+      num_threads: threads that read and decode while streaming; 0 for one per core.
 
     Attributes:
       table: the split on the devices, for "device"; else None.
@@ -150,7 +150,7 @@ class TrainingInput:
 
     @property
     def position(self) -> dict[str, Any]:
-        """What `seek` needs to go on exactly here; a JSON object."""
+        """The position for `seek` to continue exactly here; a JSON object."""
         return dict(self._iterator.get_state())
 
     def seek(self, position: dict[str, Any]) -> None:
@@ -179,8 +179,8 @@ def evaluation_batches(
       placement: one of `PLACEMENTS`; with "device" batches carry neither pixels nor labels, which a
         `Table` holds.
       mesh: the mesh of all devices.
-      groups: for each named group, which examples of the split belong to it.
-      num_threads: that read and decode while streaming; 0 for one per core.
+      groups: masks of the split's examples, by the name of the group.
+      num_threads: threads that read and decode while streaming; 0 for one per core.
     """
     mine = process_rows(batch_size)
     total = len(examples)
@@ -223,9 +223,9 @@ def choose_placement(placement: str, num_bytes: int, limit_mib: int) -> str:
     """Where a split's pixels go: `placement`, or for "auto" the device if they fit, else "stream".
 
     Args:
-      placement: as the config says.
-      num_bytes: of the decoded pixels of the split.
-      limit_mib: what may lie on each device.
+      placement: the config's, "auto" or one of `PLACEMENTS`.
+      num_bytes: the size of the split's decoded pixels.
+      limit_mib: the largest size in MiB that may lie on each device.
     """
     if placement == "auto":
         return "device" if num_bytes <= limit_mib << 20 else "stream"
@@ -247,8 +247,8 @@ def _read_options(
 ) -> grain.ReadOptions:
     """How many threads read how many batches ahead; a thread reads a whole batch at a time.
 
-    Threads and not processes: decoding a JPEG lets go of Python's lock, and batches need not be
-    copied from one process to another.
+    Threads and not processes: decoding a JPEG releases the GIL, and batches need not be copied from
+    one process to another.
     """
     if placement != "stream":
         return grain.ReadOptions(num_threads=1, prefetch_buffer_size=8)

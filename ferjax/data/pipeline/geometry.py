@@ -1,6 +1,6 @@
 """Moving the pixels of one image: by whole pixels exactly, else by one bilinear resampling.
 
-Shapes: H W C image, h w what is left of it.
+Shapes: H W C image, h w size of the result.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ def shift_and_flip(
     """Mirrors an image, then moves it by whole pixels, repeating its edges; exact.
 
     The result has the pixels from row and column `shift` on, `size` of them, or as many as the
-    image has. Accelerators do it by two products with selection matrices, which their matrix units
-    like better than a gather; CPUs by the gather.
+    image has. Accelerators multiply by two selection matrices, which is faster there than a gather;
+    CPUs gather.
     """
     height, width, _ = image.shape
     seen_height, seen_width = size or (height, width)
@@ -58,17 +58,17 @@ def resample(
     corner: Int[Array, "2"] | None = None,
     size: tuple[int, int] | None = None,
 ) -> Float[Array, "h w C"]:
-    """Bilinear sampling of a moved image; what lies outside repeats its edges.
+    """Bilinear sampling of a moved image, with edge padding.
 
     In this order: mirrored, magnified about its centre, shifted, rotated about its centre, cropped.
 
     Args:
-      image: of any grey levels.
-      shift: (rows, columns) of the magnified image: without a rotation its pixel there comes to
-        (0, 0).
+      image: an image with any grey levels.
+      shift: (rows, columns) in pixels of the magnified image; without a rotation the pixel there
+        moves to (0, 0).
       flip: whether it is mirrored.
       angle: in radians.
-      factor: of the magnification; None for 1.
+      factor: the magnification; None for 1.
       corner: top left pixel of the crop; None for (0, 0).
       size: (h, w) of the crop; None for (H, W).
     """

@@ -20,7 +20,7 @@ def shares(keys: Key[Array, " B"], alpha: float) -> Float[Array, " B"]:
 
         1/2 + S/2 (1 + 1 / ((U^(-1/alpha) - 1) cos^2(2 pi V)))^(-1/2).
 
-    A sampler that rejects would loop until the last example of all devices is accepted.
+    A rejection sampler would loop until every example on every device is accepted.
     """
     keys = jax.vmap(lambda key: of_example(key, ExampleStream.MIXUP))(keys)
     draws = jax.vmap(lambda key: jax.random.uniform(key, (2,)))(keys)
@@ -45,15 +45,15 @@ def mix(
     odd size the middle row stays as it is.
 
     Args:
-      images: of a global batch.
+      images: the images of a global batch.
       labels: classes.
       targets: distributions over the classes in place of the labels, or None.
       share: s of each row.
       num_classes: K.
 
     Returns:
-      The mixed images; labels for what takes one class of an example, which is the class of the
-      image with the larger share (its own where both have half); the mixed distributions.
+      The mixed images; one label for each, the class of the image with the larger share (of image i
+      if both have half); the mixed distributions.
     """
     if targets is None:
         targets = jax.nn.one_hot(labels, num_classes, dtype=jnp.float32)

@@ -22,8 +22,8 @@ class Rows(NamedTuple):
 
     Attributes:
       indices: int32 [B], positions in the training split.
-      visits: int32 [B], how often each of them was there before in the same epoch; None where an
-        epoch has each example once at most.
+      visits: int32 [B], how often each of them was there before in the same epoch; None if an epoch
+        has each example at most once.
       epoch: the epoch the batch belongs to, counted from 0.
     """
 
@@ -37,14 +37,14 @@ def training_order(
 ) -> grain.MapDataset:
     """The `Rows` of global batch number s, for s = 0, 1, ...: a random-access grain dataset.
 
-    Every epoch is drawn anew, as a function of (seed, epoch), and drops its last partial batch.
+    Every epoch has a new order, a function of (seed, epoch), and drops its last partial batch.
     grain's own shuffle takes its elements one by one, some 20 microseconds each; a batch cut from
-    an order made once per epoch costs as much as one of them.
+    an order made once per epoch costs as much as one element.
 
     Args:
-      labels: of the training split.
+      labels: the labels of the training split.
       batch_size: B.
-      seed: of the order.
+      seed: the seed of the order.
       sampling: "uniform", or "balanced" (see `balanced_epoch`).
 
     Raises:
@@ -85,9 +85,9 @@ def balanced_epoch(
 ) -> tuple[Int[np.ndarray, " N"], Int[np.ndarray, " N"]]:
     """The order of one epoch in which all classes are equally frequent, to one example.
 
-    It is as long as an epoch of all examples. A class that has too few repeats them all before it
-    repeats any again; of one that has too many other examples are left out in each epoch. Which
-    classes get the examples that are left over changes from epoch to epoch.
+    It is as long as an epoch of all examples. A class with too few examples repeats all of them
+    before it repeats any again; a class with too many leaves out other examples in each epoch. The
+    classes that get one example more than the others change from epoch to epoch.
 
     Returns:
       Positions, and for each how often it was there before in this epoch.
@@ -102,7 +102,7 @@ def balanced_epoch(
         places = np.arange(wanted)
         chosen.append(members[places % len(members)])
         visits.append(places // len(members))
-    # Another stream than that of the permutation, for the order among the classes.
+    # Not the random numbers of the permutation, for the order among the classes.
     keys = np.random.Philox(key=[seed, epoch]).jumped().random_raw(len(labels))
     order = np.argsort(keys, kind="stable")
     return np.concatenate(chosen)[order], np.concatenate(visits)[order].astype(np.int32)

@@ -1,4 +1,4 @@
-"""The one way from pixels to what a model sees, shared by training, evaluation and prediction.
+"""From pixels to the model's input, the same for training, evaluation and prediction.
 
 Shapes: B batch, h w c stored image, S side of the model's input, C its channels.
 """
@@ -21,7 +21,7 @@ from ferjax.errors import UserError
 
 # ITU-R 601-2 luma, the weights that Pillow's "L" conversion uses
 LUMA = (0.299, 0.587, 0.114)
-# Pixels that a thread has in memory while it measures them; eight times that if they become luma.
+# Bytes of pixels that a thread measures at a time; it needs eight times as much memory for luma.
 _PIECE_BYTES = 8 << 20
 ORDERS = ("rgb", "bgr")
 
@@ -39,17 +39,17 @@ NORMALIZATIONS = {
 
 @dataclasses.dataclass(frozen=True)
 class Preprocessing:
-    """Channels, size and normalisation of the model's input; it travels inside the checkpoint.
+    """Channels, size and normalisation of the model's input; stored in the checkpoint.
 
     Attributes:
       native_shape: (h, w, c) of the images the model was trained on, before this step.
       image_size: side S of the model's input in pixels.
       mean: mean of each of the C channels, in units of grey levels / 255.
       std: standard deviation of each channel, likewise.
-      order: "rgb" or "bgr": the order of three channels that the model expects, and that of mean
-        and std. Weights that were first published for Caffe expect "bgr".
-      crop: (height, width) in pixels of the part of an image that the model sees, where it was
-        trained on random crops; None for the whole image.
+      order: "rgb" or "bgr": the order of three channels in the model's input, in `mean` and in
+        `std`. Weights that were first published for Caffe expect "bgr".
+      crop: (height, width) in pixels of the part of an image that the model sees, if it was trained
+        on random crops; None for the whole image.
     """
 
     native_shape: tuple[int, int, int]
@@ -88,11 +88,11 @@ class Preprocessing:
     ) -> Float[Array, "B S S C"]:
         """Maps grey levels 0..255 to normalised float32.
 
-        First comes the crop of the centre, if there is one; an image of its size, as training and
-        the test-time views show, stays whole. Grey images are replicated to three channels where
-        the model wants three, colour images turned grey by ITU-R 601 luma where it wants one; then
-        bilinear resizing (with anti-aliasing when shrinking); then the order of the channels, and
-        (x / 255 - mean) / std.
+        First comes the crop of the centre, if there is one; an image that has its size already, as
+        in training and in the test-time views, stays whole. If the model's input needs it, grey
+        images are then replicated to three channels, or colour images turned grey by ITU-R 601
+        luma. Then come bilinear resizing (with anti-aliasing when shrinking), the order of the
+        channels, and (x / 255 - mean) / std.
         """
         if self.crop is not None:
             images = center_crop(images, self.crop)
@@ -118,12 +118,12 @@ class Preprocessing:
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> Preprocessing:
-        """Reads what `to_dict` wrote.
+        """Reads the object that `to_dict` wrote.
 
         Raises:
-          UserError: fields that are missing or unknown, as another version may have written.
+          UserError: a field is missing or unknown, for example written by another version.
         """
-        # Checkpoints from before there were crops are of models that see the whole image.
+        # Older checkpoints lack this field; their models see the whole image.
         fields = {"crop": None, **fields}
         expected = {field.name for field in dataclasses.fields(cls)}
         if set(fields) != expected:
@@ -158,13 +158,13 @@ def create(
         `NORMALIZATIONS`.
       native_shape: (h, w, c) of the stored images.
       image_size: side of the model's input.
-      channels: of the model's input.
-      crop: share of the side that the model sees, as random crops in training; 1 for all of it.
-      training_images: called for "dataset" alone.
+      channels: channels of the model's input.
+      crop: share of the side that the model sees (random crops in training); 1 for all of it.
+      training_images: returns the training images; called only for "dataset".
 
     Raises:
       UserError: a crop that leaves no pixel.
-      ValueError: a name that does not exist, or published weights' statistics for one channel.
+      ValueError: an unknown normalization, or statistics of three channels for one channel.
     """
     size = _crop_size(crop, native_shape)
     if normalization == "dataset":

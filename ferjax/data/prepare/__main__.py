@@ -3,8 +3,8 @@
     python -m ferjax.data.prepare --dataset=fer2013 --source=fer2013.zip
     python -m ferjax.data.prepare --dataset=image_folder --name=mine --source=my_images
 
-Each data set comes in several forms, as a zip, folders of images or a CSV file; which one a source
-is, is found out. --dataset=NAME without a source says how NAME is obtained and what it may be. The
+Each data set comes in several forms, such as a zip, folders of images or a CSV file; the command
+recognises them. --dataset=NAME without a source explains how to obtain NAME, and its forms. The
 result goes to DATA_DIR/NAME, and the source is not needed any more.
 """
 
@@ -47,8 +47,8 @@ _IMAGE_SIZE = flags.DEFINE_integer(
     "image_size",
     None,
     "Of image_folder: side in pixels of the square that each image is resized to; without it, all "
-    "images must have one size. Of ck_plus: that of the faces cropped from its frames; 128 without "
-    "it.",
+    "images must have one size. Of ck_plus: side in pixels of the faces cropped from its frames; "
+    "128 without it.",
     flag_values=FLAGS,
 )
 _LABELS = flags.DEFINE_string(

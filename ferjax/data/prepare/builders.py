@@ -1,4 +1,4 @@
-"""The data sets that users bring as TFDS builders: examples that were checked, as ArrayRecord."""
+"""TFDS builders for the data sets that users obtain: checked examples, stored as ArrayRecord."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Checked:
 
     Attributes:
       item: the example.
-      digest: SHA-256 of all that is known of it.
+      digest: SHA-256 of shape, label, pixels, subject and votes.
       pixel_hash: SHA-256 of its shape and pixels.
     """
 
@@ -37,9 +37,9 @@ class PreparedBuilder(  # type: ignore[call-arg]  # TFDS has no types
     Args:
       splits: the examples of each stored split.
       features: keywords of `example_features`.
-      metadata: stored beside the data: fingerprint, source_format, counts.
+      metadata: stored next to the data: fingerprint, source_format, counts.
       on_item: called after each example that is handed to the writer.
-      **kwargs: those of `tfds.core.GeneratorBasedBuilder` (data_dir, config, file_format).
+      **kwargs: keywords of `tfds.core.GeneratorBasedBuilder` (data_dir, config, file_format).
     """
 
     VERSION = tfds.core.Version(local.VERSION)

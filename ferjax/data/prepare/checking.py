@@ -1,4 +1,4 @@
-"""Whether what a reader found is a whole data set of images that can be read.
+"""Checks that a reader found a whole data set, whose images can be decoded.
 
 Images are decoded one at a time.
 """
@@ -24,7 +24,7 @@ def check_counts(
     """The examples of each class by stored split.
 
     Raises:
-      UserError: they are not those of a whole copy, or a split is empty.
+      UserError: the counts differ from a whole copy's, or a split is empty.
     """
     counts = {
         split: tuple(np.bincount([item.label for item in items], minlength=len(names)).tolist())

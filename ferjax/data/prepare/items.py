@@ -1,4 +1,4 @@
-"""What a reader finds in a source: examples whose images are read one at a time."""
+"""The examples that a reader finds in a source; their images are read one at a time."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class Item:
     Attributes:
       key: where the image is, unique within its split.
       label: index into the names of the label space.
-      image: called for the image, at most a few times: the bytes of a JPEG or PNG file, which are
-        stored as they are, or uint8 [H, W, C]; raises a UserError that names the file.
-      subject: who is shown, "" where the data set does not say.
-      votes: how many people chose each entry of a ballot, () where there was none.
+      image: returns the image when called, at most a few times: the bytes of a JPEG or PNG file,
+        which are stored as they are, or uint8 [H, W, C]; raises a UserError that names the file.
+      subject: the person shown, "" if not known.
+      votes: how many people chose each entry of a ballot, () if there is no ballot.
     """
 
     key: str
@@ -34,12 +34,12 @@ class Item:
 
 @dataclass(frozen=True)
 class Reading:
-    """What a source turned out to be, and what is in it.
+    """The form and the content of a source.
 
     Attributes:
-      source_format: what the source is called, as "zip" or "fer2013.csv".
+      source_format: the form of the source, such as "zip" or "fer2013.csv".
       splits: the examples of each stored split, in the order of the source.
-      names: the class names, where the source and not the catalog has them; ().
+      names: the class names, if the source and not the catalog has them; else ().
       notes: sentences about what was left out, for the user to read.
     """
 
@@ -49,9 +49,9 @@ class Reading:
     notes: tuple[str, ...] = field(default=())
 
 
-# `reader(path, on_item, **options) -> Reading` reads a source that exists, a file or a folder.
-# `on_item` is called after each example that costs time to find. A UserError says that a source is
-# not the data set in a known form or is damaged; how many examples it has is not checked there.
+# `reader(path, on_item, **options) -> Reading` reads an existing file or folder. It calls `on_item`
+# after each example that costs time to find. It raises a UserError if the source is not the data
+# set in a known form, or is damaged; it does not check the number of examples.
 Reader = Callable[..., Reading]
 
 

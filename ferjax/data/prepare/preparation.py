@@ -1,4 +1,4 @@
-"""From a source that the user has to a prepared data set: read, check, fingerprint, write.
+"""From a source of the user to a prepared data set: read, check, fingerprint, write.
 
 Everything is read, decoded and checked before the first byte is written. Images are held one at a
 time, so that a data set may be larger than memory where its reader allows it.
@@ -55,9 +55,9 @@ class Prepared:
     """A prepared data set.
 
     Attributes:
-      directory: where it lies.
-      counts: for each split, the number of examples of each class.
-      fingerprint: of its content.
+      directory: its folder.
+      counts: the number of examples of each class, by split.
+      fingerprint: the fingerprint of its content.
       source_format: the form of the source it was made from.
       names: its class names.
       notes: sentences about what was left out.
@@ -90,7 +90,7 @@ def prepare(
       data_dir: where to put it, local or remote; the default of `storage.local.resolve` if None.
       overwrite: whether other content that is already there may be replaced.
       console: where progress is shown; nowhere if None.
-      **options: of the reader, and `name` where users name the data set.
+      **options: the reader's keywords, and `name` if users name the data set.
 
     Raises:
       UserError: the source is missing, is not this data set, is damaged or incomplete; other
@@ -143,12 +143,12 @@ def _store(
     *,
     overwrite: bool,
 ) -> bool:
-    """Writes a data set unless it is there already; whether it did.
+    """Writes a data set unless it is there already; true if it was written.
 
     Args:
       spec: which data set.
       path: what the user obtained.
-      prepared: what is to be there.
+      prepared: the data set to write.
       write: writes it, and calls its argument after each item.
       total: how many items there are.
       console: where progress is shown.

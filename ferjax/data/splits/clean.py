@@ -16,7 +16,7 @@ def clean_test_mask(
 
     Args:
       test_images: the SHA-256 of shape and pixels of each image of the test split.
-      *other_images: those of the other splits, as many sequences as there are splits.
+      *other_images: the SHA-256 of each image of the other splits, one sequence for each split.
 
     Returns:
       True where the pixels of a test image occur in none of `other_images` and in no earlier test

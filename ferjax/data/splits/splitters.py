@@ -1,8 +1,8 @@
-"""How the splits that train, select and test come of the splits that are stored.
+"""Schemes that make the splits for training, selection and test from the stored splits.
 
-Each scheme is a function `(split, stored, names, **options) -> parts`: which positions of which
-stored splits a split consists of. `stored` reads what is known of a stored split beside its pixels,
-and is called for no split that the answer does not depend on; `names` lists the stored splits. The
+Each scheme is a function `(split, stored, names, **options) -> parts`; the parts are positions in
+stored splits. `stored(name)` reads labels and other facts of a stored split, without its pixels; a
+scheme calls it only for splits that the answer depends on. `names` lists the stored splits. The
 keywords with their defaults are the options of the data set.
 """
 
@@ -31,7 +31,7 @@ class Part:
     Attributes:
       stored: the name of the stored split.
       positions: int [n]; None for all of them.
-      labels: int32 [n] in place of the stored ones, or None.
+      labels: int32 [n] that replace the stored labels, or None.
       targets: float32 [n, K], distributions to train on, or None.
     """
 
@@ -181,7 +181,7 @@ def which_images(chosen: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def leak(chosen: Mapping[str, Any]) -> str:
-    """What makes a test by these options optimistic; "" where nothing does."""
+    """What makes a test with these options optimistic; "" if nothing does."""
     if chosen.get("split_by") == "image":
         return "the folds are of single images, so that the same persons train and test"
     return ""

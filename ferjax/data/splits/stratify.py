@@ -26,7 +26,7 @@ def held_out(
     Args:
       labels: classes.
       pixel_hashes: equal for exact copies.
-      share: of each class that is held out, rounded; from 0 to below 1.
+      share: the share of each class that is held out, rounded; from 0 to below 1.
       seed: another seed holds out other images.
 
     Raises:
@@ -78,7 +78,7 @@ def image_folds(
     *,
     seed: int,
 ) -> Int[np.ndarray, " N"]:
-    """Random stratified folds of single images: what papers do who leak subjects into the test.
+    """Random stratified folds of single images, as in papers that leak subjects into the test.
 
     The images of a class are dealt out one by one, each class from where the last one ended, so
     that neither the sizes of the folds nor their counts of a class differ by more than one.

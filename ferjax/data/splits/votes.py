@@ -17,7 +17,7 @@ MOST_CLASSES = 3  # in a distribution
 
 
 def without_single_votes(votes: Integer[np.ndarray, "N V"]) -> Int[np.ndarray, "N V"]:
-    """The votes, those that one person alone cast set to zero."""
+    """The votes, with single votes (of one person alone) set to zero."""
     return np.where(votes > 1, votes, 0)
 
 
@@ -26,9 +26,9 @@ def majority(
 ) -> tuple[Int[np.ndarray, " N"], Bool[np.ndarray, " N"]]:
     """The class with most votes, and which examples have one.
 
-    An example counts where one class has more than half of the votes that are left without single
-    ones; unknown and no face are no classes. The first of equal classes is the label of an example
-    that does not count.
+    An example counts if one class has more than half of the votes that remain without single
+    votes; unknown and no face are not classes. The label of an example that does not count is the
+    first of the classes with most votes.
     """
     left = without_single_votes(votes)
     num_classes = FER_PLUS.num_classes
@@ -43,10 +43,10 @@ def distribution(
     """The shares of the leading classes of each ballot, and which examples count.
 
     As in the release of Barsoum et al. 2016: without single votes, entries are taken from the one
-    with most votes down, equal ones together, until they hold 75 % of the votes or are three. It
-    ends where unknown or no face comes up, which is not taken. An example counts where the classes
-    that were taken are at most three and hold more than half of the votes; their shares are of
-    what they hold. An example that does not count gets equal shares.
+    with most votes down, equal ones together, until they hold 75 % of the votes or are three. This
+    stops at unknown or no face, which are not taken. An example counts if at most three classes
+    were taken and they hold more than half of the votes; their votes are normalised to sum to 1. An
+    example that does not count gets equal shares.
     """
     left = without_single_votes(votes)
     num_classes = FER_PLUS.num_classes
@@ -73,8 +73,8 @@ def labelled(
 
     Args:
       votes: ballots.
-      target: "majority" for labels alone; "probability" and "cross_entropy" for distributions,
-        of which the one draws a class at each visit and the other is the target as it is.
+      target: "majority" for labels alone; "probability" and "cross_entropy" for distributions: the
+        first draws a class at each visit, the second uses the distribution as the target.
 
     Raises:
       ValueError: another target.

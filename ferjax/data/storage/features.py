@@ -1,4 +1,4 @@
-"""The record that every data set of ferjax is stored as."""
+"""The record format of every prepared data set."""
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -22,7 +22,7 @@ def example_features(
     Returns:
       image: uint8 [H, W, C], stored as raw bytes, which are read back without decoding, or as a
       file; label: index into `names`; key: where the image came from, unique within its split;
-      pixel_hash: hex SHA-256 of shape and pixels; subject: who is shown, "" if that is not known;
+      pixel_hash: hex SHA-256 of shape and pixels; subject: the person shown, "" if not known;
       votes: int32 [num_votes], only if there are any.
     """
     image = (

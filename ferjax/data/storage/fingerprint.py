@@ -1,4 +1,4 @@
-"""A fingerprint of the content of a data set, so that every result says what it was made from.
+"""A fingerprint of the content of a data set, so that every result names its data.
 
 Shape letters: H W C image.
 """

@@ -6,7 +6,7 @@
 
 TFDS writes into a folder `incomplete.*` and renames it at the end, so that a folder named by a
 version is whole. A copy that somebody made may not be: a data set counts as finished only if every
-file it lists is there. A data directory in an object store is the matter of `remote`.
+file it lists is there. `remote` handles a data directory in an object store.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ from etils import epath
 
 from ferjax import filesystem
 
-# Raised when what a record holds changes: data that an older version prepared are then not found.
+# Increased when the content of a record changes: data of an older version are then not found.
 VERSION = "2.0.0"
 
 INCOMPLETE = "incomplete."
@@ -54,8 +54,8 @@ def version_dir(data_dir: epath.Path, name: str, own_name: str = "") -> epath.Pa
 
     Args:
       data_dir: the root of all data sets.
-      name: as in the catalog.
-      own_name: what the user calls one of several data sets with that name; "" where there is one.
+      name: its name in the catalog.
+      own_name: the user's name for one of several data sets; "" if there is only one.
     """
     return data_dir / name / own_name / VERSION
 
@@ -82,7 +82,7 @@ def is_whole(builder: Any, names: Collection[str]) -> bool:
 def exclusive(directory: epath.Path, on_wait: Any = lambda: None) -> Iterator[None]:
     """Lets one preparation at a time write below `directory`, and clears what a kill left there.
 
-    The lock goes with the process that holds it, however it ends.
+    The system releases the lock when its process ends, also when it is killed.
 
     Args:
       directory: the local folder of one data set, DATA_DIR/<name>; made if it is not there.

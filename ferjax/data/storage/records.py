@@ -1,4 +1,4 @@
-"""Reading stored examples by number: what is known of them at once, their images when asked.
+"""Reading stored examples by number: labels and other facts at once, images when indexed.
 
 Shape letters: N examples, B of them, H W C image, V entries of a ballot.
 """
@@ -19,21 +19,21 @@ from tensorflow_datasets.proto import tf_example_pb2
 from ferjax.data.images import decoding
 from ferjax.errors import UserError
 
-# Records that are in memory twice, as bytes and as arrays, while many are read.
+# Records that are read at a time; they are in memory twice, as bytes and as arrays.
 CHUNK = 4096
-# Decoding lets go of Python's lock; reading a chunk of small records does not gain from more.
+# Decoding releases the GIL; reading a chunk of small records does not gain from more threads.
 _THREADS = 8
 
 
 @dataclass(frozen=True)
 class Index:
-    """What is known of the N examples of a stored split beside their pixels.
+    """The facts about the N examples of a stored split, without their pixels.
 
     Attributes:
       labels: int32 [N].
       keys: N names.
       pixel_hashes: N times 32 bytes.
-      subjects: N names, each "" where the data set does not say.
+      subjects: N names of the persons shown, each "" if not known.
       votes: int32 [N, V], V = 0 for a data set without votes.
     """
 
@@ -49,7 +49,7 @@ class StoredSplit:
 
     Args:
       builder: the TFDS builder of a finished data set, for reading.
-      name: of the split.
+      name: the name of the split.
     """
 
     def __init__(self, builder: Any, name: str):
@@ -99,7 +99,7 @@ class StoredSplit:
 
     @contextlib.contextmanager
     def _readable(self) -> Iterator[None]:
-        """Says in words what a reader of records says of damaged files."""
+        """Turns errors of the record reader into a UserError about damaged files."""
         try:
             yield
         except (OSError, RuntimeError, ValueError) as error:
@@ -119,7 +119,7 @@ class StoredSplit:
         stored = self._opened.__getitems__(list(positions))
         records = [tf_example_pb2.Example.FromString(one).features.feature for one in stored]
         for position, record in zip(positions, records, strict=True):
-            # What a file that is cut short gives in place of a record.
+            # A truncated file gives empty records.
             if "label" not in record:
                 raise ValueError(f"record {position} is empty")
         return records
@@ -182,7 +182,7 @@ class RecordImages:
         for number, split in enumerate(self._splits):
             rows = np.flatnonzero(part == number)
             if len(rows):
-                # Whoever streams has threads of its own.
+                # The caller already reads in several threads.
                 out[rows] = split.images(position[rows], threads=1)
         return out
 

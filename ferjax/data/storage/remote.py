@@ -1,14 +1,14 @@
-"""Prepared data sets in an object store (gs://): put there whole, and fetched whole to be read.
+"""Prepared data sets in an object store (gs://): uploaded whole, and fetched whole for reading.
 
-Records are read at random, which takes local files. So a remote data directory has a counterpart
+Records are read at random, which needs local files. So a remote data directory has a counterpart
 in the cache folder of each machine that trains on it:
 
     gs://BUCKET/PATH/<name>/<version>/                    what all machines share
     CACHE/ferjax/remote/BUCKET/PATH/<name>/<version>/     a copy, made when it is first opened
 
-dataset_info.json is put last and removed first: what lacks it is not a data set. A copy is used as
-long as its fingerprint and the sizes of its files are those of the remote ones; else it is
-replaced.
+dataset_info.json is uploaded last and removed first: a folder without it is not a data set. A copy
+is used as long as its fingerprint and its files' sizes are the same as in the remote data set;
+otherwise it is replaced.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def describe(directory: epath.Path) -> Any | None:
             if _RECORDS not in name:
                 filesystem.fetch(directory / name, epath.Path(folder) / name)
         builder = tfds.builder_from_directory(folder)
-        # Here, where the files that the builder reads when it is first asked are.
+        # Inside the block, because the builder reads its files only now.
         return builder if storage.is_whole(builder, names) else None
 
 
@@ -78,10 +78,10 @@ def open_finished(directory: epath.Path) -> Any | None:
 
 
 def put(directory: epath.Path) -> None:
-    """Puts the counterpart of a remote data set there, in the place of what is there.
+    """Uploads the counterpart of a remote data set, and replaces what is there.
 
     Raises:
-      OSError: the object store cannot be written; what is there then is no data set.
+      OSError: the object store cannot be written; it then has no complete data set there.
     """
     source = local(directory)
     names = sorted((file.name for file in source.iterdir()), key=lambda name: (name == _LAST, name))
@@ -108,7 +108,7 @@ def _fetch(directory: epath.Path, target: epath.Path) -> None:
     print(f"fetching {megabytes:,.0f} MB from {directory}", file=sys.stderr, flush=True)
     partial = target.parent / f"{storage.INCOMPLETE}{secrets.token_hex(4)}"
     partial.mkdir()
-    # The fingerprint first: if it is still the same in the end, so was all that came in between.
+    # The fingerprint first: if it is the same at the end, all files are of the same data set.
     for name in sorted(sizes, key=lambda name: name != _FINGERPRINT):
         filesystem.fetch(directory / name, partial / name)
     if not _is_copy(partial, directory):

@@ -40,7 +40,7 @@ _BLOCK = 240  # images between two movements of the progress bar
 
 @dataclasses.dataclass(eq=False)
 class SyntheticConfig(tfds.core.BuilderConfig):
-    """One variant of the data set; its name, hence its directory, says every option."""
+    """One variant of the data set; its name, and so its directory, contains every option."""
 
     name: str = dataclasses.field(init=False)
     image_size: int = 48
@@ -73,11 +73,11 @@ class Synthetic(tfds.core.GeneratorBasedBuilder):
     VERSION = tfds.core.Version(local.VERSION)
 
     def __init__(self, *, on_example: Callable[[], None] = lambda: None, **kwargs: Any):
-        """Takes the options.
+        """Creates the builder.
 
         Args:
           on_example: called after each image that is rendered.
-          **kwargs: those of `tfds.core.GeneratorBasedBuilder` (config, data_dir, file_format).
+          **kwargs: keywords of `tfds.core.GeneratorBasedBuilder` (config, data_dir, file_format).
         """
         self._on_example = on_example
         super().__init__(**kwargs)
@@ -203,9 +203,9 @@ def prepare_synthetic(
       seed: another seed shows other people in other pictures.
       num_train: number of images of this split. Seven images show the seven expressions of one
         person, so that a multiple of 7 gives balanced classes.
-      num_validation: as num_train.
-      num_test: as num_train.
-      jpeg_quality: 1 to 95 to store JPEG files, as photographs come; 0 for the pixels themselves.
+      num_validation: number of images of this split, likewise.
+      num_test: number of images of this split, likewise.
+      jpeg_quality: 1 to 95 to store JPEG files, like photographs; 0 for the pixels themselves.
 
     Returns:
       The TFDS builder of the finished data set, for reading.

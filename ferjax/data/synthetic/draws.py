@@ -18,7 +18,7 @@ def philox(seed: int, stream: int, index: int) -> np.random.Philox:
     """The bit generator of one example.
 
     Args:
-      seed: of the data set, 0 <= seed < 2**63.
+      seed: the seed of the data set, 0 <= seed < 2**63.
       stream: 0 or 1, two unrelated sequences for the same index.
       index: 0 <= index < 2**63.
     """

@@ -50,7 +50,7 @@ def render_faces(
 
     Args:
       indices: 0 <= index < 2**62; `labels_of` gives their labels.
-      seed: of the data set, 0 <= seed < 2**63.
+      seed: the seed of the data set, 0 <= seed < 2**63.
       image_size: H = W in pixels. The same face is seen at every size.
       channels: 1 (luminance) or 3 (RGB).
 
@@ -146,7 +146,7 @@ def draw_view(example: draws.Draws) -> Values:
         "scale": example.peaked(
             0.60, 0.84
         ),  # half the face's width, in halves of the image's width
-        "roll": example.peaked(-0.30, 0.30),  # radians, as the next two
+        "roll": example.peaked(-0.30, 0.30),  # radians, like the next two
         "yaw": example.peaked(-0.42, 0.42),
         "pitch": example.peaked(-0.18, 0.18),
         "asymmetry": example.peaked(-0.25, 0.25),

@@ -86,7 +86,7 @@ def rasterise(
     """Paints one face per row of the parameters.
 
     Args:
-      parameters: of `faces`: float32 [B], colours [B, C].
+      parameters: values by name, made in `faces`: float32 [B], colours [B, C].
       grain: the camera's noise, added at the end, float32 [B, H, W, C] in units of the full range.
 
     Returns:

@@ -1,1 +1,1 @@
-"""Accelerators that programs are compiled for without being there."""
+"""Accelerators that programs are compiled for, without the hardware."""

@@ -1,4 +1,4 @@
-"""Accelerators by name, and their devices as compilers know them.
+"""Accelerators by name, and their devices for compilers.
 
 v5e:2x2, v6e:4x4, v5p:2x2x1    a slice of TPUs: generation and chips along each axis
 h100                           one NVIDIA H100
@@ -35,7 +35,7 @@ class Target:
     """Hardware to compile for.
 
     Attributes:
-      name: as the user typed it.
+      name: its name as the user typed it.
       chip: what each device can do.
       topology: chips along each axis.
     """
@@ -134,7 +134,7 @@ def _opened(name: str) -> Sequence[Any] | None:
 
 
 def _near(generation: str, topology: tuple[int, ...]) -> list[str]:
-    """Topologies whose sizes are those or next to them, as far as the compiler knows them."""
+    """Topologies with the same or the nearest sizes that the compiler knows."""
     steps = [
         sorted({max(size // host * host, host), -(-size // host) * host})
         for size, host in zip(topology, _HOST, strict=False)

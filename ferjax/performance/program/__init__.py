@@ -1,1 +1,1 @@
-"""Reading what XLA says of a compiled program: its cost, its collectives and its memory."""
+"""Reading the text of a compiled XLA program: its cost, its collectives and its memory."""

@@ -23,7 +23,7 @@ class Collectives:
 
     Attributes:
       number: instructions in the program.
-      bytes: of what they give on one device, in one run of each. Links carry more: a ring
+      bytes: size of their results on one device, in one run of each. Links carry more: a ring
         all-reduce almost twice as much.
     """
 

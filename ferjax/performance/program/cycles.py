@@ -24,16 +24,16 @@ _NO_WORK = {"AllocateBuffer", "AssumeGatherIndicesInBound", "ConcatBitcast"}
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-    """What one instruction of the schedule costs in a step.
+    """The cost of one instruction of the schedule in a step.
 
     Attributes:
-      name: of the instruction.
-      opcode: as "fusion"; of a custom call what it calls.
+      name: the name of the instruction.
+      opcode: its opcode, such as "fusion"; for a custom call, its target.
       layer: see `layers.layer_of`.
-      cycles: in all its runs.
+      cycles: cycles of all its runs.
       runs: how often it runs; more than once in a loop.
-      basis: "estimate" of the compiler, or "roofline": the least time that its operations (as far
-        as they are stated) and the bytes of its operands and results take.
+      basis: "estimate" of the compiler, or "roofline": the least time that its operations (if they
+        are stated) and the bytes of its operands and results take.
     """
 
     name: str
@@ -70,7 +70,7 @@ class Cycles:
 
     @property
     def charged(self) -> tuple[Cost, ...]:
-        """What the compiler gives no estimate for and is charged its roofline time."""
+        """Costs without an estimate of the compiler, which are charged their roofline time."""
         return tuple(cost for cost in self.costs if cost.basis == "roofline")
 
     def most_expensive(self, number: int = 10) -> list[Cost]:
@@ -92,8 +92,8 @@ def count(program: Program, chip: Chip) -> Cycles:
     are charged their roofline time on `chip`.
 
     Raises:
-      ValueError: the chip has no clock, or no instruction of the program has an estimate, as in one
-        for a GPU.
+      ValueError: the chip has no clock, or no instruction of the program has an estimate, as in a
+        program for a GPU.
     """
     if chip.clock is None:
         raise ValueError(f"the compiler for {chip.name} estimates no cycles")
@@ -127,7 +127,7 @@ def count(program: Program, chip: Chip) -> Cycles:
 
 
 def _roofline(call: Instruction, instructions: Mapping[str, Instruction], chip: Chip) -> float:
-    """Seconds that a custom call takes at least, by what its author states of its cost."""
+    """The least seconds of a custom call, by the cost that its author states."""
     stated = _find(call.backend_config, "cost_estimate") or {}
     moved = call.bytes + sum(instructions[name].bytes for name in call.operands)
     return max(

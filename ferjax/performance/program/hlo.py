@@ -1,6 +1,6 @@
 """The text of a compiled program (HLO) as computations of instructions.
 
-It is what `jax.stages.Compiled.as_text()` gives, for any platform. An instruction is one line:
+`jax.stages.Compiled.as_text()` returns it, for any platform. An instruction is one line:
 
     %name = bf16[512,24,24,64]{3,2,1,0:T(8,128)(2,1)} fusion(%a, %b), kind=kLoop, calls=%c, ...
 """
@@ -31,14 +31,14 @@ _CALLED = re.compile(
 
 @dataclasses.dataclass(frozen=True)
 class Value:
-    """An array that an instruction gives.
+    """An array that an instruction returns.
 
     Attributes:
-      type: of an element, as "bf16".
-      shape: its sizes; of a dynamic size the largest.
-      bytes: of its elements.
-      padded_bytes: that it takes in memory, where tiles of the layout are filled up.
-      space: memory it lies in: 0 is the device's main memory, others are on the chip, as S(1).
+      type: type of an element, such as "bf16".
+      shape: its sizes; for a dynamic size, the largest.
+      bytes: size of its elements.
+      padded_bytes: size in memory, with the padding of its layout's tiles.
+      space: its memory: 0 is the device's main memory, others are on the chip, such as S(1).
     """
 
     type: str
@@ -57,11 +57,11 @@ class Instruction:
 
     Attributes:
       name: unique in the program.
-      opcode: as "fusion".
-      values: the arrays that it gives; several of a tuple.
+      opcode: its opcode, such as "fusion".
+      values: the arrays that it returns; several for a tuple.
       operands: names of the instructions that it takes.
       attributes: the rest of the line.
-      parameter: of a parameter which one of its computation, counted from 0.
+      parameter: for a parameter, its number in its computation, counted from 0; else None.
     """
 
     name: str
@@ -73,18 +73,18 @@ class Instruction:
 
     @property
     def bytes(self) -> int:
-        """Of all its values."""
+        """Size of all its values."""
         return sum(value.bytes for value in self.values)
 
     @property
     def op_name(self) -> str:
-        """Where in the Python program it comes from, as `jit(run)/layer1.0/mul`; or ""."""
+        """Its origin in the Python program, such as `jit(run)/layer1.0/mul`; or ""."""
         found = re.search(r'op_name="([^"]*)"', self.attributes)
         return found[1].replace("\\'", "'") if found else ""
 
     @property
     def custom_call_target(self) -> str:
-        """What a custom call calls; "" for other instructions."""
+        """The target of a custom call; "" for other instructions."""
         found = re.search(r'custom_call_target="([^"]*)"', self.attributes)
         return found[1] if found else ""
 
@@ -100,7 +100,7 @@ class Instruction:
 
     @property
     def backend_config(self) -> dict[str, Any]:
-        """What the backend says of it, as JSON; empty where it says nothing."""
+        """The backend's JSON object for it; empty if there is none."""
         _, found, rest = self.attributes.partition("backend_config=")
         if not found or not rest.startswith("{"):
             return {}

@@ -1,4 +1,4 @@
-"""What a GPU launches in a step: the compiler for GPUs estimates no times, but says what runs."""
+"""The kernels that a GPU launches in a step; the compiler for GPUs estimates no times."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def count(ran: Schedule) -> dict[str, int]:
 
 
 def by_bytes(program: Program, ran: Schedule, chip: Chip) -> list[Cost]:
-    """What moving operands and results alone costs, the most expensive first, in cycles of 1 ns."""
+    """The cost of moving operands and results alone, in cycles of 1 ns, the largest first."""
     instructions = program.instructions()
     costs = []
     for line, runs in ran.instructions:

@@ -7,8 +7,8 @@ from collections import Counter
 
 from ferjax.performance.program.hlo import Instruction, Program
 
-# What JAX wraps around the names of scopes: jvp(...) and transpose(jvp(...)) of a gradient, and the
-# like; a function that was compiled by itself, jit(...), is not a scope.
+# Wrappers that JAX puts around the names of scopes, such as jvp(...) and transpose(jvp(...)) of a
+# gradient; a function that was compiled by itself, jit(...), is not a scope.
 _WRAPPED = re.compile(r"^(?P<outer>[a-z_]+)\((?P<inner>.*)\)$")
 _FUNCTIONS = ("jit", "pjit", "shard_map")
 _SCOPE = re.compile(r"(?!branch_\d+_fun)[A-Za-z][\w.]*")
@@ -16,7 +16,7 @@ _NOT_LAYERS = ("cond", "while", "body", "scan", "checkpoint", "rematted_computat
 
 
 def layer_of(instruction: Instruction, program: Program) -> str:
-    """The layer of an instruction; of one without a name that of most of what it calls."""
+    """The layer of an instruction; without a name, the most frequent layer among those it calls."""
     if instruction.op_name:
         return layer(instruction.op_name)
     names = Counter(
@@ -30,11 +30,11 @@ def layer_of(instruction: Instruction, program: Program) -> str:
 
 
 def layer(op_name: str) -> str:
-    """The innermost scope of an operation, as "layer1.0.conv1", or "conv1 (backward)" of gradients.
+    """The innermost scope of an operation: "layer1.0.conv1", or "conv1 (backward)" for gradients.
 
-    `op_name` is the metadata of an instruction, as
+    `op_name` is the metadata of an instruction, such as
     `jit(run)/transpose(jvp(layer1.0))/layer1.0.conv1/conv_general_dilated`. Operations outside of
-    every scope are called by what they do, as "(mul)".
+    every scope are named by their operation, such as "(mul)".
     """
     if not op_name:
         return "(unnamed)"

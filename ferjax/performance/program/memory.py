@@ -1,4 +1,4 @@
-"""What a compiled program needs of a device's memory."""
+"""The memory that a compiled program needs on a device."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 from ferjax.performance.program.hlo import Program
 from ferjax.performance.program.layers import layer_of
 
-# What gives no memory of its own: other names of what is there already.
+# Instructions without memory of their own: their results are other names of existing arrays.
 _NAMES = {"get-tuple-element", "tuple", "bitcast", "while", "conditional", "call", "opt-barrier"}
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _SIZE = r"([\d.]+)([KMGT]?)(?:i?B)?"
-# How the compilers say that a program is too large: what it needs, and what there is.
+# The compilers' messages for a program that is too large: needed and available memory.
 _TOO_LARGE = (
     re.compile(rf"memory required for .*?\({_SIZE}\) exceeds available \w+ \({_SIZE}\)"),
     re.compile(rf"Used {_SIZE} of {_SIZE} "),
@@ -25,9 +25,9 @@ class Buffer:
     """An array of a program.
 
     Attributes:
-      bytes: that it takes, with what fills up the tiles of its layout.
-      value: type and shape, as "f32[512,24,24,64]".
-      opcode: of the instruction that gives it; "parameter" is an argument of the program.
+      bytes: its size, with the padding of its layout's tiles.
+      value: type and shape, such as "f32[512,24,24,64]".
+      opcode: opcode of the instruction that returns it; "parameter" is an argument of the program.
       layer: see `layers.layer_of`.
     """
 
@@ -40,7 +40,7 @@ class Buffer:
 def sizes(compiled: Any) -> dict[str, int]:
     """Bytes on each device, of a `jax.stages.Compiled`.
 
-    `total` counts once what is donated: the new state takes the place of the old one.
+    `total` counts donated arrays once: the new state takes the place of the old one.
     """
     memory = compiled.memory_analysis()
     parts = {
@@ -60,7 +60,7 @@ def largest(program: Program, number: int = 5) -> list[Buffer]:
     found = [
         Buffer(value.padded_bytes, str(value), line.opcode, layer_of(line, program))
         for line in program.computations[program.entry]
-        # The start of a transfer names what it takes as well; the done gives what comes of it.
+        # The start of a transfer also lists its inputs; the done lists the result alone.
         if line.opcode not in _NAMES and not line.opcode.endswith("-start")
         for value in line.values
         if value.space == 0

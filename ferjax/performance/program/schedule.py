@@ -9,13 +9,13 @@ from ferjax.performance.program.hlo import Instruction, Program
 
 # Instructions that name or rearrange values and cost nothing.
 FREE = {"parameter", "constant", "get-tuple-element", "tuple", "bitcast", "after-all"}
-# What runs other computations of the schedule.
+# Instructions that run other computations of the schedule.
 _CALLERS = {"while", "conditional", "call", "async-start"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Schedule:
-    """What runs in a step.
+    """The instructions that run in a step.
 
     Attributes:
       instructions: each with the number of its runs, without those that cost nothing.

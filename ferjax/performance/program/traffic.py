@@ -1,7 +1,7 @@
 """How many bytes a compiled program moves between the device and its main memory.
 
 XLA's own count of accessed bytes includes those that stay in memory on the chip; this one leaves
-them out. It counts operands and results of every instruction that runs, as they lie in memory.
+them out. It counts operands and results of every instruction that runs, padding included.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from ferjax.performance.program.hlo import Instruction, Program, Value
 from ferjax.performance.program.schedule import Schedule
 
-# What reads only the part of its first operand that it gives.
+# Instructions that read only the part of their first operand that they return.
 _READS_A_PART = {"gather", "dynamic-slice", "slice"}
 
 
@@ -27,10 +27,10 @@ def total(program: Program, schedule: Schedule) -> int:
 def moved(
     instruction: Instruction, program: Program, instructions: Mapping[str, Instruction]
 ) -> int:
-    """Bytes of one run of an instruction; `instructions` are those of the program by name.
+    """Bytes of one run of an instruction; `instructions` are the program's, by name.
 
     A transfer that runs beside the computation is a pair of a start, which counts nothing, and a
-    done, which counts what the start takes and what comes of it.
+    done, which counts the operands of the start and the result.
     """
     opcode, kind = instruction.opcode, instruction.opcode.removesuffix("-done")
     if opcode.endswith("-start") or opcode == "async-done":  # what async-start calls counts itself
@@ -54,7 +54,7 @@ def _in_main_memory(value: Value) -> int:
 
 
 def _part_of_fusion(instruction: Instruction, position: int, program: Program) -> int | None:
-    """Bytes that a fusion reads of an operand of which it reads a part; else None."""
+    """Bytes that a fusion reads of an operand, if it reads only a part; else None."""
     if instruction.opcode != "fusion":
         return None
     (name,) = instruction.called["calls"]

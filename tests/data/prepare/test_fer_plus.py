@@ -154,7 +154,7 @@ def test_votes_in_another_order(tmp_path):
     ("column", "value", "expected"),
     [
         (0, "Testing", "Usage must be one of Training, PublicTest, PrivateTest, found 'Testing'"),
-        (1, "a/b.png", "expected the name of an image, as fer0000000.png, found 'a/b.png'"),
+        (1, "a/b.png", "expected the name of an image, such as fer0000000.png, found 'a/b.png'"),
         (1, "fer0000000.png", "fer0000000.png is already the image of row 1"),
         (2, "-1", "the votes for neutral must be a whole number, found '-1'"),
         (11, "0.5", "the votes for NF must be a whole number, found '0.5'"),
@@ -239,7 +239,7 @@ def test_folders_that_are_missing_or_there_twice(tmp_path):
             "the box of the face must be (0, 0",
         ),
         ("fer0000024.png,whole,9,0,0,1,0,0,0,0,0,0", "the whole image, found 'whole'"),
-        ("fer24.png,9,0,0,1,0,0,0,0,0,0", "expected the name of an image, as fer0000000.png"),
+        ("fer24.png,9,0,0,1,0,0,0,0,0,0", "expected the name of an image, such as fer0000000.png"),
         (
             "fer0000024.png,9,0,0,1,0,0,0,0,0,x",
             "the votes for NF must be a whole number, found 'x'",

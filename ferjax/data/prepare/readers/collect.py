@@ -1,4 +1,4 @@
-"""Gathers examples one by one, as a reader meets them, into arrays by split."""
+"""Collects examples that a reader finds one by one into arrays by split."""
 
 import numpy as np
 
@@ -25,7 +25,7 @@ class Collector:
         """Adds one example; `pixels` are its H*W*C uint8 values in row-major order.
 
         Raises:
-          UserError: `key` is already there, as in an archive that holds the data set twice.
+          UserError: `key` is already there, for example because an archive holds the data twice.
         """
         if key in self._keys[split]:
             raise UserError(f"{key} occurs twice: the source must hold the data set once.")

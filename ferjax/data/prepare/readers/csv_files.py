@@ -24,7 +24,7 @@ def table(
     """A file with a header, whose columns may stand in any order among others.
 
     Args:
-      file: as `trees.Tree.open_text` opens it.
+      file: a file that `trees.Tree.open_text` opened.
       where: what to call it in a message.
       title: what it should be.
       wanted: names of columns, without regard to capitals.
@@ -34,8 +34,8 @@ def table(
       `wanted`.
 
     Raises:
-      UserError: as `rows` does, for a header without one of the columns, or, when it is met, for a
-        row with another number of cells.
+      UserError: see `rows`; or a column is missing in the header. The iterator raises one for a row
+        with another number of cells.
     """
     lines = rows(file, where, title)
     columns = [column.strip() for column in next(lines, [])]
@@ -61,7 +61,7 @@ def rows(file: io.TextIOWrapper, where: str, title: str) -> Iterator[list[str]]:
     """The rows that are not empty lines.
 
     Args:
-      file: as `trees.Tree.open_text` opens it.
+      file: a file that `trees.Tree.open_text` opened.
       where: what to call it in a message.
       title: what it should be.
 

@@ -1,4 +1,4 @@
-"""Files under one roof, read by name: an unpacked folder, or a zip that is read in memory.
+"""A tree of files that are read by name: an unpacked folder, or a zip that is read in memory.
 
 A tree may be read for as long as it lives. A zip stays open until then: it closes when the last
 item that reads from it goes, and whoever is done earlier may call `close`.
@@ -48,7 +48,7 @@ def opened(path: Path) -> "Tree":
 
 
 def refuse_gzip(path: Path, magic: bytes) -> None:
-    """Raises a UserError if the first bytes of a file, `magic`, are those of a .tar.gz."""
+    """Raises a UserError if a file begins like a .tar.gz; `magic` has its first bytes."""
     if magic[:2] == b"\x1f\x8b":
         raise UserError(
             f"{path} is a gzip archive: unpack it (tar -xzf {path.name}) and pass the folder."
@@ -133,7 +133,7 @@ class FolderTree(Tree):
 
 
 class ZipTree(Tree):
-    """A zip archive, of which nothing is unpacked to disk.
+    """A zip archive; nothing of it is unpacked to disk.
 
     Raises:
       UserError: it is damaged; or it has names that point outside or occur twice, links, or an
@@ -213,7 +213,7 @@ class ZipTree(Tree):
                     f"{self.path} holds {times} files named {name!r}, of which only one could be "
                     "read. Download it again, or pack it again."
                 )
-        # By the size of the archive, not of its members: those of a zip bomb share their bytes.
+        # By the size of the archive, not of its members: the members of a zip bomb share bytes.
         packed = self.path.stat().st_size
         unpacked = sum(member.file_size for member in members)
         if unpacked > SMALL_BYTES and unpacked > MAX_EXPANSION * packed:

@@ -36,7 +36,7 @@ def read(tree: Tree, names: Sequence[str], on_item: Callable[[], None]) -> list[
         if frame_of(name, ".png") is None:
             raise UserError(
                 f"{tree.where(name)}: the name does not say who is shown, and folds by subject "
-                "need it. Use a copy that keeps the names of CK+, as S010_006_00000013.png."
+                "need it. Use a copy that keeps the names of CK+, such as S010_006_00000013.png."
             )
     items = []
     for frame, name in by_frame(tree, images, ".png").items():

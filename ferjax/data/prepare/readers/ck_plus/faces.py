@@ -26,8 +26,8 @@ SMALLEST_SIZE, LARGEST_SIZE = 16, 1024
 # side is above the brows, and a twentieth below the chin.
 MARGIN = 0.15
 LIFT = 0.1
-# Points are fitted by a tracker, which guesses those of a chin beyond the edge. Points further out
-# than this share of the frame were not found in it.
+# Points are fitted by a tracker, which guesses the points of a chin beyond the edge. Points further
+# out than this share of the frame were not found in it.
 _TOLERANCE = 0.1
 
 
@@ -89,7 +89,7 @@ def square(points: Float[np.ndarray, "P 2"]) -> tuple[float, float, float]:
     """The square that is cut out: its left edge, its upper edge and its side, in pixels.
 
     With d the longer side of the box around the points, its side is (1 + 2 MARGIN) d, and its
-    centre lies LIFT d above that of the box. It may leave the frame.
+    centre lies LIFT d above the centre of the box. It may leave the frame.
     """
     low, high = points.min(axis=0), points.max(axis=0)
     longer = float((high - low).max())

@@ -11,7 +11,7 @@ _STEM = re.compile(r"(S\d+)_(\d+)_(\d+)", re.IGNORECASE)
 
 
 class Frame(NamedTuple):
-    """One frame of a sequence: the subject, as S005, the sequence, as 001, and its number."""
+    """One frame: the subject (such as S005), the sequence (such as 001), and the frame's number."""
 
     subject: str
     sequence: str
@@ -19,7 +19,7 @@ class Frame(NamedTuple):
 
 
 def frame_of(name: str, ending: str) -> Frame | None:
-    """The frame that a file belongs to, as S005_001_00000011.png if `ending` is .png, or None."""
+    """The frame of a file (S005_001_00000011.png if `ending` is .png), or None for other names."""
     file = name.split("/")[-1]
     if not file.lower().endswith(ending):
         return None

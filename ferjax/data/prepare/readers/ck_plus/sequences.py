@@ -4,8 +4,8 @@
     Emotion/S005/001/S005_001_00000011_emotion.txt
     Landmarks/S005/001/S005_001_00000011_landmarks.txt
 
-A sequence goes from a neutral face to the peak of an expression, and its emotion file, where it has
-one, is that of its last frame. The last three frames of each labelled sequence are its examples.
+A sequence goes from a neutral face to the peak of an expression, and its emotion file, if it has
+one, belongs to its last frame. The last three frames of each labelled sequence are its examples.
 The files are found by their names, because copies call the folders Emotion, Emotion_labels or else.
 """
 
@@ -27,7 +27,7 @@ from ferjax.errors import UserError
 FRAMES = 3
 
 _EMOTION, _LANDMARKS, _IMAGE = "_emotion.txt", "_landmarks.txt", ".png"
-# As cohn-kanade-images/S005/001/: what tells a release without its labels from a CK+48 folder.
+# Such as cohn-kanade-images/S005/001/: distinguishes a release without labels from a CK+48 folder.
 _SEQUENCE_FOLDER = re.compile(r"(?:.*/)?S\d+/\d+/[^/]+", re.IGNORECASE)
 _PARTS = re.compile(r".*(emotion|landmarks|images)[^/]*\.zip", re.IGNORECASE)
 
@@ -49,7 +49,7 @@ def read(
 
     Args:
       tree: the release.
-      names: of its files.
+      names: the names of its files.
       size: height and width of a cropped face.
       on_item: called after each example.
 

@@ -26,11 +26,12 @@ class Ballot(NamedTuple):
 
 
 def image_name(text: str, at: str) -> str:
-    """The name of an image as FER+ gives it; a UserError says where `at` it is another text."""
+    """The name of an image in FER+; for other texts a UserError with the place, `at`."""
     name = text.strip()
     if not _IMAGE_NAME.fullmatch(name):
         raise UserError(
-            f"{at}: expected the name of an image, as fer0000000.png, found {shortened(text)!r}."
+            f"{at}: expected the name of an image, such as fer0000000.png, found "
+            f"{shortened(text)!r}."
         )
     return name
 

@@ -1,4 +1,4 @@
-"""FER+ as its authors publish it: fer2013new.csv, whose rows are those of fer2013.csv.
+"""FER+ as its authors publish it: fer2013new.csv, row by row for fer2013.csv.
 
 Neither file names the images of the other. Row n of the one belongs to row n of the other, and
 nothing but the number of rows and the Usage of each can tell whether they are aligned.

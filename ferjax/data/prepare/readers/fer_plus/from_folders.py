@@ -44,7 +44,7 @@ def read(
 
     Args:
       tree: what they are in.
-      names: of its files.
+      names: the names of its files.
       on_item: called after each image.
 
     Returns:

@@ -24,7 +24,7 @@ _CLASS_NAME = re.compile(r"[A-Za-z0-9_-]+( +[A-Za-z0-9_-]+)*")
 
 @dataclass(frozen=True)
 class Layout:
-    """What lies where in a tree.
+    """The folders of a tree, by split and class.
 
     Attributes:
       tree: what it was found in.

@@ -3,8 +3,8 @@
     train/happy/1.jpg, validation/happy/2.jpg, test/happy/3.png     split by the user
     happy/1.jpg, sad/2.jpg                                          split by a scheme when opened
 
-The layout may lie below folders that hold nothing else, as in the zip of a folder. Nothing is
-guessed: an image that is in no class, or a class that is not in train, is an error.
+The layout may lie below folders that hold nothing else, for example in the zip of a folder. Nothing
+is guessed: an image that is in no class, or a class that is not in train, is an error.
 """
 
 import io

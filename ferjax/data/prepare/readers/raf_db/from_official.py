@@ -24,7 +24,7 @@ def is_layout(names: Sequence[str]) -> bool:
 
 
 def lists(names: Sequence[str]) -> list[str]:
-    """Those of some files that have the name of the list of labels."""
+    """The files that have the name of the list of labels."""
     return [name for name in names if name.split("/")[-1].lower() == LIST_NAME]
 
 

@@ -1,4 +1,4 @@
-"""RAF-DB with its basic emotions, in the layout of its authors or in that of Kaggle."""
+"""RAF-DB with its basic emotions, in its authors' layout or in Kaggle's."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -18,15 +18,15 @@ from ferjax.training.step import TrainState
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class TrainStates:
-    """Makes the states of one run.
+class InitialStates:
+    """Makes the state of a run before its first step.
 
     Attributes:
-      spec: of the model.
+      spec: the description of the model.
       recipe: the fixed part of the training step.
-      mesh: of the devices.
-      placement: of parameters and what the optimizer keeps of them (see `sharding.over_devices`).
-      seed: of the initial weights and centres.
+      mesh: the devices.
+      placement: where the parameters and their optimizer state lie (see `sharding.over_devices`).
+      seed: the seed of the initial weights and centres.
     """
 
     spec: ModelSpec
