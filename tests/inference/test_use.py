@@ -44,7 +44,7 @@ def test_the_last_checkpoint_can_be_used_too(finished):
     workdir, _, _ = finished
     last = ferjax.load(workdir, checkpoint="last")
     assert last.labels == ferjax.load(workdir).labels
-    with pytest.raises(UserError, match=r"no checkpoint 'bets'.*Did you mean 'best'"):
+    with pytest.raises(UserError, match=r"checkpoint is 'bets'.*Did you mean 'best'"):
         ferjax.load(workdir, checkpoint="bets")
 
 

@@ -3,9 +3,9 @@
     python -m tests.measure.cpu_convolutions
     python -m tests.measure.cpu_convolutions --config=configs/cbam_island.py:stem=imagenet
 
-Prints images/s of the compiled step for every formulation of `ferjax.models.ops.cpu`: all of them,
-without Winograd, without the products for tiny maps, and XLA's own convolution and max-pooling.
-Each is measured in a process of its own, on whatever cores it may use.
+Prints images/s of the compiled step with what `ferjax.models.ops.cpu` has, without Winograd, and
+with XLA's own convolution and max-pooling, each in a process of its own. Arguments: --set gives a
+field, such as --set=model.width=36.
 """
 
 import argparse
@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 
-VARIANTS = ("all", "no_winograd", "no_tiny_maps", "xla")
+VARIANTS = ("all", "no_winograd", "xla")
 
 
 def leave_out(variant):
@@ -30,8 +30,6 @@ def leave_out(variant):
 
     if variant == "no_winograd":
         cpu._suits_winograd = lambda *_: False
-    if variant == "no_tiny_maps":
-        cpu._suits_tiny = lambda *_: False
     if variant != "xla":
         return
 

@@ -183,14 +183,17 @@ def test_the_command_prints_json_and_writes_it(run, tmp_path):
         (["--target=h100", "--config.model.attention=abc"], "attention is 'abc'"),
         (
             ["--target=h100", "--config.optimizer.accumulation_steps=3"],
-            "train.batch_size is 64, which does not divide evenly over 1 devices x 3 accumulation",
+            "train.batch_size is 64, which does not divide evenly by optimizer.accumulation_steps",
         ),
         (["--target=h100", "--compare=nowhere.py"], "nowhere.py"),
         (["--target=h100", "--image_shape=48,48,2"], "--image_shape has 2 channels; images have"),
-        (["--target=h100", "--config.train.batch_size=0"], "train.batch_size is 0, which does not"),
+        (
+            ["--target=h100", "--config.train.batch_size=0"],
+            "train.batch_size is 0; expected a whole number",
+        ),
         (
             ["--target=h100", "--config.optimizer.accumulation_steps=0"],
-            "optimizer.accumulation_steps is 0; it must be at least 1",
+            "optimizer.accumulation_steps is 0; expected a whole number",
         ),
         (
             ["--target=h100", "--config.train.parameter_placement=shard"],

@@ -11,7 +11,7 @@ from ferjax.data.splits.splitters import ALL_FOLDS
 from ferjax.errors import UserError
 from ferjax.evaluation import cross_dataset
 from ferjax.training import experiment, loop, sweep, warm_start
-from tests.helpers import fake_ck_plus, tiny
+from tests.helpers import fake_ck_plus, scored, tiny
 from tests.helpers.fake_fer2013 import write_folder
 
 

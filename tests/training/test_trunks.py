@@ -94,13 +94,13 @@ def test_a_row_that_is_stopped_anywhere_ends_the_same(fused, data_dir, tmp_path,
         taken.clear()
         monkeypatch.setattr(TrainingInput, "__next__", deliver_until)
 
-    save = Checkpoints.save
+    save = Checkpoints.save_last
 
     def save_and_wait(checkpoints, *arguments):
         save(checkpoints, *arguments)
         checkpoints.wait()
 
-    monkeypatch.setattr(Checkpoints, "save", save_and_wait)
+    monkeypatch.setattr(Checkpoints, "save_last", save_and_wait)
     row = config(data_dir, "stem=half")
     for stage in (row, *row.stages.values()):
         stage.train.checkpoint_every_steps = 1

@@ -100,7 +100,7 @@ def test_a_trunk_is_not_used_twice(tmp_path):
             {"stages.resnet18.protocol.name": "paper"},
             r"resnet18 is to make would be selected",
         ),
-        ({"augment.flip": 2.0}, r"augment\.flip is 2\.0; a probability"),
+        ({"augment.flip": 2.0}, r"augment\.flip is 2\.0; expected a number"),
         ({"train.batch_size": 56}, r"batch_size is 56, but the training split has only 28"),
     ],
 )
@@ -195,7 +195,7 @@ def test_what_was_tested_must_not_have_trained_anything_that_a_run_goes_back_to(
     first = {"weights": "FIRST", "options": {"fold": 0, "split_seed": 0}}
     warm_start._check_honest(run, source({}, run, {}, data=between))
     for again, message in (
-        ({}, r"RUN go back to FIRST, which was trained on the same data, split in another way"),
+        ({}, r"RUN started from FIRST, which was trained on the same data, split in another way"),
         ({"fingerprint": "e" * 64}, r"FIRST, .* on synthetic that was prepared in another way"),
     ):
         with pytest.raises(UserError, match=message):
