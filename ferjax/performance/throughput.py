@@ -14,9 +14,10 @@ from typing import Any
 import jax
 from ml_collections import ConfigDict
 
-from ferjax.data.pipeline.batches import PLACEMENTS, Batch, TrainingInput
+from ferjax.data.pipeline.batches import PLACEMENTS, Batch, Table, TrainingInput
 from ferjax.errors import one_of
 from ferjax.training import experiment
+from ferjax.training.step import TrainState
 from ferjax.workdir import versions
 
 FORMAT = 2
@@ -103,12 +104,12 @@ def _what(run: experiment.Experiment, device: jax.Device) -> dict[str, Any]:
 def _placement(
     run: experiment.Experiment,
     step: jax.stages.Compiled,
-    state: Any,
+    state: TrainState,
     batches: TrainingInput,
     batch: Batch,
     steps: int,
     repetitions: int,
-) -> tuple[Any, dict[str, float]]:
+) -> tuple[TrainState, dict[str, float]]:
     """The state after all the steps, and the figures of one placement."""
 
     def train(count: int, source: Callable[[], Any]) -> None:
@@ -148,8 +149,8 @@ def _placement(
 
 def _forward(
     run: experiment.Experiment,
-    state: Any,
-    table: Any,
+    state: TrainState,
+    table: Table | None,
     batch: Batch,
     steps: int,
     repetitions: int,

@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
@@ -27,7 +25,7 @@ def training(
     preprocessing: Preprocessing,
     seed: int,
     mesh: jax.sharding.Mesh,
-    state_shardings: Any,
+    state_shardings: step.TrainState,
     num_classes: int,
     mixup: float = 0.0,
     draws_labels: bool = False,
