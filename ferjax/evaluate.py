@@ -68,15 +68,14 @@ def main(argv: list[str]) -> None:
     command.refuse_arguments(argv)
     from ferjax import filesystem
     from ferjax.cli import tables
-    from ferjax.config import checks, fields
+    from ferjax.config import stored
     from ferjax.evaluation import checkpoint_scores
     from ferjax.inference.trained_model import TrainedModel
     from ferjax.workdir.directory import RunDirectory
 
     _check_flags()
     directory = RunDirectory(FLAGS.workdir)
-    config = fields.completed(directory.config())
-    checks.check(config)
+    config = stored.of_run(directory)
     run = checkpoint_scores.FinishedRun(
         trained=TrainedModel.load(FLAGS.workdir, FLAGS.checkpoint),
         config=config,

@@ -13,7 +13,7 @@ FLOORS = [
     ["evaluation", "config"],
     ["inference"],
     ["data", "models", "workdir"],
-    ["distributed", "cli"],
+    ["distributed", "cli", "stored_json"],
     ["filesystem", "losses", "metrics", "random_streams"],
     ["errors"],
 ]
