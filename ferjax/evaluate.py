@@ -30,7 +30,10 @@ flags.DEFINE_string("split", "test", f"one of {', '.join(SPLITS)}", flag_values=
 flags.DEFINE_list("tta", ["single"], "views: single, flip, ten_crop", flag_values=FLAGS)
 flags.DEFINE_string("checkpoint", "best", "best or last", flag_values=FLAGS)
 flags.DEFINE_string(
-    "data_dir", None, "where the data set is prepared; the run's by default", flag_values=FLAGS
+    "data_dir",
+    None,
+    "where the data set is prepared; the run's by default, where nothing is made",
+    flag_values=FLAGS,
 )
 flags.DEFINE_string(
     "dataset", None, "another data set than the run's, as raf_db", flag_values=FLAGS
@@ -70,17 +73,12 @@ def main(argv: list[str]) -> None:
     from ferjax.cli import tables
     from ferjax.config import stored
     from ferjax.evaluation import checkpoint_scores
-    from ferjax.inference.trained_model import TrainedModel
     from ferjax.workdir.directory import RunDirectory
 
     _check_flags()
     directory = RunDirectory(FLAGS.workdir)
     config = stored.of_run(directory)
-    run = checkpoint_scores.FinishedRun(
-        trained=TrainedModel.load(FLAGS.workdir, FLAGS.checkpoint),
-        config=config,
-        started_from=(directory.result() or {}).get("started_from", ()),
-    )
+    run = checkpoint_scores.FinishedRun.open(directory, config, FLAGS.checkpoint)
     if FLAGS.dataset:
         found = run.on_other_data(
             FLAGS.dataset,

@@ -185,7 +185,14 @@ class _Sizes(Mapping[str, int]):
         return len(catalog.SPLITS)
 
 
-def open_dataset(name: str, /, data_dir: str | os.PathLike | None = None, **options: Any) -> Source:
+def open_dataset(
+    name: str,
+    /,
+    data_dir: str | os.PathLike | None = None,
+    *,
+    makes_data: bool = True,
+    **options: Any,
+) -> Source:
     """Opens a prepared data set; `synthetic` is prepared on first use.
 
     Args:
@@ -193,6 +200,7 @@ def open_dataset(name: str, /, data_dir: str | os.PathLike | None = None, **opti
       data_dir: where data sets are prepared, local or remote (gs://); `default_data_dir()` if
         None. What is remote is fetched into the user's cache folder (see `remote`); `synthetic` is
         made there.
+      makes_data: False refuses `synthetic` that is not prepared yet.
       **options: of `synthetic`: image_size, channels, seed, num_train, num_validation, num_test;
         of the others those of their scheme (see `splitters`).
 
@@ -204,11 +212,19 @@ def open_dataset(name: str, /, data_dir: str | os.PathLike | None = None, **opti
     root = local.resolve(data_dir)
     if spec is catalog.SYNTHETIC:
         # Drawing faces takes imports that no other data set needs.
-        from ferjax.data.synthetic.builder import prepare_synthetic
+        from ferjax.data.synthetic.builder import find_synthetic, prepare_synthetic
 
         parameters = list(inspect.signature(prepare_synthetic).parameters.values())[1:]
         _check_options(name, options, {each.name: each.default for each in parameters})
-        return Source(spec, prepare_synthetic(remote.local(root), **options))
+        if makes_data:
+            return Source(spec, prepare_synthetic(remote.local(root), **options))
+        there = find_synthetic(remote.local(root), **options)
+        if there is None:
+            raise UserError(
+                f"{spec.title} of these options are not in {root}, and none are made in a folder "
+                "that a run's config.json names. Name a folder of yours with --data_dir."
+            )
+        return Source(spec, there)
     defaults = splitters.options(spec.scheme)
     _check_options(name, options, defaults)
     chosen = defaults | options

@@ -49,7 +49,9 @@ class Saving:
         Raises:
           UserError: its data, labels or preprocessing are not today's; or it cannot be read.
         """
-        restored = self._checkpoints.restore(like)
+        restored = self._checkpoints.restore(
+            like, check=lambda about: RunProgress.check(about.progress)
+        )
         step = 0 if restored is None else restored[1].step
         # A better epoch than the last checkpoint knows of, from a start that was cut off.
         self._checkpoints.drop_later("best", step)

@@ -226,9 +226,24 @@ def prepare_synthetic(
     return _made(config, epath.Path(data_dir))
 
 
+def find_synthetic(data_dir: str | os.PathLike, **options: int) -> Any | None:
+    """The TFDS builder of a finished data set with the options of `prepare_synthetic`, or None.
+
+    Raises:
+      UserError: an option is out of range.
+    """
+    config = SyntheticConfig(**options)
+    _check(config)
+    return local.open_finished(_directory(config, epath.Path(data_dir)))
+
+
+def _directory(config: SyntheticConfig, root: epath.Path) -> epath.Path:
+    return root / "synthetic" / config.name / local.VERSION
+
+
 def _made(config: SyntheticConfig, root: epath.Path) -> Any:
     """The builder of the finished data set, which is rendered unless it is there."""
-    directory = root / "synthetic" / config.name / local.VERSION
+    directory = _directory(config, root)
     there = local.open_finished(directory)
     if there is not None:
         return there
