@@ -27,6 +27,7 @@ from ferjax.data.labels import LabelSpace
 from ferjax.data.splits import splitters
 from ferjax.data.splits.splitters import Part
 from ferjax.data.storage import local, remote
+from ferjax.data.storage.fingerprint import of_splits
 from ferjax.data.storage.local import default_data_dir as default_data_dir
 from ferjax.data.storage.records import Index, RecordImages, StoredSplit
 from ferjax.errors import UserError, nearest
@@ -127,7 +128,21 @@ class Source:
         """What is known of a stored split beside its pixels, read once."""
         if stored not in self._indices:
             self._indices[stored] = self._splits[stored].index()
+            self._check_read(stored)
         return self._indices[stored]
+
+    def _check_read(self, stored: str) -> None:
+        """Checks the labels of a split and, as soon as all splits were read, the fingerprint."""
+        labels, known = self._indices[stored].labels, self.labels.num_classes
+        digests = {name: split.digest for name, split in self._splits.items()}
+        wrong = "has labels that are no classes of it"
+        if not len(labels) or (labels.min() >= 0 and labels.max() < known):
+            if not all(digests.values()) or of_splits(digests) == self.fingerprint:
+                return
+            wrong = "does not hold the examples that its fingerprint is of"
+        raise UserError(
+            f"{self._builder.data_dir} {wrong}: delete that folder and prepare it again."
+        )
 
     def _examples(self, parts: list[Part], in_memory: bool) -> Examples:
         rows = []
@@ -137,6 +152,7 @@ class Source:
                 images.append(self._splits[part.stored].images(part.positions))
             elif in_memory:
                 self._indices[part.stored], pixels = self._splits[part.stored].read()
+                self._check_read(part.stored)
                 images.append(pixels)
             index = self._index(part.stored)
             everything = np.arange(len(index.labels))

@@ -165,14 +165,7 @@ class FinishedRun:
         Raises:
           UserError: as `cross_dataset.score`; or there is no map of the classes.
         """
-        # What a folder that the user named lacks counts as not there.
-        own = self._data(data_dir if self._strange_bucket else None)
-        source = open_dataset(
-            dataset,
-            data_dir or own.data_dir or None,
-            makes_data=own.makes_data or bool(data_dir),
-            **parse(dataset, options),
-        )
+        own, source = self._other(dataset, data_dir, options)
         mapped = _mapped(label_map, source, self.trained.spec.labels)
         found = cross_dataset.score(
             cross_dataset.ScoredModel(
@@ -208,6 +201,19 @@ class FinishedRun:
     def _protocol(self) -> Protocol:
         leak = splitters.leak(self.config.dataset.options.to_dict())
         return Protocol(**self.config.protocol.to_dict(), leak=leak)
+
+    def _other(
+        self, dataset: str, data_dir: str | None, options: Sequence[str]
+    ) -> tuple[RunData, Source]:
+        """The data set of the run, which need not be there, and another one."""
+        own = self._data(data_dir if self._strange_bucket else None)
+        source = open_dataset(
+            dataset,
+            data_dir or own.data_dir or None,
+            makes_data=own.makes_data or bool(data_dir),
+            **parse(dataset, options),
+        )
+        return own, source
 
     @property
     def _strange_bucket(self) -> bool:

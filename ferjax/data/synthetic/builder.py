@@ -227,11 +227,7 @@ def prepare_synthetic(
 
 
 def find_synthetic(data_dir: str | os.PathLike, **options: int) -> Any | None:
-    """The TFDS builder of a finished data set with the options of `prepare_synthetic`, or None.
-
-    Raises:
-      UserError: an option is out of range.
-    """
+    """What `prepare_synthetic` returns, if it is there; None if not."""
     config = SyntheticConfig(**options)
     _check(config)
     return local.open_finished(_directory(config, epath.Path(data_dir)))
