@@ -37,6 +37,7 @@ from ferjax.filesystem import Place
 
 MOST_BYTES = 16 << 20
 MOST_LEVELS = 64
+_MOST = 2**53  # up to which float64 holds every whole number
 _SHOWN = 60  # characters of a value in a message
 _NAMES = {str: "a text", bool: "true or false", int: "a whole number", float: "a number"}
 
@@ -63,9 +64,10 @@ def between(least: int | float, most: int | float) -> Rule:
     return Rule(lambda value: least <= value <= most, f"a number from {least} to {most}")
 
 
-def whole(least: int, most: int = 2**53) -> Rule:
+def whole(least: int, most: int = _MOST) -> Rule:
     """The rule of a whole number from `least` to `most`."""
-    return Rule(lambda value: least <= value <= most, f"a whole number from {least} to {most}")
+    ends = f"of at least {least}" if most == _MOST else f"from {least} to {most}"
+    return Rule(lambda value: least <= value <= most, f"a whole number {ends}")
 
 
 Share = Annotated[float, between(0, 1)]

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from etils import epath
 
-from ferjax import filesystem
+from ferjax import filesystem, stored_json
 from ferjax.data import catalog
 from ferjax.data.catalog import DatasetSpec
 from ferjax.data.examples import Examples as Examples
@@ -61,7 +61,7 @@ class Source:
 
     def __init__(self, spec: DatasetSpec, builder: Any, options: Mapping[str, Any] | None = None):
         self._spec, self._builder, self._options = spec, builder, dict(options or {})
-        names = tuple(builder.info.features["label"].names)
+        names = _checked_names(builder)
         if spec.labels is not None and names != spec.labels.names:
             raise UserError(
                 f"{builder.data_dir} has the classes {', '.join(names)}, and {spec.title} has "
@@ -183,6 +183,18 @@ class Source:
             subjects=tuple(subjects) if any(subjects) else (),
             targets=np.concatenate(targets) if targets else None,
         )
+
+
+def _checked_names(builder: Any) -> tuple[str, ...]:
+    """The class names of prepared data, which a user may have brought."""
+    names = list(builder.info.features["label"].names)
+    try:
+        stored_json.check(names, stored_json.Labels, "classes")
+    except stored_json.Unfit as error:
+        raise UserError(
+            f"{builder.data_dir} {error}: delete that folder and prepare it again."
+        ) from None
+    return tuple(names)
 
 
 class _Sizes(Mapping[str, int]):

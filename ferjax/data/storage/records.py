@@ -81,7 +81,8 @@ class StoredSplit:
 
     def read(self) -> tuple[Index, UInt8[np.ndarray, "N H W C"]]:
         """Reads every record once, images and all; raises as `images` does."""
-        images = np.empty((len(self), *self.image_shape), np.uint8)
+        with self._readable():
+            images = np.empty((len(self), *self.image_shape), np.uint8)
         return self._read(images), images
 
     def _read(self, images: np.ndarray | None) -> Index:
@@ -135,7 +136,7 @@ class StoredSplit:
         """Says in words what a reader of records says of damaged files."""
         try:
             yield
-        except (OSError, RuntimeError, ValueError, IndexError) as error:
+        except (OSError, RuntimeError, ValueError, IndexError, MemoryError) as error:
             raise UserError(
                 f"the {self.name} split in {self._builder.data_dir} cannot be read ({error}): "
                 "delete that folder and prepare it again."
