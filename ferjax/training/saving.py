@@ -133,7 +133,7 @@ class Saving:
         """The weights of the best epoch, which ended with `step`.
 
         Raises:
-          UserError: they are not there, are damaged, or are those of another epoch.
+          UserError: they are not there, are damaged, or are those of another epoch or run.
         """
         where = f"{self._directory.path}/checkpoints/best"
         stored = checkpoint_files.newest(self._directory.path, "best")
@@ -149,6 +149,7 @@ class Saving:
                 f"{where} has step {found}, and the best epoch ended with step {step}. Restore it "
                 "from a copy, or start again in an empty workdir."
             )
+        self._check_spec(stored.about.spec)
         return stored.weights(like)
 
     def last_good(self) -> str:
