@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 from ferjax.stored_json import Count, Labels, Object, Share, Unfit, between, whole
 
-_LOSS = Annotated[float, between(0, 1e30)]
+_LOSS = Annotated[float, between(-1, 1e30)]  # rounded probabilities may be a little above 1
 
 
 class Scores(TypedDict):
