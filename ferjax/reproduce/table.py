@@ -8,8 +8,10 @@ from typing import Any
 
 from ferjax import filesystem
 from ferjax.cli import tables
+from ferjax.config import stored
 from ferjax.errors import UserError
 from ferjax.filesystem import Place
+from ferjax.inference import agreement
 from ferjax.metrics import SeedSummary, mean_sd_ci
 from ferjax.reproduce.study import Row, Study
 from ferjax.workdir.directory import RunDirectory
@@ -123,8 +125,10 @@ def _outcomes(folder: Place, seeds: Sequence[int]) -> dict[int, dict[str, Any]]:
         where = folder / f"seed_{seed}"
         if not filesystem.is_there(where):
             continue
-        result = RunDirectory(where).result()
+        directory = RunDirectory(where)
+        result = directory.result()
         if result is not None:
+            agreement.check(where, config=stored.of_run(directory), result=result)
             selected = _selected(where / "metrics.jsonl", result["selection"]["epoch"])
             found[seed] = {**result, "selected": selected}
     return found

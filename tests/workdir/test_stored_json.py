@@ -1,10 +1,12 @@
 """JSON that comes back from files: each damage is one sentence that names file, key and fix."""
 
 import copy
+import dataclasses
 import json
 import shutil
 from typing import Annotated, Literal, NotRequired, TypedDict
 
+import jax
 import numpy as np
 import pytest
 
@@ -17,6 +19,7 @@ from ferjax.errors import UserError
 from ferjax.evaluation import checkpoint_scores
 from ferjax.inference.classifier import Classifier
 from ferjax.inference.trained_model import TrainedModel
+from ferjax.reproduce import study, table
 from ferjax.training.run_progress import RunProgress
 from ferjax.workdir import digests, metrics_log
 from ferjax.workdir.checkpoints import Checkpoints
@@ -412,6 +415,38 @@ def test_what_is_no_number_is_no_class():
     images[2] = 7
     with pytest.raises(UserError, match=r"image 2 are not finite: the weights or the preproc"):
         classifier.predict(images)
+
+
+def test_scores_of_what_is_no_number_are_refused(finished):
+    directory = RunDirectory(finished[0])
+    run = checkpoint_scores.FinishedRun.open(directory, stored_config.of_run(directory), "best")
+    broken = jax.tree.map(lambda array: array * np.nan, run.trained.weights)
+    run = dataclasses.replace(run, trained=dataclasses.replace(run.trained, weights=broken))
+    with pytest.raises(
+        UserError, match=r"of the test split are not finite \(single\): the weights"
+    ):
+        run.on_own_data("test", ["single"])
+
+
+@pytest.mark.parametrize("harm", ["no_row", "no_file", "other_seed"])
+def test_a_table_of_damaged_runs(finished, tmp_path, harm):
+    workdir = tmp_path / "row" / "seed_0"
+    shutil.copytree(finished[0], workdir)
+    if harm == "no_file":
+        (workdir / "metrics.jsonl").unlink()
+    elif harm == "no_row":
+        (workdir / "metrics.jsonl").write_text("")
+    else:
+        fields = json.loads((workdir / "result.json").read_text()) | {"seed": 3}
+        (workdir / "result.json").write_text(json.dumps(fields))
+    said = {
+        "no_row": r"metrics\.jsonl has no row of epoch \d, which result\.json beside it says",
+        "no_file": r"metrics\.jsonl cannot be read",
+        "other_seed": r"seed is 0 in config\.json and 3 in result\.json",
+    }
+    row = study.Row(name="row", arguments="", fields={}, seeds=(0,))
+    with pytest.raises(UserError, match=said[harm]):
+        table.collect(study.Study("title", "config.py", "", (row,)), str(tmp_path))
 
 
 @pytest.fixture(scope="module")
