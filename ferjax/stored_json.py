@@ -1,4 +1,6 @@
-"""JSON that comes back from a file: read with limits, and held against a schema.
+"""JSON that comes back: parsed with limits, and held against a schema.
+
+`filesystem.read_json` reads a file by it.
 
 What is read may have been damaged or made by a stranger. A schema is made of the types that JSON
 has: str, int, float, bool, None, Any, list[...], dict[str, ...], Literal, unions of them, and
@@ -30,10 +32,6 @@ from typing import (
     get_type_hints,
     is_typeddict,
 )
-
-from ferjax import filesystem
-from ferjax.errors import UserError
-from ferjax.filesystem import Place
 
 MOST_BYTES = 16 << 20
 MOST_LEVELS = 64
@@ -86,50 +84,14 @@ Labels = Annotated[
 Object = dict[str, Any]
 
 
-def read(file: Place, schema: Any, *, fix: str, most_bytes: int = MOST_BYTES) -> Any:
-    """The JSON in a file, which fits the schema.
-
-    Args:
-      file: local or remote.
-      schema: see the head of this file.
-      fix: what the user can do about a file that does not fit, as a clause.
-      most_bytes: the largest size.
-
-    Raises:
-      FileNotFoundError: there is no such file.
-      UserError: it cannot be read, or does not fit; one sentence names the file, the key, what was
-        found, what is expected, and the fix.
-    """
-    try:
-        return load(file, schema, most_bytes=most_bytes)
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise UserError(f"{file} cannot be read ({error.strerror or error}): {fix}.") from None
-    except Unfit as error:
-        raise UserError(f"{file} {error}: {fix}.") from None
-
-
-def load(file: Place, schema: Any, *, most_bytes: int = MOST_BYTES) -> Any:
-    """As `read`, for callers that have another answer than an error.
-
-    Raises:
-      OSError: it cannot be read.
-      Unfit: it does not fit.
-    """
-    with filesystem.open_bytes(file) as opened:
-        data = opened.read(most_bytes + 1)
-    if len(data) > most_bytes:
-        raise Unfit(f"is damaged (it has more than the {most_bytes:,} bytes that such a file can)")
-    return check(parse(data), schema)
-
-
-def parse(data: bytes) -> Any:
+def parse(data: bytes, most_bytes: int = MOST_BYTES) -> Any:
     """The value of strict JSON in UTF-8.
 
     Raises:
-      Unfit: it is none, or is nested deeper than `MOST_LEVELS`.
+      Unfit: it is none, is nested deeper than `MOST_LEVELS`, or has more than `most_bytes`.
     """
+    if len(data) > most_bytes:
+        raise Unfit(f"is damaged (it has more than the {most_bytes:,} bytes that such a file can)")
     try:
         value = _DECODER.decode(data.decode("utf-8"))
     except RecursionError:

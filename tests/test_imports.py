@@ -13,9 +13,9 @@ FLOORS = [
     ["evaluation", "config"],
     ["inference"],
     ["data", "models", "workdir"],
-    ["distributed", "cli", "stored_json"],
+    ["distributed", "cli"],
     ["filesystem", "losses", "metrics", "random_streams"],
-    ["errors"],
+    ["errors", "stored_json"],
 ]
 FLOOR = {room: number for number, floor in enumerate(FLOORS) for room in floor}
 LIGHT = {"ferjax"}

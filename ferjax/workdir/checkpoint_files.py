@@ -97,7 +97,7 @@ def read_about(checkpoint: epath.Path) -> About:
     """
     file, step = checkpoint / META / "metadata", int(checkpoint.name)
     try:
-        fields = stored_json.load(file, stored_json.Object)
+        fields = filesystem.load_json(file, stored_json.Object)
         found = fields.get("format")
         if found == STATE_FORMAT:
             return About(step, STATE_FORMAT, fields, fields, {})

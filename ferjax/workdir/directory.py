@@ -80,7 +80,7 @@ class RunDirectory:
     def found_mark(self) -> str | None:
         """The mark that this process sees."""
         try:
-            return stored_json.load(self.path / _MARK, schemas.Mark)["token"]
+            return filesystem.load_json(self.path / _MARK, schemas.Mark)["token"]
         except (OSError, stored_json.Unfit):
             return None
 
@@ -98,7 +98,7 @@ class RunDirectory:
         """
         file = self.path / "config.json"
         try:
-            found = stored_json.read(file, stored_json.Object, fix="restore it from a copy")
+            found = filesystem.read_json(file, stored_json.Object, fix="restore it from a copy")
         except FileNotFoundError:
             raise UserError(
                 f"{self.path} is not a run directory: it has no config.json. Give the --workdir "
@@ -120,7 +120,7 @@ class RunDirectory:
         file = self.path / "result.json"
         fix = "restore it from a copy, or remove it: the command of the run makes it again"
         try:
-            found = stored_json.read(file, stored_json.Object, fix=fix)
+            found = filesystem.read_json(file, stored_json.Object, fix=fix)
         except FileNotFoundError:
             return None
         if "over" in found:

@@ -135,7 +135,7 @@ class Lease:
 
     def _read(self) -> dict[str, Any] | None:
         try:
-            return stored_json.load(self._marker, schemas.Holder)
+            return filesystem.load_json(self._marker, schemas.Holder)
         except FileNotFoundError:
             return None
         except stored_json.Unfit:  # of somebody, who is not known

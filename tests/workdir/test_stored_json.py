@@ -10,7 +10,7 @@ import jax
 import numpy as np
 import pytest
 
-from ferjax import evaluate, stored_json
+from ferjax import evaluate, filesystem, stored_json
 from ferjax.config import stored as stored_config
 from ferjax.data.dataset import open_dataset
 from ferjax.data.storage import records
@@ -109,7 +109,7 @@ def test_what_fits_is_returned_and_other_keys_are_let_pass():
 def test_a_file_that_is_too_large_is_not_read_to_its_end(tmp_path):
     (tmp_path / "a.json").write_bytes(b" " * 101)
     with pytest.raises(UserError, match=r"a\.json is damaged \(it has more than the 100 bytes .*f"):
-        stored_json.read(tmp_path / "a.json", stored_json.Object, fix="fix it", most_bytes=100)
+        filesystem.read_json(tmp_path / "a.json", stored_json.Object, fix="fix it", most_bytes=100)
 
 
 @pytest.mark.parametrize("name", BROKEN)

@@ -103,7 +103,7 @@ def read_clean_index(
 def _fields(path: str | os.PathLike[str]) -> dict[str, Any]:
     place = filesystem.of(path)
     try:
-        fields = stored_json.read(place, stored_json.Object, fix=_AGAIN, most_bytes=_MOST_BYTES)
+        fields = filesystem.read_json(place, stored_json.Object, fix=_AGAIN, most_bytes=_MOST_BYTES)
     except FileNotFoundError as error:
         raise UserError(
             f"cannot read {path} ({error.strerror}); expected the clean_test.json that "

@@ -6,7 +6,7 @@ from typing import NotRequired, TypedDict
 
 from etils import epath
 
-from ferjax import stored_json
+from ferjax import filesystem
 from ferjax.stored_json import Count, Sha256
 
 NAME = "metadata.json"
@@ -34,4 +34,4 @@ def check(directory: epath.Path) -> None:
     """
     file = directory / NAME
     if file.exists():
-        stored_json.read(file, Metadata, fix=f"delete {directory} and prepare it again")
+        filesystem.read_json(file, Metadata, fix=f"delete {directory} and prepare it again")
