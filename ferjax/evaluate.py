@@ -31,7 +31,10 @@ flags.DEFINE_string("split", "test", f"one of {', '.join(SPLITS)}", flag_values=
 flags.DEFINE_list("tta", ["single"], "views: single, flip, ten_crop", flag_values=FLAGS)
 flags.DEFINE_string("checkpoint", "best", "best or last", flag_values=FLAGS)
 flags.DEFINE_string(
-    "data_dir", None, "where the data set is prepared; the run's by default", flag_values=FLAGS
+    "data_dir",
+    None,
+    "where the data set is prepared; the run's by default, where nothing is made",
+    flag_values=FLAGS,
 )
 flags.DEFINE_string(
     "dataset", None, "another data set than the run's, such as raf_db", flag_values=FLAGS
@@ -69,20 +72,14 @@ def main(argv: list[str]) -> None:
     command.refuse_arguments(argv)
     from ferjax import filesystem
     from ferjax.cli import tables
-    from ferjax.config import checks, fields
+    from ferjax.config import stored
     from ferjax.evaluation import checkpoint_scores
-    from ferjax.inference.trained_model import TrainedModel
     from ferjax.workdir.directory import RunDirectory
 
     _check_flags()
     directory = RunDirectory(FLAGS.workdir)
-    config = fields.completed(directory.config())
-    checks.check(config)
-    run = checkpoint_scores.FinishedRun(
-        trained=TrainedModel.load(FLAGS.workdir, FLAGS.checkpoint),
-        config=config,
-        started_from=(directory.result() or {}).get("started_from", ()),
-    )
+    config = stored.of_run(directory)
+    run = checkpoint_scores.FinishedRun.open(directory, config, FLAGS.checkpoint)
     if FLAGS.dataset:
         found = run.on_other_data(
             FLAGS.dataset,

@@ -21,6 +21,7 @@ from typing import Any, TypeAlias
 
 from etils import epath
 
+from ferjax import stored_json
 from ferjax.errors import UserError
 
 SCHEME = "gs://"
@@ -126,6 +127,37 @@ def open_bytes(file: Place) -> io.BytesIO | io.BufferedReader:
       OSError: see `read_bytes`.
     """
     return io.BytesIO(read_bytes(file)) if is_remote(file) else file.open("rb")
+
+
+def load_json(file: Place, schema: Any, *, most_bytes: int = stored_json.MOST_BYTES) -> Any:
+    """The JSON in a file, which fits a schema (see `stored_json`).
+
+    Raises:
+      OSError: it cannot be read.
+      stored_json.Unfit: it does not fit, or is larger than `most_bytes`.
+    """
+    with open_bytes(file) as opened:
+        data = opened.read(most_bytes + 1)
+    return stored_json.check(stored_json.parse(data, most_bytes), schema)
+
+
+def read_json(
+    file: Place, schema: Any, *, fix: str, most_bytes: int = stored_json.MOST_BYTES
+) -> Any:
+    """As `load_json`; `fix` is what the user can do about a file that does not fit, as a clause.
+
+    Raises:
+      FileNotFoundError: there is no such file.
+      UserError: one sentence names the file, the key, what was found and expected, and the fix.
+    """
+    try:
+        return load_json(file, schema, most_bytes=most_bytes)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise UserError(f"{file} cannot be read ({error.strerror or error}): {fix}.") from None
+    except stored_json.Unfit as error:
+        raise UserError(f"{file} {error}: {fix}.") from None
 
 
 def write(file: Place, data: bytes) -> None:

@@ -15,7 +15,7 @@ FLOORS = [
     ["data", "models", "workdir"],
     ["distributed", "cli"],
     ["filesystem", "losses", "metrics", "random_streams"],
-    ["errors"],
+    ["errors", "stored_json"],
 ]
 FLOOR = {room: number for number, floor in enumerate(FLOORS) for room in floor}
 LIGHT = {"ferjax"}

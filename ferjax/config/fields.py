@@ -292,6 +292,6 @@ def _filled(config: ConfigDict, others: ConfigDict) -> ConfigDict:
     for name, value in others.items():
         if name not in config:
             config[name] = value
-        elif isinstance(value, ConfigDict):
+        elif isinstance(value, ConfigDict) and isinstance(config[name], ConfigDict):
             _filled(config[name], value)
     return config

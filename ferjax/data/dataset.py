@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from etils import epath
 
-from ferjax import filesystem
+from ferjax import filesystem, stored_json
 from ferjax.data import catalog
 from ferjax.data.catalog import DatasetSpec
 from ferjax.data.examples import Examples as Examples
@@ -28,6 +28,7 @@ from ferjax.data.labels import LabelSpace
 from ferjax.data.splits import splitters
 from ferjax.data.splits.splitters import Part
 from ferjax.data.storage import local, remote
+from ferjax.data.storage.fingerprint import of_splits
 from ferjax.data.storage.local import default_data_dir as default_data_dir
 from ferjax.data.storage.records import Index, RecordImages, StoredSplit
 from ferjax.errors import UserError, nearest
@@ -61,7 +62,7 @@ class Source:
 
     def __init__(self, spec: DatasetSpec, builder: Any, options: Mapping[str, Any] | None = None):
         self._spec, self._builder, self._options = spec, builder, dict(options or {})
-        names = tuple(builder.info.features["label"].names)
+        names = _checked_names(builder)
         if spec.labels is not None and names != spec.labels.names:
             raise UserError(
                 f"{builder.data_dir} has the classes {', '.join(names)}, and {spec.title} has "
@@ -128,7 +129,21 @@ class Source:
         """Labels and other facts of a stored split, without its pixels; read once."""
         if stored not in self._indices:
             self._indices[stored] = self._splits[stored].index()
+            self._check_read(stored)
         return self._indices[stored]
+
+    def _check_read(self, stored: str) -> None:
+        """Checks the labels of a split and, as soon as all splits were read, the fingerprint."""
+        labels, known = self._indices[stored].labels, self.labels.num_classes
+        digests = {name: split.digest for name, split in self._splits.items()}
+        wrong = "has labels that are no classes of it"
+        if not len(labels) or (labels.min() >= 0 and labels.max() < known):
+            if not all(digests.values()) or of_splits(digests) == self.fingerprint:
+                return
+            wrong = "does not hold the examples that its fingerprint is of"
+        raise UserError(
+            f"{self._builder.data_dir} {wrong}: delete that folder and prepare it again."
+        )
 
     def _examples(self, parts: list[Part], in_memory: bool) -> Examples:
         rows = []
@@ -138,6 +153,7 @@ class Source:
                 images.append(self._splits[part.stored].images(part.positions))
             elif in_memory:
                 self._indices[part.stored], pixels = self._splits[part.stored].read()
+                self._check_read(part.stored)
                 images.append(pixels)
             index = self._index(part.stored)
             everything = np.arange(len(index.labels))
@@ -170,6 +186,18 @@ class Source:
         )
 
 
+def _checked_names(builder: Any) -> tuple[str, ...]:
+    """The class names of prepared data, which a user may have brought."""
+    names = list(builder.info.features["label"].names)
+    try:
+        stored_json.check(names, stored_json.Labels, "classes")
+    except stored_json.Unfit as error:
+        raise UserError(
+            f"{builder.data_dir} {error}: delete that folder and prepare it again."
+        ) from None
+    return tuple(names)
+
+
 class _Sizes(Mapping[str, int]):
     """Sizes of splits, each counted on first use."""
 
@@ -186,7 +214,14 @@ class _Sizes(Mapping[str, int]):
         return len(catalog.SPLITS)
 
 
-def open_dataset(name: str, /, data_dir: str | os.PathLike | None = None, **options: Any) -> Source:
+def open_dataset(
+    name: str,
+    /,
+    data_dir: str | os.PathLike | None = None,
+    *,
+    makes_data: bool = True,
+    **options: Any,
+) -> Source:
     """Opens a prepared data set; `synthetic` is prepared on first use.
 
     Args:
@@ -194,6 +229,7 @@ def open_dataset(name: str, /, data_dir: str | os.PathLike | None = None, **opti
       data_dir: where data sets are prepared, local or remote (gs://); `default_data_dir()` if
         None. What is remote is fetched into the user's cache folder (see `remote`); `synthetic` is
         made there.
+      makes_data: False refuses `synthetic` that is not prepared yet.
       **options: for `synthetic` the keywords of `builder.prepare_synthetic`; for the others the
         options of their scheme (see `splitters`).
 
@@ -205,11 +241,19 @@ def open_dataset(name: str, /, data_dir: str | os.PathLike | None = None, **opti
     root = local.resolve(data_dir)
     if spec is catalog.SYNTHETIC:
         # Drawing faces takes imports that no other data set needs.
-        from ferjax.data.synthetic.builder import prepare_synthetic
+        from ferjax.data.synthetic.builder import find_synthetic, prepare_synthetic
 
         parameters = list(inspect.signature(prepare_synthetic).parameters.values())[1:]
         _check_options(name, options, {each.name: each.default for each in parameters})
-        return Source(spec, prepare_synthetic(remote.local(root), **options))
+        if makes_data:
+            return Source(spec, prepare_synthetic(remote.local(root), **options))
+        there = find_synthetic(remote.local(root), **options)
+        if there is None:
+            raise UserError(
+                f"{spec.title} of these options are not in {root}, and none are made in a folder "
+                "that a run's config.json names. Name a folder of yours with --data_dir."
+            )
+        return Source(spec, there)
     defaults = splitters.options(spec.scheme)
     _check_options(name, options, defaults)
     chosen = defaults | options

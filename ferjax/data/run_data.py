@@ -30,6 +30,7 @@ class RunData:
       limit_mib: for "auto", the largest size in MiB of a split's decoded pixels on each device.
       num_threads: threads that read and decode for "stream"; 0: one per core.
       options: the data set's own options.
+      makes_data: whether synthetic faces are made there if they are not there.
     """
 
     def __init__(
@@ -42,11 +43,13 @@ class RunData:
         limit_mib: int,
         num_threads: int,
         options: Mapping[str, Any],
+        makes_data: bool = True,
     ):
         self.mesh = mesh
         self.name = name
         self.data_dir = data_dir
         self.num_threads = num_threads
+        self.makes_data = makes_data
         self._placement = placement
         self._limit_mib = limit_mib
         self._options = dict(options)
@@ -54,7 +57,9 @@ class RunData:
     @functools.cached_property
     def source(self) -> Source:
         """The prepared data set, opened; its pixels are not read yet."""
-        return open_dataset(self.name, self.data_dir or None, **self._options)
+        return open_dataset(
+            self.name, self.data_dir or None, makes_data=self.makes_data, **self._options
+        )
 
     @functools.cache  # noqa: B019 - it lives as long as its process
     def examples(self, split: str) -> Examples:

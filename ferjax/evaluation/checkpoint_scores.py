@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,7 +20,10 @@ from ferjax.errors import UserError
 from ferjax.evaluation import cross_dataset
 from ferjax.evaluation.evaluator import Evaluator, Scores
 from ferjax.evaluation.protocol import Protocol
+from ferjax.filesystem import SCHEME, is_remote
+from ferjax.inference import agreement
 from ferjax.inference.trained_model import TrainedModel
+from ferjax.workdir.directory import RunDirectory
 
 FORMAT = 1
 
@@ -70,6 +74,28 @@ class FinishedRun:
     config: ConfigDict
     started_from: Sequence[Mapping[str, Any]]
 
+    @classmethod
+    def open(cls, directory: RunDirectory, config: ConfigDict, checkpoint: str) -> FinishedRun:
+        """Reads a run, and writes nothing.
+
+        Args:
+          directory: of the run.
+          config: of the run, complete.
+          checkpoint: "best" or "last".
+
+        Raises:
+          UserError: a file of the run is missing or damaged, or two of them are not of one run.
+        """
+        trained, result = TrainedModel.load(directory.path, checkpoint), directory.result()
+        agreement.check(
+            directory.path,
+            config=config,
+            result=result,
+            spec=trained.spec,
+            best_step=trained.step if checkpoint == "best" else None,
+        )
+        return cls(trained, config, (result or {}).get("started_from", ()))
+
     def on_own_data(
         self,
         split: str,
@@ -84,13 +110,14 @@ class FinishedRun:
         Args:
           split: "train", "validation", "test" or "validation+test".
           views: see `evaluation.views`.
-          data_dir: where the data set is; the run's by default.
+          data_dir: where the data set is; the run's by default, for reading alone.
           batch_size: images of a batch; the run's by default.
           clean_index: a file of `ferjax.data.audit`; its images without near duplicates are scored,
             too.
 
         Raises:
-          UserError: the data set is not there, or not the one that the run was trained on.
+          UserError: the data set is not there, or not the one that the run was trained on; or the
+            probabilities are not finite.
         """
         data, trained, protocol = self._data(data_dir), self.trained, self._protocol
         evaluator = self._evaluator(batch_size)
@@ -100,6 +127,7 @@ class FinishedRun:
             near = "test_clean_near"
             groups = {near: read_clean_index(clean_index, data.source)[near]}
         scores = evaluator.over(data, split, views, groups)(trained.weights)
+        _check_finite(scores, trained, f"the {split} split")
         label, remark = protocol.label, protocol.remark
         if not remark:
             label, remark = own_split(split, protocol.selection)
@@ -131,14 +159,14 @@ class FinishedRun:
           label_map: the map of its classes to the model's (see `label_maps.parse`).
           options: options of the data set, such as "fold=3".
           unmapped: "refuse" or "drop" examples of classes that the model does not have.
-          data_dir: where the data set is; by default the folder of the run's data set.
+          data_dir: where the data set is; by default the folder of the run's data set, for reading
+            alone.
           batch_size: images of a batch; the run's by default.
 
         Raises:
           UserError: see `cross_dataset.score`; or there is no map of the classes.
         """
-        own = self._data(None)
-        source = open_dataset(dataset, data_dir or own.data_dir or None, **parse(dataset, options))
+        own, source = self._other(dataset, data_dir, options)
         mapped = _mapped(label_map, source, self.trained.spec.labels)
         found = cross_dataset.score(
             cross_dataset.ScoredModel(
@@ -155,6 +183,7 @@ class FinishedRun:
             unmapped=unmapped,
             num_threads=own.num_threads,
         )
+        _check_finite(found.scores, self.trained, f"the {split} split of {dataset}")
         about = {
             "dataset": source.name,
             "options": source.options,
@@ -174,9 +203,44 @@ class FinishedRun:
         leak = splitters.leak(self.config.dataset.options.to_dict())
         return Protocol(**self.config.protocol.to_dict(), leak=leak)
 
+    def _other(
+        self, dataset: str, data_dir: str | None, options: Sequence[str]
+    ) -> tuple[RunData, Source]:
+        """The data set of the run, which need not be there, and another one."""
+        own = self._data(data_dir if self._strange_bucket else None)
+        source = open_dataset(
+            dataset,
+            data_dir or own.data_dir or None,
+            makes_data=own.makes_data or bool(data_dir),
+            **parse(dataset, options),
+        )
+        return own, source
+
+    @property
+    def _strange_bucket(self) -> bool:
+        """Whether the config names a bucket that the user did not name with the workdir."""
+        own, workdir = self.config.dataset.data_dir, str(self.trained.where)
+        return is_remote(own) and _bucket(own) != _bucket(workdir)
+
     def _data(self, data_dir: str | None) -> RunData:
+        """The data set of the run; it is not opened yet.
+
+        What a config.json of a stranger names is read alone: nothing is made there, and no bucket
+        of it is asked.
+
+        Raises:
+          UserError: the config names a bucket, and the user names no `data_dir`.
+        """
         fields = self.config.dataset.to_dict()
-        return RunData(self.trained.mesh, **fields | ({"data_dir": data_dir} if data_dir else {}))
+        if data_dir:
+            return RunData(self.trained.mesh, **fields | {"data_dir": data_dir})
+        if self._strange_bucket:
+            raise UserError(
+                f"The config.json of {self.trained.where} names the data folder "
+                f"{fields['data_dir']}, in a bucket that you did not name. Pass it as --data_dir "
+                "to have it read, or name the folder of your own copy."
+            )
+        return RunData(self.trained.mesh, **fields, makes_data=not fields["data_dir"])
 
     def _evaluator(self, batch_size: int | None) -> Evaluator:
         own = self.config.evaluation.batch_size
@@ -199,6 +263,22 @@ def _mapped(text: str | None, source: Source, labels: tuple[str, ...]) -> LabelM
             "--label_map=theirs=ours,..."
         )
     return label_maps.parse(text, source.labels.names, labels)
+
+
+def _check_finite(scores: Scores, trained: TrainedModel, what: str) -> None:
+    """Refuses scores of probabilities that are not finite, whose loss is not finite either."""
+    for view, groups in scores.items():
+        if not all(math.isfinite(numbers["loss"]) for numbers in groups.values()):
+            raise UserError(
+                f"The probabilities of images of {what} are not finite ({view}): the weights or "
+                f"the preprocessing of the checkpoint in {trained.where} are damaged. Restore it "
+                "from a copy, or train again in an empty workdir."
+            )
+
+
+def _bucket(path: str) -> str:
+    """The bucket of a remote path, "" of a local one."""
+    return path.removeprefix(SCHEME).partition("/")[0] if is_remote(path) else ""
 
 
 def own_split(split: str, selection: str) -> tuple[str, str]:

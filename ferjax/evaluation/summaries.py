@@ -88,7 +88,7 @@ def print_summary(summary: Mapping[str, Any]) -> None:
 def _every(
     each: Sequence[Mapping[str, Any]], what: Callable[[list[Mapping[str, Any]]], Any]
 ) -> dict[str, dict[str, Any]]:
-    """`{view: {group: what([metrics of each run])}}`, of the groups that all runs have.
+    """`{view: {group: what([metrics of each run])}}`, of the views and groups that all runs have.
 
     One run may have no clean test image.
     """
@@ -99,6 +99,7 @@ def _every(
             if all(group in one[view] for one in each)
         }
         for view, groups in each[0].items()
+        if all(view in one for one in each)
     }
 
 

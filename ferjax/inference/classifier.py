@@ -6,7 +6,7 @@ Shapes: N images, h w c the native shape of the training images, K classes.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -64,9 +64,11 @@ class Classifier:
             the training data.
 
         Raises:
-          UserError: no image, a file that is not an image, or an array of another type.
+          UserError: no image, a file that is not an image, an array of another type, or
+            probabilities that are not finite.
         """
-        return self.predict_arrays(self._arrays(images))
+        fitted, names = self._arrays(images)
+        return self._predicted(fitted, names)
 
     @property
     def classes_(self) -> np.ndarray:
@@ -82,7 +84,10 @@ class Classifier:
         return self.classes_[np.argmax(self.predict_proba(images), axis=1)]
 
     def predict_arrays(self, images: UInt8[np.ndarray, "N h w c"]) -> Prediction:
-        """Classifies images that already have the native shape."""
+        """Classifies images that already have the native shape; raises as `__call__` does."""
+        return self._predicted(images, [f"image {number}" for number in range(len(images))])
+
+    def _predicted(self, images: np.ndarray, names: Sequence[str]) -> Prediction:
         chunks, start = [], 0
         while start < len(images):
             left = len(images) - start
@@ -91,21 +96,33 @@ class Classifier:
             padded = np.zeros((size, *self.native_shape), np.uint8)
             padded[: len(chunk)] = chunk
             scores = np.asarray(self._predict(padded))
+            wrong = np.flatnonzero(~np.isfinite(scores[: len(chunk)]).all(axis=1))
+            if len(wrong):
+                raise UserError(
+                    f"The probabilities of {names[start + wrong[0]]} are not finite: the weights "
+                    "or the preprocessing of the model are damaged. Restore the run's folder from "
+                    "a copy, or train again in an empty workdir."
+                )
             chunks.append(scores[: len(chunk)])
             start += len(chunk)
         return Prediction(np.concatenate(chunks), self.labels)
 
-    def _arrays(self, images: Any) -> np.ndarray:
+    def _arrays(self, images: Any) -> tuple[np.ndarray, list[str]]:
+        """The images in the native shape, and what each is called in a message."""
         if isinstance(images, str | os.PathLike):
             images = [images]
         if isinstance(images, np.ndarray) and (
             images.ndim == 2 or (images.ndim == 3 and images.shape[-1] in (1, 3))
         ):
             images = images[None]
-        fitted = [self._one(image) for image in images]
+        fitted, names = [], []
+        for number, image in enumerate(images):
+            fitted.append(self._one(image))
+            is_path = isinstance(image, str | os.PathLike)
+            names.append(os.fspath(image) if is_path else f"image {number}")
         if not fitted:
             raise UserError("There is no image to classify.")
-        return np.stack(fitted)
+        return np.stack(fitted), names
 
     def _one(self, image: Any) -> UInt8[np.ndarray, "h w c"]:
         if isinstance(image, str | os.PathLike):

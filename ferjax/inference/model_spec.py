@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 import jax
 from flax import nnx
 from jax.sharding import Mesh
 
-from ferjax import models
+from ferjax import models, stored_json
 from ferjax.data.dataset import Source
 from ferjax.data.pipeline.preprocess import Preprocessing
 from ferjax.distributed import sharding
@@ -20,6 +20,31 @@ from ferjax.filesystem import Place
 from ferjax.models import functional
 from ferjax.models.functional import Weights
 from ferjax.random_streams import Stream, root
+from ferjax.stored_json import Labels, Sha256, whole
+
+
+class StoredModel(TypedDict):
+    """The keywords of `models.create` that every model has, as JSON; its options follow."""
+
+    name: str
+    num_classes: Annotated[int, whole(2, 100_000)]
+    channels: NotRequired[Literal[1, 3]]
+    image_size: NotRequired[Annotated[int, whole(1, 4096)]]
+    dtype: NotRequired[Literal["float32", "bfloat16"]]
+    batch_stats: NotRequired[Literal["global", "per_device"]]
+    remat: NotRequired[bool]
+
+
+class Stored(TypedDict):
+    """A `ModelSpec` as JSON; `has_magnified_crops` is missing where these crops always were."""
+
+    model: StoredModel
+    labels: Labels
+    preprocessing: dict[str, Any]
+    has_magnified_crops: NotRequired[bool]
+    dataset: str
+    fingerprint: Sha256
+    steps_per_epoch: Annotated[int, whole(1)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,21 +81,30 @@ class ModelSpec:
         """Reads the object that `to_json` wrote; other fields are ignored.
 
         Raises:
-          UserError: a field is missing; `where` names the checkpoint.
+          UserError: a field is missing, of another type or out of range, or fields contradict each
+            other; `where` names the checkpoint.
         """
-        # Older checkpoints lack this field; their crops were always magnified.
-        fields = {"has_magnified_crops": True, **fields}
-        names = [field.name for field in dataclasses.fields(cls)]
-        missing = [name for name in names if name not in fields]
-        if missing:
-            raise UserError(
-                f"The checkpoint in {where} does not have the field {missing[0]} of its model. Use "
-                "the version of ferjax that wrote it, or train again in an empty workdir."
-            )
-        made = {name: fields[name] for name in names}
-        made["labels"] = tuple(made["labels"])
-        made["preprocessing"] = Preprocessing.from_dict(made["preprocessing"])
-        return cls(**made)
+        fix = (
+            "Restore it from a copy, use the version of ferjax that wrote it, or train again in an "
+            "empty workdir."
+        )
+        try:
+            stored_json.check(fields, Stored)
+            preprocessing = Preprocessing.from_dict(fields["preprocessing"])
+            _check_model(fields["model"], fields["labels"], preprocessing)
+        except stored_json.Unfit as error:
+            raise UserError(f"The checkpoint in {where} {error}. {fix}") from None
+        except UserError as error:
+            raise UserError(f"The checkpoint in {where} cannot be used: {error} {fix}") from None
+        return cls(
+            model=fields["model"],
+            labels=tuple(fields["labels"]),
+            preprocessing=preprocessing,
+            has_magnified_crops=fields.get("has_magnified_crops", True),
+            dataset=fields["dataset"],
+            fingerprint=fields["fingerprint"],
+            steps_per_epoch=fields["steps_per_epoch"],
+        )
 
     @property
     def native_shape(self) -> tuple[int, int, int]:
@@ -114,3 +148,51 @@ class ModelSpec:
                 f"data set has {', '.join(source.labels.names)}. Prepare the data it was trained "
                 "on again."
             )
+
+
+def _check_model(model: Mapping[str, Any], labels: list[str], preprocessing: Preprocessing) -> None:
+    """Checks the keywords of a model against its options, its labels and its input.
+
+    Raises:
+      Unfit: they contradict each other, or an option does not exist or has another type.
+      UserError: no such model.
+    """
+    agreeing = {
+        "num_classes": len(labels),
+        "channels": preprocessing.channels,
+        "image_size": preprocessing.image_size,
+    }
+    for field, expected in agreeing.items():
+        if model.get(field, expected) != expected:
+            raise stored_json.Unfit(
+                f"has model.{field} = {model[field]}, expected {expected} by its labels and "
+                "preprocessing"
+            )
+    known = models.options(model["name"])
+    for option, value in model.items():
+        if option in StoredModel.__annotations__:
+            continue
+        if option not in known:
+            raise stored_json.Unfit(
+                f"has model.{option}, expected the options of {model['name']}, {', '.join(known)}"
+            )
+        if not _is_like(value, known[option]):
+            raise stored_json.Unfit(
+                f"has model.{option} = {json.dumps(value)[:60]}, expected a value like "
+                f"{known[option]!r}"
+            )
+
+
+def _is_like(value: Any, default: Any) -> bool:
+    """Whether an option out of JSON has the type of its default and a size that can be."""
+    if default is None:  # a name, or none
+        return value is None or isinstance(value, str)
+    if isinstance(default, bool) or isinstance(value, bool):
+        return type(value) is type(default)
+    if isinstance(default, int):
+        return isinstance(value, int) and 0 <= value <= 1 << 16
+    if isinstance(default, float):
+        return isinstance(value, int | float) and abs(value) <= 1e6
+    if isinstance(default, tuple | list):
+        return isinstance(value, tuple | list) and all(isinstance(one, str) for one in value)
+    return isinstance(value, type(default))

@@ -65,11 +65,7 @@ class TrainedModel:
         where = filesystem.of(workdir)
         stored = checkpoint_files.newest(where, checkpoint)
         if stored is None:
-            RunDirectory(where).config_fields()  # says so if this is no run directory
-            raise UserError(
-                f"{where} has no {checkpoint!r} checkpoint yet: the run was stopped before its "
-                "first epoch ended. Run it again to resume it."
-            )
+            raise _no_checkpoint(RunDirectory(where), checkpoint)
         mesh = sharding.make_mesh() if mesh is None else mesh
         spec = ModelSpec.from_json(stored.about.spec, where)
         graphdef, like = spec.abstract(mesh)
@@ -92,3 +88,17 @@ class TrainedModel:
             labels=self.spec.labels,
             native_shape=self.spec.native_shape,
         )
+
+
+def _no_checkpoint(directory: RunDirectory, kind: str) -> UserError:
+    directory.config_fields()  # says so if this is no run directory
+    if directory.result() is not None:
+        return UserError(
+            f"{directory.path} is a finished run whose {kind!r} checkpoint is missing. Restore "
+            f"{checkpoint_files.folder(directory.path, kind)} from a copy, or train again in an "
+            "empty workdir."
+        )
+    return UserError(
+        f"{directory.path} has no {kind!r} checkpoint yet: the run was stopped before its first "
+        "epoch ended. Run it again to resume it."
+    )

@@ -8,7 +8,10 @@ from typing import Any
 
 from ferjax import filesystem
 from ferjax.cli import tables
+from ferjax.config import stored
+from ferjax.errors import UserError
 from ferjax.filesystem import Place
+from ferjax.inference import agreement
 from ferjax.metrics import SeedSummary, mean_sd_ci
 from ferjax.reproduce.study import Row, Study
 from ferjax.workdir.directory import RunDirectory
@@ -80,8 +83,7 @@ def show(title: str, rows: Sequence[Finished]) -> None:
             "collapsed" if one.collapsed else "",
             "+".join(map(str, one.seeds)),
             _percent(one.numbers["validation"]),
-            _percent(one.numbers[main]),
-            _percent(one.numbers[f"{main}_macro_f1"]),
+            *(_percent(one.numbers.get(name)) for name in (main, f"{main}_macro_f1")),
         )
         figures = [one.geometry.get(name) for name in GEOMETRY]
         geometry.add_row(
@@ -123,13 +125,30 @@ def _outcomes(folder: Place, seeds: Sequence[int]) -> dict[int, dict[str, Any]]:
         where = folder / f"seed_{seed}"
         if not filesystem.is_there(where):
             continue
-        result = RunDirectory(where).result()
+        directory = RunDirectory(where)
+        result = directory.result()
         if result is not None:
-            epoch = result["selection"]["epoch"]
-            rows = (row for _, row in read_rows(where / "metrics.jsonl"))
-            selected = next(r for r in rows if r["kind"] == "epoch" and r["epoch"] == epoch)
+            agreement.check(where, config=stored.of_run(directory), result=result)
+            selected = _selected(where / "metrics.jsonl", result["selection"]["epoch"])
             found[seed] = {**result, "selected": selected}
     return found
+
+
+def _selected(file: Place, epoch: int) -> dict[str, Any]:
+    """The metrics of an epoch."""
+    try:
+        rows = (row for _, row in read_rows(file))
+        for row in rows:
+            if row["kind"] == "epoch" and row["epoch"] == epoch:
+                return row
+    except OSError as error:
+        raise UserError(
+            f"{file} cannot be read ({error.strerror or error}): restore it from a copy."
+        ) from None
+    raise UserError(
+        f"{file} has no row of epoch {epoch}, which result.json beside it says was selected: "
+        "restore both from a copy."
+    )
 
 
 def _finished(
@@ -139,6 +158,8 @@ def _finished(
     numbers = {"validation": mean_sd_ci([one["selection"]["accuracy"] for one in results])}
     for view, groups in results[0]["test"].items():
         for group in groups:
+            if not all(group in one["test"].get(view, {}) for one in results):
+                continue
             name = view + ("_clean" if group.endswith("_clean") else "")
             for suffix, field in (("", "accuracy"), ("_macro_f1", "macro_f1")):
                 values = [one["test"][view][group][field] for one in results]
@@ -154,8 +175,12 @@ def _finished(
         numbers=numbers,
         geometry=geometry,
         acts=acts(outcomes, reference),
-        collapsed=sum(any(w["kind"] == "collapsed" for w in one["warnings"]) for one in results),
+        collapsed=sum(map(_has_collapsed, results)),
     )
+
+
+def _has_collapsed(result: Mapping[str, Any]) -> bool:
+    return any(warning["kind"] == "collapsed" for warning in result.get("warnings", ()))
 
 
 def acts(
@@ -167,6 +192,9 @@ def acts(
     if not outcomes or any(seed not in reference for seed in outcomes):
         return None
     name = "mean_pairwise_cosine"
+    compared = [one for seed in outcomes for one in (outcomes[seed], reference[seed])]
+    if any(_figure(one, name) is None for one in compared):
+        return None
     return all(
         _figure(one, "center_offset") <= MOST_OFFSET
         and _figure(one, name) < _figure(reference[seed], name)
@@ -177,9 +205,12 @@ def acts(
 def _figure(outcome: Mapping[str, Any], name: str) -> Any:
     """A figure of geometry of the selected epoch, whatever split selected it."""
     selected = outcome["selected"]
-    return selected.get(f"validation_{name}", selected.get(f"optimistic_{name}"))
+    found = selected.get(f"validation_{name}", selected.get(f"optimistic_{name}"))
+    return found if isinstance(found, int | float) else None
 
 
-def _percent(summary: SeedSummary) -> str:
+def _percent(summary: SeedSummary | None) -> str:
+    if summary is None:
+        return "-"
     text = f"{100 * summary['mean']:.2f}"
     return text if summary["sd"] is None else f"{text} ± {100 * summary['sd']:.2f}"

@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 
 from ferjax.distributed import processes
 from ferjax.errors import UserError
+from ferjax.inference import agreement
 from ferjax.inference.model_spec import ModelSpec
 from ferjax.training import experiment
 from ferjax.training.experiment import Experiment
@@ -44,6 +45,7 @@ def add(config: ConfigDict, directory: RunDirectory, result: dict[str, Any]) -> 
             "is, or train again with it in an empty workdir."
         )
     spec = ModelSpec.from_json(stored.about.spec, directory.path)
+    agreement.check(directory.path, config=config, spec=spec)
     spec.check_same_data(run.data.source, directory.path)
     if processes.is_main():
         print("Testing the last epoch, which result.json does not have yet.")

@@ -13,6 +13,7 @@ from ferjax.distributed import processes
 from ferjax.distributed.signals import StopRequest
 from ferjax.distributed.watchdog import Watchdog
 from ferjax.errors import Interrupted, UserError
+from ferjax.inference import agreement
 from ferjax.training import experiment, last_epoch, preflight, warm_start
 from ferjax.training import result as report
 from ferjax.training.profiling import Profile
@@ -65,9 +66,11 @@ def train(
             with StopRequest() as stop, watchdog:
                 run = _Run(config, directory, stop, watchdog, profile)
                 result = run.execute(report_last=report_last)
-        elif report_last and "test_last" not in result:
-            preflight.open_data(config)
-            result = last_epoch.add(config, directory, result)
+        else:
+            agreement.check(directory.path, config=config, result=result)
+            if report_last and "test_last" not in result:
+                preflight.open_data(config)
+                result = last_epoch.add(config, directory, result)
         return result
 
 

@@ -4,14 +4,47 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any, NotRequired, TypedDict
 
 from ml_collections import ConfigDict, FrozenConfigDict
 
+from ferjax import stored_json
 from ferjax.metrics import Metrics
+from ferjax.stored_json import Count, Object, Share, between
 from ferjax.training import collapse
 from ferjax.training.best_epoch import Selection
 from ferjax.training.plateau import Plateau
+from ferjax.workdir.schemas import Origin
+
+
+class StoredSelection(TypedDict):
+    """A `Selection` as JSON."""
+
+    accuracy: Annotated[float, between(-1, 1)]
+    epoch: Count
+    step: Count
+    waited: Count
+
+
+class StoredPlateau(TypedDict):
+    """A `Plateau` as JSON."""
+
+    scale: Share
+    best: float | None
+    waited: Count
+    cooling: Count
+
+
+class Stored(TypedDict):
+    """A `RunProgress` as JSON, with the position of the input beside it."""
+
+    selection: StoredSelection
+    plateau: StoredPlateau
+    started_from: list[Origin]
+    collapsed_epochs: NotRequired[list[Count]]
+    collapse: NotRequired[str]
+    train_seconds: Annotated[float, between(0, 1e12)]
+    input_position: Object
 
 
 @dataclasses.dataclass
@@ -43,12 +76,25 @@ class RunProgress:
             "plateau": self.plateau.to_dict(),
         }
 
+    @staticmethod
+    def check(fields: Mapping[str, Any]) -> None:
+        """Checks what stands in a checkpoint.
+
+        Raises:
+          stored_json.Unfit: it is not what `to_json` wrote.
+        """
+        stored_json.check(fields, Stored)
+
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> RunProgress:
-        """Reads what `to_json` wrote, also in a checkpoint of an earlier version."""
+        """Reads what `check` accepts, also of a checkpoint of an earlier version."""
+        selection, plateau = (
+            {name: fields[group][name] for name in kind.__annotations__}
+            for group, kind in (("selection", StoredSelection), ("plateau", StoredPlateau))
+        )
         return cls(
-            selection=Selection(**fields["selection"]),
-            plateau=Plateau(**fields["plateau"]),
+            selection=Selection(**selection),
+            plateau=Plateau(**plateau),
             started_from=fields["started_from"],
             collapsed_epochs=fields.get("collapsed_epochs", []),
             collapse=fields.get("collapse", ""),

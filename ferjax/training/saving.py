@@ -49,7 +49,9 @@ class Saving:
         Raises:
           UserError: its data, labels or preprocessing differ from the run's; or it is unreadable.
         """
-        restored = self._checkpoints.restore(like)
+        restored = self._checkpoints.restore(
+            like, check=lambda about: RunProgress.check(about.progress)
+        )
         step = 0 if restored is None else restored[1].step
         # A killed start may have saved a best epoch after its last checkpoint.
         self._checkpoints.drop_later("best", step)
@@ -131,7 +133,7 @@ class Saving:
         """The weights of the best epoch, which ended with `step`.
 
         Raises:
-          UserError: they are missing, damaged, or of another epoch.
+          UserError: they are missing, damaged, or of another epoch or run.
         """
         where = f"{self._directory.path}/checkpoints/best"
         stored = checkpoint_files.newest(self._directory.path, "best")
@@ -147,6 +149,7 @@ class Saving:
                 f"{where} has step {found}, and the best epoch ended with step {step}. Restore it "
                 "from a copy, or start again in an empty workdir."
             )
+        self._check_spec(stored.about.spec)
         return stored.weights(like)
 
     def last_good(self) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from ferjax import filesystem
 from ferjax.data.pipeline.preprocess import Preprocessing
 from ferjax.errors import UserError
-from ferjax.inference import lineage
+from ferjax.inference import agreement, lineage
 from ferjax.inference.lineage import TrainedOn
 from ferjax.inference.trained_model import TrainedModel
 from ferjax.models import functional, weights
@@ -76,6 +76,7 @@ def read(path: str) -> StartingWeights:
         )
     trained = TrainedModel.load(path)
     spec = trained.spec
+    agreement.check(path, result=result, spec=spec, best_step=trained.step)
     identity = {
         "weights": path,
         "dataset": result["dataset"],
@@ -85,7 +86,7 @@ def read(path: str) -> StartingWeights:
         "seed": result["seed"],
         "epoch": result["selection"]["epoch"],
         "departures": result.get("departures", []),
-        "started_from": result["started_from"],
+        "started_from": result.get("started_from", []),
     }
     facts = RunFacts(
         spec.labels,

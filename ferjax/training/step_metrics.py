@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 from ml_collections import ConfigDict
 
+from ferjax.errors import UserError
 from ferjax.workdir.writer import Writer
 
 
@@ -39,7 +40,7 @@ class LateMetrics:
         self._pending: deque[tuple[int, Any]] = deque()
         rows = writer.rows("train")
         start = len(rows) // steps_per_epoch * steps_per_epoch
-        self._epoch = [(row["loss"], row["accuracy"]) for row in rows[start:]]
+        self._epoch = [_means_of(row) for row in rows[start:]]
 
     def push(self, step: int, values: Any) -> None:
         """Takes the metrics of a step that has been sent; writes the metrics of the step before."""
@@ -72,3 +73,15 @@ class LateMetrics:
         if not finite:
             self._diverged(step)
         self._epoch.append((float(values["loss"]), values["accuracy"]))
+
+
+def _means_of(row: Mapping[str, Any]) -> tuple[float, float]:
+    """Loss and accuracy of a step that an earlier start has made."""
+    for name in ("loss", "accuracy"):
+        if row.get(name) is None:
+            raise UserError(
+                f"metrics.jsonl has a row of step {row['step']} with {name} = {row.get(name)}, "
+                "expected a number; the file is damaged: remove that line, or start in a new "
+                "workdir."
+            )
+    return row["loss"], row["accuracy"]

@@ -15,7 +15,6 @@ progress next to `format`.
 from __future__ import annotations
 
 import gc
-import json
 import sys
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -24,15 +23,15 @@ import jax
 import orbax.checkpoint as ocp
 from etils import epath
 
-from ferjax import filesystem
+from ferjax import filesystem, stored_json
 from ferjax.errors import UserError
-from ferjax.workdir import digests
+from ferjax.workdir import digests, schemas
 
 FOLDER = "checkpoints"
 FORMAT = 4
 STATE_FORMAT = 3  # with one item `state`
 WEIGHTS, TRAINING, META, STATE = "weights", "training", "meta", "state"
-# Errors that orbax and the JSON reader raise for damaged files.
+# Errors that orbax and `stored_json` (an Unfit is a ValueError) raise for damaged files.
 UNREADABLE = (OSError, ValueError, KeyError, TypeError)
 
 
@@ -60,11 +59,23 @@ def folder(workdir: epath.PathLike, kind: str) -> epath.Path:
 
 
 def steps(found: epath.Path) -> list[int]:
-    """Steps of the whole checkpoints in a folder, the newest first; none without the folder."""
-    if not found.exists():
-        return []
-    names = [path.name for path in found.iterdir() if path.name.isdigit()]
-    return sorted((int(name) for name in names if filesystem.is_whole(found / name)), reverse=True)
+    """Steps of the whole checkpoints in a folder, the newest first; none without the folder.
+
+    Raises:
+      UserError: something else is in the place of the folder, or it cannot be read.
+    """
+    try:
+        if not found.exists():
+            return []
+        names = [path.name for path in found.iterdir() if path.name.isdecimal()]
+        names = [name for name in names if str(int(name)) == name]
+        whole = [int(name) for name in names if filesystem.is_whole(found / name)]
+    except OSError as error:
+        raise UserError(
+            f"{found} is no folder of checkpoints that can be read ({error.strerror or error}): "
+            "restore it from a copy."
+        ) from None
+    return sorted(whole, reverse=True)
 
 
 def meta(
@@ -83,27 +94,34 @@ def read_about(checkpoint: epath.Path) -> About:
 
     Raises:
       UserError: it has a format that this version does not read.
-      OSError, ValueError, KeyError, TypeError: it is missing or damaged.
+      OSError, ValueError: it is missing or damaged.
     """
-    fields = json.loads((checkpoint / META / "metadata").read_text())
-    step, found = int(checkpoint.name), fields.get("format")
-    if found == STATE_FORMAT:
-        return About(step, found, fields, fields, {})
-    if found != FORMAT:
-        raise UserError(
-            f"The checkpoint of step {step} in {checkpoint.parent} has format {found}, and this "
-            f"version of ferjax reads formats {STATE_FORMAT} and {FORMAT}. Use the version that "
-            "wrote it, or train again in an empty workdir."
-        )
+    file, step = checkpoint / META / "metadata", int(checkpoint.name)
+    try:
+        fields = filesystem.load_json(file, stored_json.Object)
+        found = fields.get("format")
+        if found == STATE_FORMAT:
+            return About(step, STATE_FORMAT, fields, fields, {})
+        if isinstance(found, int) and found != FORMAT:
+            raise UserError(
+                f"The checkpoint of step {step} in {checkpoint.parent} has format {found}, and "
+                f"this version of ferjax reads formats {STATE_FORMAT} and {FORMAT}. Use the "
+                "version that wrote it, or train again in an empty workdir."
+            )
+        stored_json.check(fields, schemas.Meta)
+    except FileNotFoundError:
+        raise ValueError(f"its description, {META}/{file.name}, is missing") from None
+    except stored_json.Unfit as error:
+        raise ValueError(f"its description {error}") from None
     about = {"spec": fields["spec"], "progress": fields["progress"]}
-    if digests.of_json(about) != fields["sha256"][META]:
+    if digests.of_json(about) != fields["sha256"].get(META):
         raise ValueError("its description does not have the SHA-256 that it was saved with")
     return About(step, found, fields["spec"], fields["progress"], fields["sha256"])
 
 
 def check_arrays(tree: Any, what: str, about: About) -> None:
     """Raises a ValueError unless the arrays have the digest that was saved with them."""
-    if about.format != STATE_FORMAT and digests.of_arrays(tree) != about.sha256[what]:
+    if about.format != STATE_FORMAT and digests.of_arrays(tree) != about.sha256.get(what):
         raise ValueError(f"its {what} do not have the SHA-256 that they were saved with")
 
 
@@ -127,6 +145,9 @@ class Stored(NamedTuple):
         Raises:
           UserError: they are missing or damaged.
         """
+        item = WEIGHTS if self.about.format != STATE_FORMAT else STATE
+        if not (self.folder / item).exists():
+            raise _unusable(self.folder, ValueError(f"its {item} are missing"))
         reader = ocp.PyTreeCheckpointer()
         try:
             return self._restored(reader, like)

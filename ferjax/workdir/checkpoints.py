@@ -121,12 +121,15 @@ class Checkpoints:
             for stale in [later for later in manager.all_steps() if later > step]:
                 manager.delete(stale)
 
-    def restore(self, like: S) -> tuple[S, About] | None:
+    def restore(
+        self, like: S, check: Callable[[About], None] = lambda about: None
+    ) -> tuple[S, About] | None:
         """Restores the newest readable `last` checkpoint, or returns None if there is none at all.
 
         Args:
           like: a state of arrays or `jax.ShapeDtypeStruct` with the shapes, types and shardings to
             restore to.
+          check: raises a ValueError for what a checkpoint says if it is damaged.
 
         Returns:
           The state, and the JSON object of the checkpoint. If the newest checkpoint cannot be read,
@@ -140,6 +143,7 @@ class Checkpoints:
         for step in sorted(manager.all_steps(), reverse=True):
             try:
                 about = files.read_about(epath.Path(manager.directory) / str(step))
+                check(about)
                 restored = self._restore(about, like)
             except files.UNREADABLE as error:
                 failures.append(f"step {step}: {first_line(error)}")

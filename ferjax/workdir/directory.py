@@ -12,8 +12,10 @@ from typing import Any
 import filelock
 from ml_collections import ConfigDict
 
-from ferjax import filesystem
+from ferjax import filesystem, stored_json
 from ferjax.errors import UserError
+from ferjax.filesystem import Place
+from ferjax.workdir import schemas
 from ferjax.workdir.lease import Lease
 
 # Fields for where data lie and how failures are handled. They change results by rounding at most,
@@ -78,8 +80,8 @@ class RunDirectory:
     def found_mark(self) -> str | None:
         """The mark that this process sees, or None."""
         try:
-            return json.loads(filesystem.read_bytes(self.path / _MARK))["token"]
-        except (OSError, ValueError):
+            return filesystem.load_json(self.path / _MARK, schemas.Mark)["token"]
+        except (OSError, stored_json.Unfit):
             return None
 
     @property
@@ -96,50 +98,48 @@ class RunDirectory:
         """
         file = self.path / "config.json"
         try:
-            return json.loads(filesystem.read_bytes(file))
+            found = filesystem.read_json(file, stored_json.Object, fix="restore it from a copy")
         except FileNotFoundError:
             raise UserError(
                 f"{self.path} is not a run directory: it has no config.json. Give the --workdir "
                 "of a run of ferjax.main."
             ) from None
-        except OSError as error:
-            raise UserError(f"{file} cannot be read ({error}).") from None
-        except ValueError as error:
-            raise UserError(f"{file} is damaged ({error}); restore it from a copy.") from None
+        _check_names(found, file)
+        return found
 
     def config(self) -> ConfigDict:
         """The config of the run."""
         return ConfigDict(_tuples(self.config_fields()))
 
     def result(self) -> dict[str, Any] | None:
-        """The content of result.json, or None before the run has ended.
+        """The content of result.json (see `schemas.Result`), or None before the run has ended.
 
         Raises:
-          UserError: it is damaged.
+          UserError: it cannot be read, is damaged, or is that of a folder of several runs.
         """
         file = self.path / "result.json"
+        fix = "restore it from a copy, or remove it: the command of the run makes it again"
         try:
-            return json.loads(filesystem.read_bytes(file))
+            found = filesystem.read_json(file, stored_json.Object, fix=fix)
         except FileNotFoundError:
             return None
-        except OSError as error:
-            raise UserError(f"{file} cannot be read ({error}).") from None
-        except ValueError as error:
+        if "over" in found:
             raise UserError(
-                f"{file} is damaged ({error}); restore it from a copy, or remove it: the command "
-                "of the run makes it again."
-            ) from None
+                f"{self.path} is a folder of several runs, with a folder for each below it; name "
+                "one of them, or another workdir for one run."
+            )
+        try:
+            schemas.check_scores(stored_json.check(found, schemas.Result))
+        except stored_json.Unfit as error:
+            raise UserError(f"{file} {error}: {fix}.") from None
+        return found
 
     def write_result(self, result: Mapping[str, Any]) -> None:
         """Writes result.json, whole or not at all."""
         filesystem.write_json(self.path / "result.json", result)
 
     def _adopt(self, config: ConfigDict) -> None:
-        if "over" in (self.result() or {}):
-            raise UserError(
-                f"{self.path} is a folder of several runs, with a folder for each below it; name "
-                "another workdir for one run."
-            )
+        self.result()  # refuses a folder of several runs, and a damaged file
         fields = json.loads(config.to_json())
         config_file = self.path / "config.json"
         if not filesystem.exists(config_file):
@@ -203,6 +203,27 @@ def _differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "
             yield from _differences(before, after, f"{path}.")
         elif before != after:
             yield f"{path} is {before!r} there and {after!r} here"
+
+
+def _check_names(value: Any, file: Place, path: str = "") -> None:
+    """Refuses what no config can hold: keys that are no names, and objects in a list."""
+    if isinstance(value, list):
+        if any(isinstance(item, dict | list) for item in value):
+            raise UserError(
+                f"{file} has {path} with a list or an object in a list, expected plain values: "
+                "restore it from a copy."
+            )
+        return
+    if not isinstance(value, dict):
+        return
+    for name, item in value.items():
+        if not name.isidentifier() or name.startswith("_") or hasattr(ConfigDict, name):
+            shown = name if len(name) <= 60 else f"{name[:57]}..."
+            raise UserError(
+                f"{file} has {path}{'.' if path else ''}{shown!s} as a field, expected the name "
+                "of one: restore it from a copy."
+            )
+        _check_names(item, file, f"{path}.{name}" if path else name)
 
 
 def _tuples(value: Any) -> Any:

@@ -22,8 +22,9 @@ from typing import Any
 
 from etils import epath
 
-from ferjax import filesystem
+from ferjax import filesystem, stored_json
 from ferjax.errors import FolderLost, UserError
+from ferjax.workdir import schemas
 
 BEAT_SECONDS = 15.0
 # More than the retries of one beat take together.
@@ -133,12 +134,11 @@ class Lease:
 
     def _read(self) -> dict[str, Any] | None:
         try:
-            found = json.loads(filesystem.read_bytes(self._marker))
+            return filesystem.load_json(self._marker, schemas.Holder)
         except FileNotFoundError:
             return None
-        except ValueError:
+        except stored_json.Unfit:  # of somebody, who is not known
             return {}
-        return found if isinstance(found, dict) else {}
 
     def _text(self) -> bytes:
         return json.dumps(self._fields).encode()

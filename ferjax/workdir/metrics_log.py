@@ -10,7 +10,7 @@ such number, and its name is in the row's list "nonfinite".
 """
 
 import contextlib
-import io
+import itertools
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -19,12 +19,14 @@ from typing import Any
 
 import numpy as np
 
-from ferjax import filesystem
+from ferjax import filesystem, stored_json
 from ferjax.errors import UserError
 from ferjax.filesystem import Place
+from ferjax.workdir import schemas
 from ferjax.workdir.growing_files import Growing
 
 Row = dict[str, Any]
+_LONGEST_LINE = 1 << 20  # bytes
 
 
 class JsonlLog:
@@ -111,34 +113,54 @@ def read_rows(path: str | os.PathLike[str]) -> Iterator[tuple[int, Row]]:
     """Yields (line number, row) of a metrics.jsonl; a last line without its end is left out.
 
     Raises:
-        UserError: a complete line that is not a row; the message names file and line.
+        UserError: a complete line that is not a row, or not later than the one before of its
+            kind; the message names file and line.
+        OSError: the file cannot be read.
     """
-    raw = filesystem.open_bytes(filesystem.of(path))
-    with io.TextIOWrapper(raw, encoding="utf-8", errors="replace") as file:
-        for number, line in enumerate(file, start=1):
-            if not line.endswith("\n"):
+    last: dict[str, int] = {}
+    with filesystem.open_bytes(filesystem.of(path)) as file:
+        for number in itertools.count(1):
+            line = file.readline(_LONGEST_LINE)
+            if not line.endswith(b"\n") and len(line) < _LONGEST_LINE:
                 return
             try:
-                row = json.loads(line)
-                row["kind"], row["step"] + 0
-            except (ValueError, KeyError, TypeError):
+                yield number, _row(line, last)
+            except stored_json.Unfit as error:
+                found = line[:40].decode(errors="replace").strip()
                 raise UserError(
-                    f"{path}, line {number}: found {line[:40].strip()!r}, expected a JSON object "
-                    'with "kind" and "step"; the file is damaged: remove that line, or start in '
-                    "a new workdir"
+                    f"{path}, line {number}: found {found!r}, which {error}; the file is damaged: "
+                    "remove that line, or start in a new workdir"
                 ) from None
-            yield number, row
+
+
+def _row(line: bytes, last: dict[str, int]) -> Row:
+    """A row that follows rows of each kind up to the `last` steps, which it moves on."""
+    row = stored_json.check(stored_json.parse(line), schemas.Row)
+    kind, step = row["kind"], row["step"]
+    if kind == "epoch" and "epoch" not in row:
+        raise stored_json.Unfit("has no field 'epoch', expected a whole number")
+    if step <= last.get(kind, -1):
+        raise stored_json.Unfit(f"has step = {step}, expected more than {last[kind]}")
+    last[kind] = step
+    return row
 
 
 def _drop_later_rows(path: Place, resume_step: int, local: Path) -> dict[str, int]:
     """Writes `local` with the rows up to `resume_step`; returns the last step of each kind."""
     last: dict[str, int] = {}
     kept = []
-    if resume_step and filesystem.exists(path):
-        for _, row in read_rows(path):
+    try:
+        for _, row in read_rows(path) if resume_step else ():
             if row["step"] <= resume_step:
                 kept.append(_encode(row))
                 last[row["kind"]] = row["step"]
+    except FileNotFoundError:
+        pass  # its rows are lost, and the run goes on
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be read ({error.strerror or error}): restore it from a copy, or start "
+            "in a new workdir."
+        ) from None
     # A kill in between leaves the old file or the new one, whole.
     filesystem.write(local, "".join(line + "\n" for line in kept).encode())
     return last

@@ -116,7 +116,7 @@ def test_evaluate_refuses_other_data(finished, tmp_path, run_main):
     (workdir / "config.json").write_text(json.dumps(config))
     code, _, error = run_main(evaluate, f"--workdir={workdir}")
     assert code == 2
-    assert "was trained on synthetic with fingerprint" in error
+    assert "holds files of two runs: options is" in error
 
 
 def test_evaluate_calls_a_split_that_the_model_has_seen_optimistic(finished, tmp_path, run_main):

@@ -164,8 +164,8 @@ def test_a_request_to_stop_saves_and_the_same_command_resumes(
     shutil.copytree(best / "5", best / "8")
     restore = Checkpoints.restore
 
-    def after_a_million_seconds(checkpoints, like):
-        state, about = restore(checkpoints, like)
+    def after_a_million_seconds(checkpoints, like, check):
+        state, about = restore(checkpoints, like, check)
         later = about.progress | {"train_seconds": about.progress["train_seconds"] + 1e6}
         return state, about._replace(progress=later)
 

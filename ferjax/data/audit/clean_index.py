@@ -20,18 +20,40 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 from jaxtyping import Bool, Integer
 
+from ferjax import filesystem, stored_json
 from ferjax.data.dataset import Source
 from ferjax.errors import UserError
 from ferjax.filesystem import write_json
+from ferjax.stored_json import Count, Object
 
 FORMAT = 1
 GROUPS = ("test_clean", "test_clean_near")
+_MOST_BYTES = 256 << 20  # of some ten million positions
 _AGAIN = "run ferjax.data.audit again on the data at hand"
+
+
+class Groups(TypedDict):
+    """Ascending positions in the test split."""
+
+    test_clean: list[Count]
+    test_clean_near: list[Count]
+
+
+class Stored(TypedDict):
+    """The file as JSON."""
+
+    format: int
+    dataset: str
+    fingerprint: str
+    options: Object
+    split: str
+    num_examples: Count
+    groups: Groups
 
 
 def write_clean_index(
@@ -79,26 +101,23 @@ def read_clean_index(
 
 
 def _fields(path: str | os.PathLike[str]) -> dict[str, Any]:
+    place = filesystem.of(path)
     try:
-        text = Path(path).read_text(encoding="utf-8")
-    except OSError as error:
+        fields = filesystem.read_json(place, stored_json.Object, fix=_AGAIN, most_bytes=_MOST_BYTES)
+    except FileNotFoundError as error:
         raise UserError(
             f"cannot read {path} ({error.strerror}); expected the clean_test.json that "
             "ferjax.data.audit writes."
         ) from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is damaged ({error}): {_AGAIN}.") from None
-    try:
-        fields = json.loads(text)
-    except ValueError as error:
-        raise UserError(f"{path} is damaged ({error}): {_AGAIN}.") from None
-    found = fields.get("format") if isinstance(fields, dict) else None
-    if found != FORMAT:
+    if fields.get("format") != FORMAT:
         raise UserError(
-            f"{path} has format {found!r}, expected {FORMAT}: it is not a clean_test.json of this "
-            f"version of ferjax; {_AGAIN}."
+            f"{path} has format {fields.get('format')!r}, expected {FORMAT}: it is not a "
+            f"clean_test.json of this version of ferjax; {_AGAIN}."
         )
-    return fields
+    try:
+        return stored_json.check(fields, Stored)
+    except stored_json.Unfit as error:
+        raise UserError(f"{path} {error}: {_AGAIN}.") from None
 
 
 def _check_source(path: str | os.PathLike[str], fields: Mapping[str, Any], source: Source) -> None:
@@ -112,15 +131,11 @@ def _check_source(path: str | os.PathLike[str], fields: Mapping[str, Any], sourc
         "num_examples": source.num_examples["test"],
     }
     for field, wanted in expected.items():
-        if field not in fields:
-            raise UserError(f"{path} has no field {field!r}: {_AGAIN}.")
         if fields[field] != wanted or type(fields[field]) is not type(wanted):
             raise UserError(
                 f"{path} was written for {field} {fields[field]!r}, and the data set at hand has "
                 f"{wanted!r}: {_AGAIN}."
             )
-    if not isinstance(fields.get("groups"), dict):
-        raise UserError(f"{path} has no field 'groups' of positions: {_AGAIN}.")
 
 
 def _mask(

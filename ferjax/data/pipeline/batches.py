@@ -22,6 +22,7 @@ from jaxtyping import Array, Bool, Float, Int, UInt8
 from ferjax.data.examples import Examples
 from ferjax.data.pipeline.order import Rows, training_order
 from ferjax.distributed import sharding
+from ferjax.errors import UserError
 
 PLACEMENTS = ("device", "host", "stream")
 # The largest total size of the batches that are read ahead while streaming.
@@ -154,8 +155,18 @@ class TrainingInput:
         return dict(self._iterator.get_state())
 
     def seek(self, position: dict[str, Any]) -> None:
-        """Continues after the batches that had been delivered at `position`."""
-        self._iterator.set_state(position)
+        """Continues after the batches that had been delivered at `position`.
+
+        Raises:
+          UserError: that is none.
+        """
+        try:
+            self._iterator.set_state(position)
+        except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
+            raise UserError(
+                f"The checkpoint has the input position {str(position)[:80]}, which is none "
+                f"({error}). Restore the folder from a copy, or start again in an empty workdir."
+            ) from None
 
     def close(self) -> None:
         """Ends grain's reading threads."""

@@ -6,24 +6,28 @@ Shapes: B batch, h w c stored image, S side of the model's input, C its channels
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Shaped, UInt8
 
+from ferjax import stored_json
 from ferjax.data.examples import Images
 from ferjax.errors import UserError
+from ferjax.stored_json import Rule, between, whole
 
 # ITU-R 601-2 luma, the weights that Pillow's "L" conversion uses
 LUMA = (0.299, 0.587, 0.114)
 # Bytes of pixels that a thread measures at a time; it needs eight times as much memory for luma.
 _PIECE_BYTES = 8 << 20
 ORDERS = ("rgb", "bgr")
+MOST_PIXELS = 1 << 24  # of an image that a checkpoint may say it was trained on
 
 # What published weights expect: (mean, std, order), in units of grey levels / 255.
 NORMALIZATIONS = {
@@ -35,6 +39,26 @@ NORMALIZATIONS = {
         "bgr",
     ),  # of the VGG authors
 }
+
+
+_Side = Annotated[int, whole(1, 1 << 15)]
+_SHAPE = Rule(
+    lambda shape: len(shape) == 3 and shape[0] * shape[1] <= MOST_PIXELS and shape[2] in (1, 3),
+    f"height, width and 1 or 3 channels, of at most {MOST_PIXELS:,} pixels",
+)
+
+
+class Stored(TypedDict):
+    """A `Preprocessing` as JSON."""
+
+    native_shape: Annotated[list[_Side], _SHAPE]
+    image_size: Annotated[int, whole(1, 4096)]
+    mean: list[Annotated[float, between(-1000, 1000)]]
+    std: list[Annotated[float, between(1e-6, 1000)]]
+    order: Literal["rgb", "bgr"]
+    crop: NotRequired[
+        Annotated[list[_Side], Rule(lambda sides: len(sides) == 2, "height and width")] | None
+    ]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +89,9 @@ class Preprocessing:
                 f"Preprocessing has {len(self.mean)} means and {len(self.std)} standard "
                 "deviations; expected one of each per channel, for 1 or 3 channels."
             )
-        if min(self.std) <= 0:
+        if not all(map(math.isfinite, self.mean)):
+            raise UserError(f"Preprocessing has means {self.mean}; expected finite numbers.")
+        if not all(0 < std < math.inf for std in self.std):  # which NaN is not, either
             raise UserError(f"Preprocessing has standard deviations {self.std}; expected > 0.")
         if self.order not in ORDERS:
             raise UserError(f"Preprocessing has order {self.order!r}; expected rgb or bgr.")
@@ -117,20 +143,22 @@ class Preprocessing:
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_dict(cls, fields: dict[str, Any]) -> Preprocessing:
+    def from_dict(cls, fields: Mapping[str, Any]) -> Preprocessing:
         """Reads the object that `to_dict` wrote.
 
         Raises:
-          UserError: a field is missing or unknown, for example written by another version.
+          UserError: a field is unknown, for example written by a newer version.
+          stored_json.Unfit: a field is missing, or has another type or range.
         """
         # Older checkpoints lack this field; their models see the whole image.
         fields = {"crop": None, **fields}
         expected = {field.name for field in dataclasses.fields(cls)}
-        if set(fields) != expected:
+        if not set(fields) <= expected:
             raise UserError(
                 f"The checkpoint's preprocessing has the fields {sorted(fields)}; this version "
                 f"expects {sorted(expected)}. Use the version of ferjax that wrote it."
             )
+        stored_json.check(fields, Stored, "preprocessing")
         height, width, channels = fields["native_shape"]
         return cls(
             native_shape=(height, width, channels),

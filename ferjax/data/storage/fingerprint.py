@@ -35,10 +35,17 @@ def fingerprint(digests: Mapping[str, Iterable[bytes]]) -> str:
     They depend on every example and on the split it is in, not on the order of the examples nor on
     the names of the files that the images came from.
     """
-    lines = [
-        f"{name} {hashlib.sha256(b''.join(sorted(split))).hexdigest()}\n"
-        for name, split in sorted(digests.items())
-    ]
+    return of_splits({name: split_digest(split) for name, split in digests.items()})
+
+
+def split_digest(digests: Iterable[bytes]) -> str:
+    """64 hex digits of a split, from the digests of its examples in any order."""
+    return hashlib.sha256(b"".join(sorted(digests))).hexdigest()
+
+
+def of_splits(digests: Mapping[str, str]) -> str:
+    """The fingerprint of a whole data set, from the `split_digest` of each split."""
+    lines = [f"{name} {digest}\n" for name, digest in sorted(digests.items())]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 

@@ -20,6 +20,7 @@ import tensorflow_datasets as tfds
 from etils import epath
 
 from ferjax import filesystem
+from ferjax.data.storage import metadata
 
 # Increased when the content of a record changes: data of an older version are then not found.
 VERSION = "2.0.0"
@@ -64,6 +65,7 @@ def open_finished(directory: epath.Path) -> Any | None:
     """The TFDS builder of a finished data set, for reading; None if there is none."""
     if not ((directory / "dataset_info.json").exists() and (directory / "features.json").exists()):
         return None
+    metadata.check(directory)
     builder = tfds.builder_from_directory(directory)
     there = {file.name for file in directory.iterdir()}
     return builder if is_whole(builder, there) else None

@@ -1,5 +1,10 @@
 """Reading stored examples by number: labels and other facts at once, images when indexed.
 
+Pixels that are read are held against the SHA-256 that their record has of them, and whole splits
+against the fingerprint of the data set (see `StoredSplit.digest`), with two exceptions: images that
+stream, which would be hashed again and again, and the labels, subjects and votes of a split of JPEG
+or PNG files that was never decoded as a whole.
+
 Shape letters: N examples, B of them, H W C image, V entries of a ballot.
 """
 
@@ -17,6 +22,7 @@ from jaxtyping import Int, UInt8
 from tensorflow_datasets.proto import tf_example_pb2
 
 from ferjax.data.images import decoding
+from ferjax.data.storage.fingerprint import example_digest, pixel_hash, split_digest
 from ferjax.errors import UserError
 
 # Records that are read at a time; they are in memory twice, as bytes and as arrays.
@@ -50,6 +56,9 @@ class StoredSplit:
     Args:
       builder: the TFDS builder of a finished data set, for reading.
       name: the name of the split.
+
+    Attributes:
+      digest: the digest of the whole split (see `fingerprint.split_digest`), "" before it was read.
     """
 
     def __init__(self, builder: Any, name: str):
@@ -58,34 +67,58 @@ class StoredSplit:
         self.image_shape: tuple[int, int, int] = tuple(image.shape)
         self._as_files = isinstance(image, tfds.features.Image)
         self._opened: Any = None
+        self.digest = ""
+        # The fingerprint of rendered faces leaves their subjects out.
+        rendered = (builder.info.metadata or {}).get("source_format") == "rendered"
+        self._has_subjects = not rendered
 
     def __len__(self) -> int:
         return self._builder.info.splits[self.name].num_examples
 
     def index(self) -> Index:
-        """Reads every record once, without decoding images; raises as `images` does."""
-        facts: list[tuple[Any, ...]] = []
-        with self._readable():
-            for start in range(0, len(self), CHUNK):
-                records = self._records(range(start, min(start + CHUNK, len(self))))
-                facts += [self._facts(record) for record in records]
-        return _index(facts)
+        """Reads every record once, without decoding files; raises as `images` does."""
+        return self._read(None)
 
     def read(self) -> tuple[Index, UInt8[np.ndarray, "N H W C"]]:
         """Reads every record once, images and all; raises as `images` does."""
-        images = np.empty((len(self), *self.image_shape), np.uint8)
-        facts = []
+        with self._readable():
+            images = np.empty((len(self), *self.image_shape), np.uint8)
+        return self._read(images), images
+
+    def _read(self, images: np.ndarray | None) -> Index:
+        facts: list[tuple[Any, ...]] = []
+        digests: list[bytes] = []
         with self._readable():
             for start in range(0, len(self), CHUNK):
                 records = self._records(range(start, min(start + CHUNK, len(self))))
-                facts += [self._facts(record) for record in records]
-                self._decode(records, images[start : start + CHUNK])
-        return _index(facts), images
+                found = [self._facts(record) for record in records]
+                facts += found
+                if images is not None:
+                    pixels = images[start : start + CHUNK]
+                elif not self._as_files:  # then there is nothing to decode
+                    pixels = np.empty((len(records), *self.image_shape), np.uint8)
+                else:
+                    continue
+                self._decode(records, pixels)
+                digests += map(self._digest, pixels, found)
+            if len(digests) == len(facts):
+                self.digest = split_digest(digests)
+            return _index(facts)
+
+    def _digest(self, image: np.ndarray, facts: tuple[Any, ...]) -> bytes:
+        label, _, _, subject, votes = facts
+        subject = subject if self._has_subjects else ""
+        return example_digest(image, label, subject=subject, votes=votes)
 
     def images(
-        self, positions: Int[np.ndarray, " B"], *, threads: int = _THREADS
+        self, positions: Int[np.ndarray, " B"], *, threads: int = _THREADS, verify: bool = True
     ) -> UInt8[np.ndarray, "B H W C"]:
         """The images at some positions, in that order; no other is read.
+
+        Args:
+          positions: of the images.
+          threads: that decode.
+          verify: whether the pixels are held against the SHA-256 in their record.
 
         Raises:
           UserError: the files are damaged.
@@ -94,7 +127,8 @@ class StoredSplit:
         with self._readable():
             for start in range(0, len(positions), CHUNK):
                 chunk = positions[start : start + CHUNK].tolist()
-                self._decode(self._records(chunk), out[start : start + CHUNK], threads)
+                records = self._records(chunk)
+                self._decode(records, out[start : start + CHUNK], threads, verify)
         return out
 
     @contextlib.contextmanager
@@ -102,7 +136,7 @@ class StoredSplit:
         """Turns errors of the record reader into a UserError about damaged files."""
         try:
             yield
-        except (OSError, RuntimeError, ValueError) as error:
+        except (OSError, RuntimeError, ValueError, IndexError, MemoryError) as error:
             raise UserError(
                 f"the {self.name} split in {self._builder.data_dir} cannot be read ({error}): "
                 "delete that folder and prepare it again."
@@ -127,20 +161,27 @@ class StoredSplit:
     def _facts(self, record: Any) -> tuple[Any, ...]:
         return (
             record["label"].int64_list.value[0],
-            record["key"].bytes_list.value[0].decode(),
-            bytes.fromhex(record["pixel_hash"].bytes_list.value[0].decode()),
-            record["subject"].bytes_list.value[0].decode(),
+            _text(record, "key"),
+            bytes.fromhex(_text(record, "pixel_hash")),
+            _text(record, "subject"),
             tuple(record["votes"].int64_list.value) if "votes" in record else (),
         )
 
-    def _decode(self, records: Sequence[Any], out: np.ndarray, threads: int = _THREADS) -> None:
+    def _decode(
+        self, records: Sequence[Any], out: np.ndarray, threads: int = _THREADS, verify: bool = True
+    ) -> None:
         def one(number: int) -> None:
             data = records[number]["image"].bytes_list.value[0]
             if self._as_files:
-                where = records[number]["key"].bytes_list.value[0].decode()
+                where = _text(records[number], "key")
                 out[number] = decoding.decode(data, where, self.image_shape[2])
             else:
                 out[number] = np.frombuffer(data, np.uint8).reshape(self.image_shape)
+            if verify and pixel_hash(out[number]).hex() != _text(records[number], "pixel_hash"):
+                raise ValueError(
+                    f"the pixels of {_text(records[number], 'key')} do not have the SHA-256 in "
+                    "their record"
+                )
 
         if self._as_files and threads > 1 and len(records) > 1:
             with ThreadPoolExecutor(threads) as pool:
@@ -183,8 +224,12 @@ class RecordImages:
             rows = np.flatnonzero(part == number)
             if len(rows):
                 # The caller already reads in several threads.
-                out[rows] = split.images(position[rows], threads=1)
+                out[rows] = split.images(position[rows], threads=1, verify=False)
         return out
+
+
+def _text(record: Any, field: str) -> str:
+    return record[field].bytes_list.value[0].decode()
 
 
 def _index(facts: Sequence[tuple[Any, ...]]) -> Index:

@@ -24,6 +24,7 @@ from etils import epath
 
 from ferjax import filesystem
 from ferjax.data.storage import local as storage
+from ferjax.data.storage import metadata
 from ferjax.errors import UserError
 
 _LAST = "dataset_info.json"
@@ -51,6 +52,7 @@ def describe(directory: epath.Path) -> Any | None:
         for name in names:
             if _RECORDS not in name:
                 filesystem.fetch(directory / name, epath.Path(folder) / name)
+        metadata.check(epath.Path(folder))
         builder = tfds.builder_from_directory(folder)
         # Inside the block, because the builder reads its files only now.
         return builder if storage.is_whole(builder, names) else None

@@ -226,9 +226,20 @@ def prepare_synthetic(
     return _made(config, epath.Path(data_dir))
 
 
+def find_synthetic(data_dir: str | os.PathLike, **options: int) -> Any | None:
+    """What `prepare_synthetic` returns, if it is there; None if not."""
+    config = SyntheticConfig(**options)
+    _check(config)
+    return local.open_finished(_directory(config, epath.Path(data_dir)))
+
+
+def _directory(config: SyntheticConfig, root: epath.Path) -> epath.Path:
+    return root / "synthetic" / config.name / local.VERSION
+
+
 def _made(config: SyntheticConfig, root: epath.Path) -> Any:
     """The builder of the finished data set, which is rendered unless it is there."""
-    directory = root / "synthetic" / config.name / local.VERSION
+    directory = _directory(config, root)
     there = local.open_finished(directory)
     if there is not None:
         return there

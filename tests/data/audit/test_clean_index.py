@@ -45,17 +45,17 @@ def test_what_is_written_is_read(opened, path):
         ({"options": {"fold": 3}}, r"was written for options {'fold': 3}, and .* has {}"),
         ({"split": "validation"}, "was written for split 'validation'"),
         ({"num_examples": 8}, "was written for num_examples 8"),
-        ({"num_examples": 7.0}, "was written for num_examples 7.0"),
-        ({"groups": []}, "has no field 'groups'"),
-        ({"groups": {"test_clean": [1]}}, "has no group 'test_clean_near'"),
+        ({"num_examples": 7.0}, "num_examples = 7.0, expected a whole number"),
+        ({"groups": []}, "has groups = "),
+        ({"groups": {"test_clean": [1]}}, "has no field 'groups.test_clean_near'"),
         (
             {"groups": {"test_clean": [0, 7], "test_clean_near": []}},
             "group test_clean: expected ascending positions from 1 to 6, found 7",
         ),
         ({"groups": {"test_clean": [3, 3], "test_clean_near": []}}, "from 4 to 6, found 3"),
-        ({"groups": {"test_clean": [-1], "test_clean_near": []}}, "found -1"),
-        ({"groups": {"test_clean": [True], "test_clean_near": []}}, "found True"),
-        ({"groups": {"test_clean": ["1"], "test_clean_near": []}}, "found '1'"),
+        ({"groups": {"test_clean": [-1], "test_clean_near": []}}, "= -1, expected"),
+        ({"groups": {"test_clean": [True], "test_clean_near": []}}, "= true, expected"),
+        ({"groups": {"test_clean": ["1"], "test_clean_near": []}}, '= "1", expected'),
     ],
 )
 def test_what_does_not_fit_is_refused(opened, path, change, message):
@@ -78,7 +78,9 @@ def test_a_missing_field(opened, path):
 @pytest.mark.parametrize("data", [b"{", b"[1]", b"\xff\xfe", b""])
 def test_something_that_is_no_index(opened, path, data):
     path.write_bytes(data)
-    with pytest.raises(UserError, match=r"is damaged|has format None"):
+    with pytest.raises(
+        UserError, match=r"is damaged|has format None|holds \[1\], expected an object"
+    ):
         clean_index.read_clean_index(path, opened)
 
 
