@@ -130,7 +130,7 @@ class Progress:
         if self._live is not None:
             self._live.console.print(text, markup=False, highlight=False, soft_wrap=True)
         else:
-            print(text, file=self._stream, flush=True)
+            self._write(text)
 
     def close(self) -> None:
         """Ends the live line, leaving its last state as plain text."""
@@ -162,7 +162,11 @@ class Progress:
 
     def _print(self, head: str, now: float) -> None:
         self._shown = now
-        print("  ".join([head, *self._figures(now)]), file=self._stream, flush=True)
+        self._write("  ".join([head, *self._figures(now)]))
+
+    def _write(self, text: str) -> None:
+        with contextlib.suppress(BrokenPipeError):  # a training goes on without its reader
+            print(text, file=self._stream, flush=True)
 
     def _redraw(self, now: float) -> None:
         assert self._live is not None

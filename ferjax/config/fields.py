@@ -276,7 +276,11 @@ def completed(config: ConfigDict) -> ConfigDict:
 
     So the default of a new field must keep the old behaviour.
     """
-    return _filled(config.copy_and_resolve_references(), defaults())
+    full = _filled(config.copy_and_resolve_references(), defaults())
+    for stage in full.stages.values():
+        if isinstance(stage, ConfigDict):
+            _filled(stage, defaults())
+    return full
 
 
 def _set(config: ConfigDict, path: str, value: object) -> None:

@@ -63,10 +63,22 @@ class TrainedModel:
         """
         one_of("checkpoint", checkpoint, CHECKPOINTS)
         where = filesystem.of(workdir)
+        mesh = sharding.make_mesh() if mesh is None else mesh
+        folder = checkpoint_files.folder(where, checkpoint)
+        newest = checkpoint_files.steps(folder)[:1]
+        try:
+            return cls._read(where, checkpoint, mesh)
+        except UserError:
+            if checkpoint_files.steps(folder)[:1] == newest:
+                raise
+        # A run that goes on has replaced the checkpoint while it was read.
+        return cls._read(where, checkpoint, mesh)
+
+    @classmethod
+    def _read(cls, where: Place, checkpoint: str, mesh: Mesh) -> TrainedModel:
         stored = checkpoint_files.newest(where, checkpoint)
         if stored is None:
             raise _no_checkpoint(RunDirectory(where), checkpoint)
-        mesh = sharding.make_mesh() if mesh is None else mesh
         spec = ModelSpec.from_json(stored.about.spec, where)
         graphdef, like = spec.abstract(mesh)
         return cls(spec, graphdef, stored.weights(like), mesh, stored.about.step, where)

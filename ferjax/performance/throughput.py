@@ -51,7 +51,7 @@ def measure(
     """
     run = experiment.build(config)
     for placement in placements:
-        one_of("placements", placement, PLACEMENTS)
+        one_of("--placements", placement, PLACEMENTS)
     batch_size = config.train.batch_size
     chosen = list(placements) or [run.data.placement("train")]
     measured, compile_seconds, state = {}, 0.0, run.states.fresh()

@@ -177,7 +177,7 @@ def balanced_weights(counts: Sequence[int] | Sequence[float]) -> tuple[float, ..
     """
     if 0 in counts:
         raise UserError(
-            f"class_weights is balanced, but class {list(counts).index(0)} has no training "
+            f"loss.class_weights is balanced, but class {list(counts).index(0)} has no training "
             "example; give one weight for each class instead."
         )
     return tuple(sum(counts) / (len(counts) * count) for count in counts)
@@ -192,7 +192,7 @@ def given_weights(text: str, names: Sequence[str]) -> tuple[float, ...]:
     weights = tuple(map(float, text.split("+")))
     if len(weights) != len(names):
         raise UserError(
-            f"class_weights has {len(weights)} numbers, {text!r}; expected {len(names)}, one for "
+            f"loss.class_weights has {len(weights)} numbers, {text!r}; expected {len(names)}, one for "
             f"each class: {', '.join(names)}."
         )
     return weights

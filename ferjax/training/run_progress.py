@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Mapping
 from typing import Annotated, Any, NotRequired, TypedDict
 
@@ -70,11 +71,12 @@ class RunProgress:
     def to_json(self) -> dict[str, Any]:
         """A JSON object that `from_json` reads back."""
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return {
+        made = {
             **fields,
             "selection": self.selection.to_dict(),
             "plateau": self.plateau.to_dict(),
         }
+        return json.loads(json.dumps(made))  # a copy: it is written while the run goes on
 
     @staticmethod
     def check(fields: Mapping[str, Any]) -> None:

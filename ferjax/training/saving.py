@@ -136,12 +136,14 @@ class Saving:
           UserError: they are missing, damaged, or of another epoch or run.
         """
         where = f"{self._directory.path}/checkpoints/best"
-        stored = checkpoint_files.newest(self._directory.path, "best")
-        if stored is None:
+        # By the saver's own count: a network file system may list an older state of the folder.
+        newest = self._checkpoints.latest("best")
+        if newest is None:
             raise UserError(
                 f"{where} has no checkpoint: it could not be saved, or is gone. Restore it from a "
                 "copy, or start again in an empty workdir."
             )
+        stored = checkpoint_files.at(self._checkpoints.path("best", newest))
         found = stored.about.step
         processes.check_equal("The step of the best checkpoint", str(found))
         if found != step:

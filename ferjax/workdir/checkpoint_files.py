@@ -186,18 +186,27 @@ def newest(workdir: epath.PathLike, kind: str) -> Stored | None:
     """
     found = folder(workdir, kind)
     for step in steps(found)[:1]:
-        try:
-            return Stored(found / str(step), read_about(found / str(step)))
-        except UNREADABLE as error:
-            raise _unusable(found / str(step), error) from None
+        return at(found / str(step))
     return None
+
+
+def at(checkpoint: epath.Path) -> Stored:
+    """The checkpoint `checkpoints/KIND/STEP`.
+
+    Raises:
+      UserError: it is damaged, or has a format that this version does not read.
+    """
+    try:
+        return Stored(checkpoint, read_about(checkpoint))
+    except UNREADABLE as error:
+        raise _unusable(checkpoint, error) from None
 
 
 def _unusable(checkpoint: epath.Path, error: Exception) -> UserError:
     return UserError(
         f"The {checkpoint.parent.name} checkpoint of step {checkpoint.name} in "
-        f"{checkpoint.parent} cannot be used ({first_line(error)}). Restore the folder from a "
-        "copy, or train again in an empty workdir."
+        f"{checkpoint.parent} cannot be used ({first_line(error)}). Resume the run, restore "
+        "the folder from a copy, or train again in an empty workdir."
     )
 
 

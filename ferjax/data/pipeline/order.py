@@ -112,6 +112,6 @@ def check(num_examples: int, batch_size: int) -> None:
     """Raises a UserError where there are fewer examples than one batch."""
     if num_examples < batch_size:
         raise UserError(
-            f"batch_size is {batch_size}, but the training split has only {num_examples} examples; "
-            "use a smaller batch."
+            f"train.batch_size is {batch_size}, but the training split has only {num_examples} "
+            "examples; use a smaller batch."
         )

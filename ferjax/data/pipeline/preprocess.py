@@ -222,7 +222,9 @@ def _crop_size(share: float, native_shape: tuple[int, int, int]) -> tuple[int, i
     height, width, _ = native_shape
     size = (round(share * height), round(share * width))
     if min(size) < 1:
-        raise UserError(f"crop is {share}, which leaves no pixel of {height}x{width}; use more.")
+        raise UserError(
+            f"augment.crop is {share}, which leaves no pixel of {height}x{width}; use more."
+        )
     return None if size == (height, width) else size
 
 
