@@ -67,7 +67,7 @@ def main(argv: list[str]) -> None:
     """Prints the tables, and writes --json if asked."""
     command.refuse_arguments(argv)
     from ferjax import filesystem
-    from ferjax.cli import tables
+    from ferjax.cli import output, tables
     from ferjax.config import checks, fields
     from ferjax.evaluation import checkpoint_scores
     from ferjax.inference.trained_model import TrainedModel
@@ -116,9 +116,9 @@ def main(argv: list[str]) -> None:
         ),
     )
     for name, count in found.about.get("dropped", {}).items():
-        print(f"Left out: {count} images of {name}, a class that the model does not have.")
+        output.say(f"Left out: {count} images of {name}, a class that the model does not have.")
     if found.about.get("note"):
-        print(found.about["note"])
+        output.say(found.about["note"])
 
 
 def _check_flags() -> None:

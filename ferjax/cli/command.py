@@ -1,5 +1,6 @@
 """How every command starts and ends: flags, `--help`, error messages; exit codes as in `errors`."""
 
+import errno
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -7,9 +8,23 @@ from typing import NoReturn
 
 from absl import flags, logging
 
+from ferjax import local_files
 from ferjax.cli import config_flags, output
 from ferjax.errors import UserError, explain, nearest
 
+_ERRORS_OF_THE_MACHINE = (
+    errno.EACCES,
+    errno.EDQUOT,
+    errno.EIO,
+    errno.EISDIR,
+    errno.ELOOP,
+    errno.ENAMETOOLONG,
+    errno.ENOSPC,
+    errno.ENOTDIR,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ESTALE,
+)
 _HELP = ("--help", "-help", "-h", "--helpshort", "--helpfull")
 
 
@@ -31,12 +46,18 @@ def run(
     argv = list(sys.argv if argv is None else argv)
     # Orbax warns of every wait for a save that it was asked to wait for.
     logging.set_verbosity(logging.ERROR)
+    output.prepare_streams()
     try:
         code = _exit_code(main, flag_values, argv)
         sys.stdout.flush()
     except BrokenPipeError:
         output.silence()
         code = 0
+    except OSError as error:
+        output.silence()
+        code = explain(
+            UserError(f"Standard output cannot be written ({local_files.problem(error)}).")
+        )
     sys.exit(code)
 
 
@@ -60,7 +81,30 @@ def _exit_code(
     except (Exception, KeyboardInterrupt) as error:
         if isinstance(error, BrokenPipeError) and output.is_unread():
             raise  # whoever read has what they wanted
-        return explain(error)
+        return explain(_of_the_machine(error) or error)
+
+
+def _of_the_machine(error: BaseException) -> UserError | None:
+    """A sentence for what no program can help and a command did not expect, else None."""
+    if isinstance(error, OSError) and error.errno in _ERRORS_OF_THE_MACHINE:
+        where = error.filename if isinstance(error.filename, str) else "A file or standard output"
+        return UserError(f"{where} cannot be read or written ({local_files.problem(error)}).")
+    if isinstance(error, UserError) or not isinstance(error, Exception) or "jax" not in sys.modules:
+        return None
+    import jax
+
+    if jax.distributed.is_initialized():
+        return None  # to look for devices would wait for the other processes
+    try:
+        jax.devices()
+    except Exception as missing:  # JAX has several kinds, an AssertionError among them
+        said = next(iter(str(missing).splitlines()), "") or "its driver does not answer"
+        wanted = f"JAX_PLATFORMS is {jax.config.jax_platforms or 'not set'}"
+        return UserError(
+            f"{wanted}, and JAX finds no such device here ({said}). Set JAX_PLATFORMS=cpu to "
+            "compute on the CPU, or install the JAX of the device and its driver."
+        )
+    return None
 
 
 def _parse(flag_values: flags.FlagValues, argv: list[str]) -> list[str]:

@@ -199,7 +199,7 @@ def train(planned: Sequence[Run]) -> None:
     """Trains what is not finished; see `loop.train`."""
     for run in planned:
         with output.optional():
-            print(f"== {run.folder}: {run.argument}", flush=True)
+            output.say(f"== {run.folder}: {run.argument}")
         train_run(run.config, str(run.folder))
 
 

@@ -71,7 +71,7 @@ def main(argv: list[str]) -> None:
     written = files.save(audit, opened, folder, max_groups=_MAX_GROUPS.value)
     with output.page() as console:
         report.print_summary(audit, console)
-    print("\nMade:\n" + "\n".join(f"  {path}" for path in written))
+    output.say("\nMade:\n" + "\n".join(f"  {path}" for path in written))
 
 
 if __name__ == "__main__":

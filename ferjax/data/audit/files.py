@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
+from ferjax import local_files
 from ferjax.data.audit import clean_index, report
 from ferjax.data.audit import page as audit_page
 from ferjax.data.audit.audit import Audit
@@ -33,17 +33,12 @@ def save(audit: Audit, source: Source, folder: Path, *, max_groups: int) -> list
     )
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _write_text(page, audit_page.page(audit, max_groups))
+        local_files.write(page, audit_page.page(audit, max_groups).encode())
         write_json(numbers, report.result(audit))
         clean_index.write_clean_index(index, source, audit.findings.clean)
     except OSError as error:
         raise UserError(
-            f"cannot write to {folder} ({error}): name another folder with --output."
+            f"cannot write to {folder} ({local_files.problem(error)}): name another folder with "
+            "--output."
         ) from error
     return [page, numbers, index]
-
-
-def _write_text(path: Path, text: str) -> None:
-    temporary = path.with_name(path.name + ".new")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)

@@ -32,7 +32,7 @@ from ferjax.data.prepare.readers.image_folder import read as image_folder
 from ferjax.data.prepare.readers.raf_db import read as raf_db
 from ferjax.data.storage import local, remote
 from ferjax.data.storage.fingerprint import fingerprint
-from ferjax.errors import UserError, nearest
+from ferjax.errors import UserError, literal, nearest
 
 _READERS: dict[str, Reader] = {
     "fer2013": fer2013.read,
@@ -180,7 +180,7 @@ def _store(
             with local.replaced(here), progress.bar(console, "writing", total) as on_item:
                 write(on_item)
             if is_remote:
-                console.print(f"putting it into {directory}")
+                console.print(literal(f"putting it into {directory}"), markup=False)
                 remote.put(directory)
     except OSError as error:
         raise UserError(f"cannot write to {directory}: {error}.") from error

@@ -23,6 +23,7 @@ import tensorflow_datasets as tfds
 from etils import epath
 
 from ferjax import filesystem
+from ferjax.cli import output
 from ferjax.data.storage import local as storage
 from ferjax.errors import UserError
 
@@ -105,7 +106,7 @@ def _is_copy(target: epath.Path, directory: epath.Path) -> bool:
 def _fetch(directory: epath.Path, target: epath.Path) -> None:
     sizes = filesystem.sizes(directory)
     megabytes = sum(sizes.values()) / 1e6
-    print(f"fetching {megabytes:,.0f} MB from {directory}", file=sys.stderr, flush=True)
+    output.say(f"fetching {megabytes:,.0f} MB from {directory}", file=sys.stderr)
     partial = target.parent / f"{storage.INCOMPLETE}{secrets.token_hex(4)}"
     partial.mkdir()
     # The fingerprint first: if it is still the same in the end, so was all that came in between.
