@@ -66,10 +66,13 @@ def main(argv: list[str]) -> None:
     import json
     from pathlib import Path
 
+    from ferjax import local_files
     from ferjax.cli import tables
     from ferjax.filesystem import write_json
     from ferjax.performance import ahead_of_time, ahead_of_time_tables
 
+    if FLAGS.json:
+        local_files.check_output("--json", FLAGS.json, _inputs())
     made = []
     for config in filter(None, (FLAGS.config, FLAGS.compare)):
         made.append(
@@ -95,6 +98,11 @@ def main(argv: list[str]) -> None:
         tables.print_tables(*ahead_of_time_tables.report(figures))
     if len(made) == 2:
         tables.print_tables(ahead_of_time_tables.comparison(*made))
+
+
+def _inputs() -> list[str]:
+    names = [config_flags.get_config_filename(FLAGS[name]) for name in ("config", "compare")]
+    return [name.split(":")[0] for name in names if name]
 
 
 def _image_shape(texts: list[str] | None) -> tuple[int, int, int] | None:

@@ -71,10 +71,13 @@ def main(argv: list[str]) -> None:
     from ferjax.config import checks, fields
     from ferjax.evaluation import checkpoint_scores
     from ferjax.inference.trained_model import TrainedModel
-    from ferjax.workdir.directory import RunDirectory
+    from ferjax.workdir.directory import RunDirectory, own_files
 
     _check_flags()
     directory = RunDirectory(FLAGS.workdir)
+    if FLAGS.json:
+        inputs = [*own_files(FLAGS.workdir), *filter(None, [FLAGS.clean_index])]
+        filesystem.check_output("--json", FLAGS.json, inputs)
     config = fields.completed(directory.config())
     checks.check(config)
     run = checkpoint_scores.FinishedRun(

@@ -65,6 +65,16 @@ def check_regular(path: Local) -> None:
     open_regular(path).close()
 
 
+def check_kind(path: Local) -> None:
+    """As `check_regular`, without asking whether the file may be read."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError as error:
+        raise _explained(path, error) from None
+    if not stat.S_ISREG(mode):
+        raise _no_file(path, mode)
+
+
 def check_tree(folder: Local) -> None:
     """Raises an OSError if something in or below a folder is neither file nor folder.
 
@@ -134,7 +144,7 @@ def check_output(flag: str, path: Local, inputs: Iterable[Local] = ()) -> None:
     Args:
       flag: what names the file, as "--json".
       path: the file, which need not be there.
-      inputs: files that the command reads.
+      inputs: files that the command reads, and folders all of whose files it may read.
 
     Raises:
       UserError: something is there that is no regular file, or it is one of the inputs, or its
@@ -153,7 +163,8 @@ def check_output(flag: str, path: Local, inputs: Iterable[Local] = ()) -> None:
         raise UserError(f"{flag} is {path}, and there is no folder {path.parent}; make it first.")
     for one in inputs if there else ():
         with contextlib.suppress(OSError):
-            if os.path.samefile(one, path):
+            inside = Path(os.path.realpath(path)).is_relative_to(os.path.realpath(one))
+            if inside or os.path.samefile(one, path):
                 raise UserError(
                     f"{flag} is {path}, which this command reads and would replace; name another "
                     "file."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 
 from ferjax import local_files
@@ -11,6 +12,30 @@ from ferjax.data.audit.audit import Audit
 from ferjax.data.dataset import Source
 from ferjax.errors import UserError
 from ferjax.filesystem import write_json
+
+NAMES = ("audit.html", "audit.json", "clean_test.json")
+
+
+def check(folder: Path) -> None:
+    """Refuses, before any work, a folder where something else stands under a name of a file.
+
+    Raises:
+      UserError: as said, or the folder is none.
+    """
+    try:
+        there = stat.S_ISDIR(folder.stat().st_mode)
+    except FileNotFoundError:
+        there = True
+    except OSError as error:
+        raise UserError(
+            f"--output is {folder}, which cannot be looked at ({local_files.problem(error)}); "
+            "name another folder."
+        ) from None
+    if not there:
+        raise UserError(f"--output is {folder}, which is no folder; name one.")
+    if folder.exists():
+        for name in NAMES:
+            local_files.check_output("--output", folder / name)
 
 
 def save(audit: Audit, source: Source, folder: Path, *, max_groups: int) -> list[Path]:
@@ -28,9 +53,7 @@ def save(audit: Audit, source: Source, folder: Path, *, max_groups: int) -> list
     Raises:
       UserError: the folder cannot be made or written.
     """
-    page, numbers, index = (
-        folder / name for name in ("audit.html", "audit.json", "clean_test.json")
-    )
+    page, numbers, index = (folder / name for name in NAMES)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         local_files.write(page, audit_page.page(audit, max_groups).encode())
