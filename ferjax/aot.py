@@ -101,8 +101,8 @@ def main(argv: list[str]) -> None:
 
 
 def _inputs() -> list[str]:
-    names = [config_flags.get_config_filename(FLAGS[name]) for name in ("config", "compare")]
-    return [name.split(":")[0] for name in names if name]
+    given = [FLAGS[name] for name in ("config", "compare") if FLAGS[name].value is not None]
+    return [config_flags.get_config_filename(flag).split(":")[0] for flag in given]
 
 
 def _image_shape(texts: list[str] | None) -> tuple[int, int, int] | None:

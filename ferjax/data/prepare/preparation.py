@@ -129,13 +129,14 @@ def prepare(
         _write(builder)
 
     total = sum(map(len, splits.values()))
-    wrote = _store(spec, path, result, write, total, console, overwrite=overwrite)
+    wrote = _store(spec, path, root, result, write, total, console, overwrite=overwrite)
     return dataclasses.replace(result, was_there=not wrote)
 
 
 def _store(
     spec: DatasetSpec,
     path: Path,
+    root: epath.Path,
     prepared: Prepared,
     write: Callable[[Callable[[], None]], None],
     total: int,
@@ -148,6 +149,7 @@ def _store(
     Args:
       spec: which data set.
       path: what the user obtained.
+      root: the data directory.
       prepared: what is to be there.
       write: writes it, and calls its argument after each item.
       total: how many items there are.
@@ -164,7 +166,7 @@ def _store(
 
     try:
         here, is_remote = remote.local(directory), filesystem.is_remote(directory)
-        with local.exclusive(here.parent, on_wait):
+        with local.exclusive(here.parent, on_wait, root=remote.local(root)):
             there = (remote.describe if is_remote else local.open_finished)(directory)
             if there is not None:
                 other, found = there.info.metadata["fingerprint"], prepared.fingerprint

@@ -19,12 +19,14 @@ import filelock
 import tensorflow_datasets as tfds
 from etils import epath
 
-from ferjax import filesystem
+from ferjax import filesystem, local_files
+from ferjax.data.storage import described
 
 # Raised when what a record holds changes: data that an older version prepared are then not found.
 VERSION = "2.0.0"
 
 INCOMPLETE = "incomplete."
+_LOCK = ".preparing"
 
 
 def default_data_dir() -> epath.Path:
@@ -61,9 +63,14 @@ def version_dir(data_dir: epath.Path, name: str, own_name: str = "") -> epath.Pa
 
 
 def open_finished(directory: epath.Path) -> Any | None:
-    """The TFDS builder of a finished data set, for reading; None if there is none."""
+    """The TFDS builder of a finished data set, for reading; None if there is none.
+
+    Raises:
+      UserError: its files are not those that ferjax writes; TFDS has then not read them.
+    """
     if not ((directory / "dataset_info.json").exists() and (directory / "features.json").exists()):
         return None
+    described.check(directory, VERSION)
     builder = tfds.builder_from_directory(directory)
     there = {file.name for file in directory.iterdir()}
     return builder if is_whole(builder, there) else None
@@ -79,7 +86,9 @@ def is_whole(builder: Any, names: Collection[str]) -> bool:
 
 
 @contextlib.contextmanager
-def exclusive(directory: epath.Path, on_wait: Any = lambda: None) -> Iterator[None]:
+def exclusive(
+    directory: epath.Path, on_wait: Any = lambda: None, *, root: epath.Path
+) -> Iterator[None]:
     """Lets one preparation at a time write below `directory`, and clears what a kill left there.
 
     The lock goes with the process that holds it, however it ends.
@@ -87,9 +96,20 @@ def exclusive(directory: epath.Path, on_wait: Any = lambda: None) -> Iterator[No
     Args:
       directory: the local folder of one data set, DATA_DIR/<name>; made if it is not there.
       on_wait: called once if another process holds the lock, before waiting for it.
+      root: what it is below; may be a link.
+
+    Raises:
+      UserError: the folder, or what is written or deleted in it, is a link.
     """
+    parts = directory.relative_to(root).parts
+    for number in range(len(parts)):
+        above = root.joinpath(*parts[:number])
+        if os.path.islink(above / parts[number]):
+            local_files.refuse_links(above, [parts[number]], "data directory")
     directory.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(directory / ".preparing", fallback_to_soft=False)
+    leftovers = [path.name for path in directory.glob(f"{INCOMPLETE}*")]
+    local_files.refuse_links(directory, [_LOCK, VERSION, *leftovers], "data directory")
+    lock = filelock.FileLock(directory / _LOCK, fallback_to_soft=False)
     try:
         lock.acquire(timeout=0)
     except filelock.Timeout:

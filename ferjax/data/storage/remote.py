@@ -24,6 +24,7 @@ from etils import epath
 
 from ferjax import filesystem
 from ferjax.cli import output
+from ferjax.data.storage import described
 from ferjax.data.storage import local as storage
 from ferjax.errors import UserError
 
@@ -52,6 +53,7 @@ def describe(directory: epath.Path) -> Any | None:
         for name in names:
             if _RECORDS not in name:
                 filesystem.fetch(directory / name, epath.Path(folder) / name)
+        described.check(epath.Path(folder), storage.VERSION)
         builder = tfds.builder_from_directory(folder)
         # Here, where the files that the builder reads when it is first asked are.
         return builder if storage.is_whole(builder, names) else None
@@ -69,7 +71,7 @@ def open_finished(directory: epath.Path) -> Any | None:
         if not _is_copy(target, directory):
             if describe(directory) is None:
                 return None
-            with storage.exclusive(target.parent):
+            with storage.exclusive(target.parent, root=storage.cache_dir()):
                 # Another process of this machine may have done it meanwhile.
                 if not _is_copy(target, directory):
                     _fetch(directory, target)
