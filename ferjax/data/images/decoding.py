@@ -147,8 +147,8 @@ def _errors(source: bytes | str | os.PathLike[str], where: str) -> Iterator[None
             "format."
         ) from None
     except Image.DecompressionBombError as error:
-        found = re.search(r"\((\d+) pixels\)", str(error))
-        raise _too_large(where, f"{int(found[1]):,} pixels" if found else "pixels") from None
+        told = re.search(r"\((\d+) pixels\)", str(error))
+        raise _too_large(where, f"{int(told[1]):,} pixels" if told else "too many") from None
     except _DAMAGE as error:
         raise UserError(
             f"{where} is a damaged image ({str(error) or type(error).__name__})."

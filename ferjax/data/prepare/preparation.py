@@ -19,7 +19,7 @@ import tensorflow_datasets as tfds
 from etils import epath
 from rich.console import Console
 
-from ferjax import filesystem
+from ferjax import filesystem, local_files
 from ferjax.cli import progress
 from ferjax.data import catalog
 from ferjax.data.catalog import DatasetSpec
@@ -97,9 +97,7 @@ def prepare(
         content is there and `overwrite` is not set; or `data_dir` cannot be written.
     """
     console = console or Console(file=io.StringIO())
-    path = filesystem.local(source, "--source").expanduser()
-    if not path.exists():
-        raise UserError(f"there is nothing at {path}.\n{spec.how_to_obtain}")
+    path = _source(spec, source)
     own_name = _own_name(spec, options)
     reading = _read(spec, path, options, console)
     names = reading.names or (spec.labels.names if spec.labels else ())
@@ -131,6 +129,17 @@ def prepare(
     total = sum(map(len, splits.values()))
     wrote = _store(spec, path, root, result, write, total, console, overwrite=overwrite)
     return dataclasses.replace(result, was_there=not wrote)
+
+
+def _source(spec: DatasetSpec, source: str | os.PathLike) -> Path:
+    path = filesystem.local(source, "--source").expanduser()
+    try:
+        path.stat()
+    except FileNotFoundError:
+        raise UserError(f"there is nothing at {path}.\n{spec.how_to_obtain}") from None
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {local_files.problem(error)}.") from None
+    return path
 
 
 def _store(
@@ -246,7 +255,8 @@ def _read(spec: DatasetSpec, path: Path, options: dict[str, Any], console: Conso
         try:
             return reader(path, on_item, **options)
         except OSError as error:
-            raise UserError(f"cannot read {path}: {error}.") from error
+            where = error.filename or path
+            raise UserError(f"cannot read {where}: {local_files.problem(error)}.") from error
 
 
 def _write(builder: builders.PreparedBuilder) -> None:
