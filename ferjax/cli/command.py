@@ -1,6 +1,7 @@
 """How every command starts and ends: flags, `--help`, error messages; exit codes as in `errors`."""
 
 import errno
+import os
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -99,7 +100,7 @@ def _of_the_machine(error: BaseException) -> UserError | None:
         jax.devices()
     except Exception as missing:  # JAX has several kinds, an AssertionError among them
         said = next(iter(str(missing).splitlines()), "") or "its driver does not answer"
-        wanted = f"JAX_PLATFORMS is {jax.config.read('jax_platforms') or 'not set'}"
+        wanted = f"JAX_PLATFORMS is {os.environ.get('JAX_PLATFORMS', 'not set')}"
         return UserError(
             f"{wanted}, and JAX finds no such device here ({said}). Set JAX_PLATFORMS=cpu to "
             "compute on the CPU, or install the JAX of the device and its driver."

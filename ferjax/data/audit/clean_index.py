@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Integer
 
+from ferjax import local_files
 from ferjax.data.dataset import Source
 from ferjax.errors import UserError
 from ferjax.filesystem import write_json
@@ -80,10 +81,10 @@ def read_clean_index(
 
 def _fields(path: str | os.PathLike[str]) -> dict[str, Any]:
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = local_files.read(path).decode()
     except OSError as error:
         raise UserError(
-            f"cannot read {path} ({error.strerror}); expected the clean_test.json that "
+            f"cannot read {path} ({local_files.problem(error)}); expected the clean_test.json that "
             "ferjax.data.audit writes."
         ) from None
     except UnicodeDecodeError as error:
