@@ -107,8 +107,8 @@ def is_there(path: Place) -> bool:
         return exists(path)
     except OSError as error:
         raise UserError(
-            f"{path} cannot be looked at ({_said(path, error)}); name another place, or check who "
-            "may read it."
+            f"{path} cannot be looked at ({problem(path, error)}); name another place, or check "
+            "who may read it."
         ) from None
 
 
@@ -243,7 +243,8 @@ def _store() -> Any:
     return fsspec.filesystem("gcs", finalize_on_close=True)
 
 
-def _said(place: Place, error: OSError) -> str:
+def problem(place: Place, error: OSError) -> str:
+    """What an OSError is about, as it follows "cannot be read" in brackets."""
     return str(error) if is_remote(place) else local_files.problem(error)
 
 

@@ -23,7 +23,7 @@ import jax
 import orbax.checkpoint as ocp
 from etils import epath
 
-from ferjax import filesystem
+from ferjax import filesystem, local_files
 from ferjax.errors import UserError
 from ferjax.workdir import digests
 
@@ -84,7 +84,7 @@ def read_about(checkpoint: epath.Path) -> About:
       UserError: it has a format that this version does not read.
       OSError, ValueError, KeyError, TypeError: it is missing or damaged.
     """
-    fields = json.loads((checkpoint / META / "metadata").read_text())
+    fields = json.loads(filesystem.read_bytes(checkpoint / META / "metadata"))
     step, found = int(checkpoint.name), fields.get("format")
     if found == STATE_FORMAT:
         return About(step, found, fields, fields, {})
@@ -104,6 +104,12 @@ def check_arrays(tree: Any, what: str, about: About) -> None:
     """Raises a ValueError unless arrays have the digest that they were saved with."""
     if about.format != STATE_FORMAT and digests.of_arrays(tree) != about.sha256[what]:
         raise ValueError(f"its {what} do not have the SHA-256 that they were saved with")
+
+
+def check_files(checkpoint: epath.Path) -> None:
+    """Raises an OSError if a local checkpoint holds what is no file: to read a FIFO would hang."""
+    if not filesystem.is_remote(checkpoint):
+        local_files.check_tree(checkpoint)
 
 
 class Stored(NamedTuple):
@@ -163,8 +169,15 @@ def newest(workdir: epath.PathLike, kind: str) -> Stored | None:
       UserError: it is damaged, or has a format that this version does not read.
     """
     found = folder(workdir, kind)
-    for step in steps(found)[:1]:
+    try:
+        there = steps(found)
+    except OSError as error:
+        raise UserError(
+            f"{found} cannot be read ({filesystem.problem(found, error)}); check who may read it."
+        ) from None
+    for step in there[:1]:
         try:
+            check_files(found / str(step))
             return Stored(found / str(step), read_about(found / str(step)))
         except UNREADABLE as error:
             raise _unusable(found / str(step), error) from None

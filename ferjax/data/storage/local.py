@@ -21,6 +21,7 @@ from etils import epath
 
 from ferjax import filesystem, local_files
 from ferjax.data.storage import described
+from ferjax.errors import UserError
 
 # Raised when what a record holds changes: data that an older version prepared are then not found.
 VERSION = "2.0.0"
@@ -66,10 +67,19 @@ def open_finished(directory: epath.Path) -> Any | None:
     """The TFDS builder of a finished data set, for reading; None if there is none.
 
     Raises:
-      UserError: its files are not those that ferjax writes; TFDS has then not read them.
+      UserError: its files are not those that ferjax writes, and TFDS has not read them; or it
+        cannot be known whether it is there.
     """
-    if not ((directory / "dataset_info.json").exists() and (directory / "features.json").exists()):
+    try:
+        for name in ("dataset_info.json", "features.json"):
+            os.stat(directory / name)
+    except FileNotFoundError:
         return None
+    except OSError as error:
+        raise UserError(
+            f"{directory} cannot be looked at ({local_files.problem(error)}); name the --data_dir "
+            "where data are prepared, and check who may read it."
+        ) from None
     described.check(directory, VERSION)
     builder = tfds.builder_from_directory(directory)
     there = {file.name for file in directory.iterdir()}
