@@ -129,7 +129,7 @@ def _reason(error: Exception) -> str:
     return next(iter(str(error).splitlines()), type(error).__name__)
 
 
-def _as_float(path: Path, name: str, array: np.ndarray) -> np.ndarray:
+def _as_float(path: Path, name: str, array: object) -> np.ndarray:
     if not isinstance(array, np.ndarray):
         raise UserError(f"{path}: {name} is no array of NumPy's format, whatever its name says.")
     if array.dtype.kind not in "fiu" and array.dtype.name != "bfloat16":

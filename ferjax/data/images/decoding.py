@@ -146,7 +146,7 @@ def _errors(source: bytes | str | os.PathLike[str], where: str) -> Iterator[None
             f"{where} is not an image that can be read{found}; give JPEG, PNG or another common "
             "format."
         ) from None
-    except Image.DecompressionBombError as error:
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         told = re.search(r"\((\d+) pixels\)", str(error))
         raise _too_large(where, f"{int(told[1]):,} pixels" if told else "too many") from None
     except _DAMAGE as error:
