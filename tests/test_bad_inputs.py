@@ -162,7 +162,7 @@ def test_outputs(name, classifies, refused, tmp_path):
 
 def test_an_audit_goes_into_a_folder(refused, tmp_path):
     path = made.text(tmp_path / "file")
-    assert "which is no folder" in refused(audit, "--dataset=synthetic", f"--output={path}")
+    assert "(it is no folder)" in refused(audit, "--dataset=synthetic", f"--output={path}")
     made.fifo(tmp_path / "audit.json")
     assert "it is a FIFO" in refused(audit, "--dataset=synthetic", f"--output={tmp_path}")
 

@@ -22,20 +22,18 @@ def check(folder: Path) -> None:
     Raises:
       UserError: as said, or the folder is none.
     """
+    problem = ""
     try:
-        there = stat.S_ISDIR(folder.stat().st_mode)
+        if not stat.S_ISDIR(folder.stat().st_mode):
+            problem = "it is no folder"
     except FileNotFoundError:
-        there = True
+        return
     except OSError as error:
-        raise UserError(
-            f"--output is {folder}, which cannot be looked at ({local_files.problem(error)}); "
-            "name another folder."
-        ) from None
-    if not there:
-        raise UserError(f"--output is {folder}, which is no folder; name one.")
-    if folder.exists():
-        for name in NAMES:
-            local_files.check_output("--output", folder / name)
+        problem = local_files.problem(error)
+    if problem:
+        raise UserError(f"cannot write to {folder} ({problem}): name another folder with --output.")
+    for name in NAMES:
+        local_files.check_output("--output", folder / name)
 
 
 def save(audit: Audit, source: Source, folder: Path, *, max_groups: int) -> list[Path]:
