@@ -8,12 +8,26 @@ imports nothing else; what is heavy is loaded when it is first used.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+import sys
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ferjax.inference.classifier import Classifier
 
 __all__ = ["load"]
+
+
+def _say_interrupted(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+    """A stop from the keyboard, while a command still imports, is no error with a traceback."""
+    if issubclass(kind, KeyboardInterrupt):
+        print("interrupted from the keyboard", file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, trace)
+
+
+# While `python -m ferjax...` looks for the command, before the command's own handling begins.
+if sys.argv[:1] == ["-m"]:
+    sys.excepthook = _say_interrupted
 
 
 def load(workdir: str | os.PathLike[str], *, checkpoint: str = "best") -> Classifier:

@@ -66,10 +66,13 @@ def main(argv: list[str]) -> None:
     import json
     from pathlib import Path
 
+    from ferjax import local_files
     from ferjax.cli import tables
     from ferjax.filesystem import write_json
     from ferjax.performance import ahead_of_time, ahead_of_time_tables
 
+    if FLAGS.json:
+        local_files.check_output("--json", FLAGS.json, _inputs())
     made = []
     for config in filter(None, (FLAGS.config, FLAGS.compare)):
         made.append(
@@ -95,6 +98,11 @@ def main(argv: list[str]) -> None:
         tables.print_tables(*ahead_of_time_tables.report(figures))
     if len(made) == 2:
         tables.print_tables(ahead_of_time_tables.comparison(*made))
+
+
+def _inputs() -> list[str]:
+    given = [FLAGS[name] for name in ("config", "compare") if FLAGS[name].value is not None]
+    return [config_flags.get_config_filename(flag).split(":")[0] for flag in given]
 
 
 def _image_shape(texts: list[str] | None) -> tuple[int, int, int] | None:

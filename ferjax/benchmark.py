@@ -42,6 +42,8 @@ def main(argv: list[str]) -> None:
     from ferjax.filesystem import write_json
     from ferjax.performance import throughput
 
+    if FLAGS.json:
+        filesystem.check_output("--json", FLAGS.json, _inputs())
     figures = throughput.measure(
         FLAGS.config,
         steps=FLAGS.steps,
@@ -51,6 +53,10 @@ def main(argv: list[str]) -> None:
     if FLAGS.json:
         write_json(filesystem.of(FLAGS.json), figures)
     tables.print_tables(tables.figure_table(throughput.rows(figures), "Throughput"))
+
+
+def _inputs() -> list[str]:
+    return [config_flags.get_config_filename(FLAGS["config"]).split(":")[0]]
 
 
 if __name__ == "__main__":

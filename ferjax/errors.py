@@ -7,9 +7,11 @@
 130  stopped from the keyboard
 """
 
+import contextlib
 import difflib
 import sys
 import traceback
+import unicodedata
 from collections.abc import Iterable
 
 EXIT_USER_ERROR = 2
@@ -84,21 +86,53 @@ def _near(value: object, allowed: Iterable[object]) -> str:
     return nearest(value, map(_shown, allowed)) if isinstance(value, str) else ""
 
 
+def literal(text: object, *, keep: str = "\n") -> str:
+    r"""A text as it may be printed, whoever gave it: what would steer a terminal is spelled out.
+
+    Args:
+      text: may hold the name of a file, of a class or of a member of an archive.
+      keep: characters that stay; none in a name, which takes one line.
+
+    Returns:
+      The text, where control characters, line separators and what changes the direction of writing
+      or has no width are escaped as Python writes them, and bytes of a name that is not UTF-8 as
+      `\xNN`.
+    """
+    return "".join(one if one in keep else _spelled(one) for one in str(text))
+
+
+def one_line(text: object) -> str:
+    """`literal` for a name, which takes one line."""
+    return literal(text, keep="")
+
+
+def _spelled(one: str) -> str:
+    if "\udc80" <= one <= "\udcff":  # how Python carries a byte that is not UTF-8
+        return f"\\x{ord(one) - 0xDC00:02x}"
+    if unicodedata.category(one) in ("Cc", "Cf", "Cs", "Zl", "Zp"):
+        return one.encode("unicode_escape").decode("ascii")
+    return one
+
+
 def explain(error: BaseException) -> int:
     """Says on stderr why a command ends, and returns its exit code."""
     if isinstance(error, UserError):
-        print(f"error: {error}", file=sys.stderr)
+        _say(f"error: {literal(error)}")
         return EXIT_USER_ERROR
     if isinstance(error, Interrupted):
-        print(f"interrupted: {error}", file=sys.stderr)
+        _say(f"interrupted: {literal(error)}")
         return EXIT_RESUMABLE
     if isinstance(error, KeyboardInterrupt):
-        print("interrupted from the keyboard", file=sys.stderr)
+        _say("interrupted from the keyboard")
         return EXIT_KEYBOARD
-    traceback.print_exception(error)
-    print(
+    _say(literal("".join(traceback.format_exception(error))).rstrip())
+    _say(
         "This is a defect of ferjax, not of what you asked for: please report it with the lines "
-        "above.",
-        file=sys.stderr,
+        "above."
     )
     return EXIT_DEFECT
+
+
+def _say(text: str) -> None:
+    with contextlib.suppress(BrokenPipeError):  # nobody reads; the exit code still tells
+        print(text, file=sys.stderr, flush=True)

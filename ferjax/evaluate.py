@@ -71,13 +71,16 @@ def main(argv: list[str]) -> None:
     """Prints the tables, and writes --json if asked."""
     command.refuse_arguments(argv)
     from ferjax import filesystem
-    from ferjax.cli import tables
+    from ferjax.cli import output, tables
     from ferjax.config import stored
     from ferjax.evaluation import checkpoint_scores
-    from ferjax.workdir.directory import RunDirectory
+    from ferjax.workdir.directory import RunDirectory, own_files
 
     _check_flags()
     directory = RunDirectory(FLAGS.workdir)
+    if FLAGS.json:
+        inputs = [*own_files(FLAGS.workdir), *filter(None, [FLAGS.clean_index])]
+        filesystem.check_output("--json", FLAGS.json, inputs)
     config = stored.of_run(directory)
     run = checkpoint_scores.FinishedRun.open(directory, config, FLAGS.checkpoint)
     if FLAGS.dataset:
@@ -114,9 +117,9 @@ def main(argv: list[str]) -> None:
         ),
     )
     for name, count in found.about.get("dropped", {}).items():
-        print(f"Left out: {count} images of {name}, a class that the model does not have.")
+        output.say(f"Left out: {count} images of {name}, a class that the model does not have.")
     if found.about.get("note"):
-        print(found.about["note"])
+        output.say(found.about["note"])
 
 
 def _check_flags() -> None:

@@ -15,13 +15,13 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from etils import epath
 
-from ferjax import stored_json
+from ferjax import local_files, stored_json
 from ferjax.errors import UserError
 
 SCHEME = "gs://"
@@ -73,6 +73,18 @@ def absolute(path: str | os.PathLike[str]) -> epath.Path:
     return found if is_remote(found) else epath.Path(found.absolute())
 
 
+def check_output(flag: str, path: str, inputs: Iterable[str | os.PathLike[str]] = ()) -> None:
+    """Refuses, before any work, a file to write that cannot be meant: `local_files.check_output`.
+
+    Raises:
+      UserError: also for a path that is no place.
+    """
+    place = of(path)
+    if not is_remote(place):
+        there = [one for one in inputs if not is_remote(one)]
+        local_files.check_output(flag, os.fspath(place), there)
+
+
 def make_folder(folder: Place) -> None:
     """Makes a local folder; an object store has none, and the first object makes the prefix."""
     if not is_remote(folder):
@@ -95,7 +107,8 @@ def is_there(path: Place) -> bool:
         return exists(path)
     except OSError as error:
         raise UserError(
-            f"{path} cannot be looked at ({error}); name another place, or check who may read it."
+            f"{path} cannot be looked at ({problem(path, error)}); name another place, or check "
+            "who may read it."
         ) from None
 
 
@@ -114,10 +127,11 @@ def read_bytes(file: Place) -> bytes:
     """The content of a file.
 
     Raises:
-      OSError: it cannot be read; FileNotFoundError if it is not there.
+      OSError: it cannot be read, or is a folder, a FIFO, a device; FileNotFoundError if it is not
+        there.
     """
     with _as_os_errors(file):
-        return _store().cat_file(os.fspath(file)) if is_remote(file) else file.read_bytes()
+        return _store().cat_file(os.fspath(file)) if is_remote(file) else local_files.read(file)
 
 
 def open_bytes(file: Place) -> io.BytesIO | io.BufferedReader:
@@ -126,7 +140,7 @@ def open_bytes(file: Place) -> io.BytesIO | io.BufferedReader:
     Raises:
       OSError: see `read_bytes`.
     """
-    return io.BytesIO(read_bytes(file)) if is_remote(file) else file.open("rb")
+    return io.BytesIO(read_bytes(file)) if is_remote(file) else local_files.open_regular(file)
 
 
 def load_json(file: Place, schema: Any, *, most_bytes: int = stored_json.MOST_BYTES) -> Any:
@@ -161,17 +175,12 @@ def read_json(
 
 
 def write(file: Place, data: bytes) -> None:
-    """Writes a file, durably, and whole or not at all."""
+    """Writes a file, durably, and whole or not at all; see `local_files.write`."""
     if is_remote(file):
         with _as_os_errors(file):
             _store().pipe_file(os.fspath(file), data)
         return
-    temporary = file.with_name(file.name + ".new")
-    with open(temporary, "wb") as out:
-        out.write(data)
-        out.flush()
-        os.fsync(out.fileno())
-    os.replace(temporary, file)
+    local_files.write(file, data)
 
 
 def write_json(path: Place, fields: Mapping[str, Any]) -> None:
@@ -185,8 +194,8 @@ def write_json(path: Place, fields: Mapping[str, Any]) -> None:
         write(path, content)
     except OSError as error:
         raise UserError(
-            f"{path} cannot be written ({error.strerror}): make room there, or let it be written, "
-            "and run the same command again."
+            f"{path} cannot be written ({local_files.problem(error)}): make room there, or let it "
+            "be written, and run the same command again."
         ) from None
 
 
@@ -263,6 +272,11 @@ def _store() -> Any:
     # Checkpoints are written past gcsfs, which would go on believing an older listing.
     fsspec.config.conf.setdefault("gcs", {}).setdefault("use_listings_cache", False)
     return fsspec.filesystem("gcs", finalize_on_close=True)
+
+
+def problem(place: Place, error: OSError) -> str:
+    """What an OSError is about, as it follows "cannot be read" in brackets."""
+    return str(error) if is_remote(place) else local_files.problem(error)
 
 
 @contextlib.contextmanager

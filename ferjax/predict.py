@@ -29,13 +29,18 @@ def main(argv: list[str]) -> None:
             "There is nothing to classify: name image files or folders, as in "
             "python -m ferjax.predict --workdir=DIR face.png"
         )
+    import sys
+
     import ferjax
     from ferjax import filesystem
-    from ferjax.cli import tables
+    from ferjax.cli import output, tables
     from ferjax.data.images.files import find
     from ferjax.filesystem import write_json
+    from ferjax.workdir.directory import own_files
 
-    files = find(argv[1:])
+    files = find(argv[1:], lambda text: output.say(text, file=sys.stderr))
+    if FLAGS.json:
+        filesystem.check_output("--json", FLAGS.json, [*files, *own_files(FLAGS.workdir)])
     prediction = ferjax.load(FLAGS.workdir, checkpoint=FLAGS.checkpoint)(files)
     rows = {str(file): row.tolist() for file, row in zip(files, prediction[0], strict=True)}
     if FLAGS.json:

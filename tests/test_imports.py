@@ -13,8 +13,8 @@ FLOORS = [
     ["evaluation", "config"],
     ["inference"],
     ["data", "models", "workdir"],
-    ["distributed", "cli"],
-    ["filesystem", "losses", "metrics", "random_streams"],
+    ["distributed", "cli", "filesystem"],
+    ["local_files", "losses", "metrics", "random_streams"],
     ["errors", "stored_json"],
 ]
 FLOOR = {room: number for number, floor in enumerate(FLOORS) for room in floor}

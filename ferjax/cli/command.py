@@ -1,5 +1,7 @@
 """How every command starts and ends: flags, `--help`, error messages; exit codes: see `errors`."""
 
+import errno
+import os
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -7,9 +9,23 @@ from typing import NoReturn
 
 from absl import flags, logging
 
+from ferjax import local_files
 from ferjax.cli import config_flags, output
 from ferjax.errors import UserError, explain, nearest
 
+_ERRORS_OF_THE_MACHINE = (
+    errno.EACCES,
+    errno.EDQUOT,
+    errno.EIO,
+    errno.EISDIR,
+    errno.ELOOP,
+    errno.ENAMETOOLONG,
+    errno.ENOSPC,
+    errno.ENOTDIR,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ESTALE,
+)
 _HELP = ("--help", "-help", "-h", "--helpshort", "--helpfull")
 
 
@@ -31,12 +47,17 @@ def run(
     argv = list(sys.argv if argv is None else argv)
     # Orbax warns of every wait for a save that it was asked to wait for.
     logging.set_verbosity(logging.ERROR)
+    output.prepare_streams()
+    code = _exit_code(main, flag_values, argv)
     try:
-        code = _exit_code(main, flag_values, argv)
         sys.stdout.flush()
     except BrokenPipeError:
+        output.silence()  # the reader has enough; the code stays what it is
+    except OSError as error:
         output.silence()
-        code = 0
+        code = explain(
+            UserError(f"Standard output cannot be written ({local_files.problem(error)}).")
+        )
     sys.exit(code)
 
 
@@ -52,15 +73,39 @@ def _exit_code(
     main: Callable[[list[str]], int | None], flag_values: flags.FlagValues, argv: list[str]
 ) -> int:
     arguments = argv[1 : argv.index("--")] if "--" in argv else argv[1:]
-    if any(argument in _HELP for argument in arguments):
-        print(_help(main, flag_values))
-        return 0
     try:
+        if any(argument in _HELP for argument in arguments):
+            print(_help(main, flag_values), flush=True)
+            return 0
         return main(_parse(flag_values, argv)) or 0
     except (Exception, KeyboardInterrupt) as error:
         if isinstance(error, BrokenPipeError) and output.is_unread():
-            raise  # the reader has enough
-        return explain(error)
+            output.silence()
+            return 0  # the reader has enough
+        return explain(_of_the_machine(error) or error)
+
+
+def _of_the_machine(error: BaseException) -> UserError | None:
+    """A sentence for what no program can help and a command did not expect, else None."""
+    if isinstance(error, OSError) and error.errno in _ERRORS_OF_THE_MACHINE:
+        where = error.filename if isinstance(error.filename, str) else "A file or standard output"
+        return UserError(f"{where} cannot be read or written ({local_files.problem(error)}).")
+    if isinstance(error, UserError) or not isinstance(error, Exception) or "jax" not in sys.modules:
+        return None
+    import jax
+
+    if jax.distributed.is_initialized():
+        return None  # to look for devices would wait for the other processes
+    try:
+        jax.devices()
+    except Exception as missing:  # JAX has several kinds, an AssertionError among them
+        said = next(iter(str(missing).splitlines()), "") or "its driver does not answer"
+        wanted = f"JAX_PLATFORMS is {os.environ.get('JAX_PLATFORMS', 'not set')}"
+        return UserError(
+            f"{wanted}, and JAX finds no such device here ({said}). Set JAX_PLATFORMS=cpu to "
+            "compute on the CPU, or install the JAX of the device and its driver."
+        )
+    return None
 
 
 def _parse(flag_values: flags.FlagValues, argv: list[str]) -> list[str]:

@@ -4,23 +4,106 @@ ml_collections reports a missing file only when the config is read, and an unkno
 AttributeError or KeyError out of the parser; both would reach the user as a traceback.
 """
 
+import ast
+import contextlib
 import re
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
 from absl import flags
-from ml_collections import ConfigDict
+from ml_collections import ConfigDict, FrozenConfigDict
 
+from ferjax import local_files
 from ferjax.errors import UserError, nearest
+
+_EXPECTED = "expected a Python file with a function get_config, as those in configs/"
 
 
 def check_files(flag_values: flags.FlagValues, argv: list[str]) -> None:
-    """Raises a UserError if a `--config` of the command line names a file that does not exist."""
+    """Raises a UserError if a `--config` of the command line names no config, or one that fails."""
     for name, value in _configs(flag_values, argv):
-        path = Path(value.split(":", 1)[0])
-        if not path.is_file():
-            siblings = [str(other) for other in path.parent.glob("*.py")]
-            raise UserError(f"--{name}: there is no file '{path}'.{nearest(str(path), siblings)}")
+        path = value.split(":", 1)[0]
+        check_file(path, f"--{name}")
+        with running(path, f"--{name}"):
+            config = flag_values[name].parser.parse(value)
+        if not isinstance(config, ConfigDict | FrozenConfigDict):
+            kind = type(config).__name__
+            raise UserError(f"--{name}: get_config of {path} returns {kind}; expected ConfigDict.")
+
+
+def check_file(path: str, what: str) -> None:
+    """Refuses what is no config before any of it runs.
+
+    Args:
+      path: of the file.
+      what: what names it, as "--config".
+
+    Raises:
+      UserError: it is not there, is no regular file, no Python, or has no get_config.
+    """
+    try:
+        source = local_files.read(path)
+    except FileNotFoundError as error:
+        place = Path(path)
+        if place.is_symlink():
+            raise UserError(
+                f"{what}: {path} cannot be read ({local_files.problem(error)})."
+            ) from None
+        siblings = [str(other) for other in place.parent.glob("*.py")]
+        hint = nearest(path, siblings)
+        raise UserError(f"{what}: there is no file '{path}'.{hint}") from None
+    except OSError as error:
+        raise UserError(
+            f"{what}: {path} cannot be read ({local_files.problem(error)}); {_EXPECTED}."
+        ) from None
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        line = getattr(error, "lineno", None)
+        at = f" (line {line})" if line else ""
+        raise UserError(f"{what}: {path} is no Python file{at}; {_EXPECTED}.") from None
+    if "get_config" not in set(_bound(tree)):
+        hint = " To go on with a run, repeat its command." if path.endswith(".json") else ""
+        raise UserError(f"{what}: {path} is no config; {_EXPECTED}.{hint}")
+
+
+@contextlib.contextmanager
+def running(path: str, what: str) -> Iterator[None]:
+    """Turns what a config raises in the block into a UserError; its own UserErrors stay."""
+    try:
+        yield
+    except UserError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise UserError(f"{what}: {_failure(path, error)}") from None
+
+
+def _bound(tree: ast.Module) -> Iterator[str]:
+    """Names that a module may give a value, anywhere in it."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.Name):
+            yield node.id
+        elif isinstance(node, ast.alias):
+            name = node.asname or node.name
+            yield "get_config" if name == "*" else name
+
+
+def _failure(path: str, error: BaseException) -> str:
+    """What a config raised, and at which of its lines."""
+    lines = [
+        frame.lineno
+        for frame in traceback.extract_tb(error.__traceback__)
+        if Path(frame.filename) == Path(path)
+    ]
+    at = f", line {lines[-1]}" if lines else ""
+    # ml_collections puts the traceback of some errors into their message, the error last.
+    said = (str(error).strip().splitlines() or [""])[-1]
+    kind = type(error).__name__
+    told = said if said.startswith(kind) else f"{kind}: {said}".removesuffix(": ")
+    return f"the config {path}{at} cannot be run ({told[:300]}); mend the file or its arguments."
 
 
 def check_overrides(flag_values: flags.FlagValues, argv: list[str]) -> None:

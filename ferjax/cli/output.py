@@ -1,4 +1,8 @@
-"""Standard output whose reader may have gone, for example after `| head -1`."""
+"""What is printed: literally, in any encoding, and also where the reader has gone (`| head -1`).
+
+Names of files, classes and archive members come from strangers. No character of theirs steers the
+terminal (`errors.literal`), and none is markup of Rich.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +10,31 @@ import contextlib
 import os
 import select
 import sys
+import warnings
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from ferjax.errors import literal
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+
+def say(text: object = "", *, file: Any = None) -> None:
+    """Prints a text of several lines literally, on standard output or on `file`, at once."""
+    print(literal(text), file=file, flush=True)
+
+
+def prepare_streams() -> None:
+    """Lets both streams spell out what their encoding lacks, and warnings take one plain line."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    warnings.formatwarning = _plain_warning
+
+
+def _plain_warning(message: Warning | str, *_: object, **__: object) -> str:
+    return f"warning: {literal(message)}\n"
 
 
 @contextlib.contextmanager
@@ -22,7 +46,7 @@ def page() -> Iterator[Console]:
     """
     from rich.console import Console  # which --help does not need
 
-    console = Console()
+    console = Console(markup=False, emoji=False, highlight=False)
     with console.capture() as captured:
         yield console
     sys.stdout.write(captured.get())

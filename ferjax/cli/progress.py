@@ -19,8 +19,12 @@ from typing import Any
 import rich.progress
 from rich.console import Console
 from rich.live import Live
+from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
+
+from ferjax.cli import output
+from ferjax.errors import literal, one_line
 
 REDRAW_SECONDS = 0.25
 PLAIN_LINE_SECONDS = 30.0
@@ -128,7 +132,9 @@ class Progress:
     def note(self, text: str) -> None:
         """Prints a line of its own."""
         if self._live is not None:
-            self._live.console.print(text, markup=False, highlight=False, soft_wrap=True)
+            self._live.console.print(
+                literal(text), markup=False, highlight=False, emoji=False, soft_wrap=True
+            )
         else:
             self._write(text)
 
@@ -166,7 +172,7 @@ class Progress:
 
     def _write(self, text: str) -> None:
         with contextlib.suppress(BrokenPipeError):  # a training goes on without its reader
-            print(text, file=self._stream, flush=True)
+            output.say(text, file=self._stream)
 
     def _redraw(self, now: float) -> None:
         assert self._live is not None
@@ -197,9 +203,10 @@ def bar(console: Console, description: str, total: int) -> Iterator[Callable[[],
     outputs show nothing.
     """
     done = 0
+    description = one_line(description)
     if console.is_terminal:
         with rich.progress.Progress(console=console, transient=True) as progress:
-            task = progress.add_task(description, total=total or None)
+            task = progress.add_task(escape(description), total=total or None)
 
             def redraw() -> None:
                 nonlocal done
@@ -214,6 +221,7 @@ def bar(console: Console, description: str, total: int) -> Iterator[Callable[[],
         nonlocal done
         done += 1
         if total and (done % -(-total // _PLAIN_LINES) == 0 or done == total):
-            console.print(f"{description}: {done:,} of {total:,}", highlight=False)
+            text = f"{description}: {done:,} of {total:,}"
+            console.print(text, markup=False, highlight=False, emoji=False)
 
     yield advance

@@ -1,7 +1,7 @@
 """Results as tables for people, on a terminal or through a pipe, within 80 columns.
 
 K classes; rows of a confusion matrix are true classes, columns predicted ones. Rates are fractions
-in [0, 1] and are shown in percent.
+in [0, 1] and are shown in percent. Every text is shown literally.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,8 +9,10 @@ from collections.abc import Mapping, Sequence
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from ferjax.cli import output
+from ferjax.errors import one_line
 from ferjax.metrics import Metrics, SeedSummary
 
 
@@ -29,9 +31,9 @@ def score_table(scores: Mapping[str, Mapping[str, Metrics]], title: str = "Score
     table.add_column("view")
     for split in splits:
         for name in ("accuracy", "macro-F1", "loss"):
-            table.add_column(f"{split}\n{name}", justify="right")
+            table.add_column(Text(f"{one_line(split)}\n{name}"), justify="right")
     for view, row in scores.items():
-        cells = [view]
+        cells = [one_line(view)]
         for split in splits:
             if split in row:
                 metrics = row[split]
@@ -39,7 +41,7 @@ def score_table(scores: Mapping[str, Mapping[str, Metrics]], title: str = "Score
                 cells += [f"{metrics['loss']:.4f}"]
             else:
                 cells += ["-"] * 3
-        table.add_row(*cells)
+        add_row(table, *cells)
     present = [
         f"{view}, {split} {_percent(metrics['macro_f1_present'])}"
         for view, row in scores.items()
@@ -47,7 +49,8 @@ def score_table(scores: Mapping[str, Mapping[str, Metrics]], title: str = "Score
         if metrics.get("macro_f1_present", metrics["macro_f1"]) != metrics["macro_f1"]
     ]
     if present:
-        table.caption = f"macro-F1 of the classes that have examples: {'; '.join(present)}"
+        about = "macro-F1 of the classes that have examples"
+        table.caption = _text(f"{about}: {'; '.join(present)}")
         table.caption_justify = "left"
     return table
 
@@ -67,7 +70,7 @@ def class_table(names: Sequence[str], metrics: Metrics, title: str = "Classes") 
         strict=True,
     )
     for name, counts, *rates in columns:
-        table.add_row(name, str(sum(counts)), *map(_percent, rates))
+        add_row(table, name, str(sum(counts)), *map(_percent, rates))
     return table
 
 
@@ -80,9 +83,9 @@ def confusion_table(
     table = _table(title)
     table.add_column("", no_wrap=True)
     for name in names:
-        table.add_column(name, justify="right", overflow="fold")
+        table.add_column(_text(name), justify="right", overflow="fold")
     for name, counts in zip(names, confusion, strict=True):
-        table.add_row(name, *map(str, counts))
+        add_row(table, name, *map(str, counts))
     return table
 
 
@@ -94,10 +97,10 @@ def prediction_table(
     table.add_column("file", overflow="fold")
     table.add_column("expression")
     for name in names:
-        table.add_column(name[:5], justify="right")
+        table.add_column(_text(name[:5]), justify="right")
     for file, row in rows.items():
         label = names[max(range(len(row)), key=row.__getitem__)]
-        table.add_row(file, label, *(f"{100 * value:.1f}" for value in row))
+        add_row(table, file, label, *(f"{100 * value:.1f}" for value in row))
     return table
 
 
@@ -107,16 +110,21 @@ def figure_table(rows: Mapping[str, str], title: str) -> Table:
     table.add_column("")
     table.add_column("", justify="right")
     for name, figure in rows.items():
-        table.add_row(name, figure)
+        add_row(table, name, figure)
     return table
 
 
 def plain_table(title: str, columns: Sequence[str]) -> Table:
-    """An empty table; the first two columns hold names, the others figures."""
+    """An empty table for `add_row`; the first two columns hold names, the others figures."""
     table = _table(title)
     for number, name in enumerate(columns):
-        table.add_column(name, justify="left" if number < 2 else "right", overflow="fold")
+        table.add_column(_text(name), justify="left" if number < 2 else "right", overflow="fold")
     return table
+
+
+def add_row(table: Table, *cells: str) -> None:
+    """Adds a row whose cells are shown as they are: brackets in a name are no markup."""
+    table.add_row(*map(_text, cells))
 
 
 def seed_table(summaries: Mapping[str, SeedSummary], title: str) -> Table:
@@ -131,7 +139,7 @@ def seed_table(summaries: Mapping[str, SeedSummary], title: str) -> Table:
             sd = _percent(summary["sd"])
         if summary["ci95"] is not None:
             interval = " to ".join(map(_percent, summary["ci95"]))
-        table.add_row(name, str(summary["n"]), _percent(summary["mean"]), sd, interval)
+        add_row(table, name, str(summary["n"]), _percent(summary["mean"]), sd, interval)
     return table
 
 
@@ -148,8 +156,16 @@ def print_tables(*tables: Table, console: Console | None = None) -> None:
 
 def _table(title: str) -> Table:
     return Table(
-        title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False
+        title=_text(title),
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        show_edge=False,
     )
+
+
+def _text(text: str) -> Text:
+    return Text(one_line(text))
 
 
 def _percent(fraction: float) -> str:

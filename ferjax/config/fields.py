@@ -277,9 +277,8 @@ def completed(config: ConfigDict) -> ConfigDict:
     So the default of a new field must keep the old behaviour.
     """
     full = _filled(config.copy_and_resolve_references(), defaults())
-    for stage in full.stages.values():
-        if isinstance(stage, ConfigDict):
-            _filled(stage, defaults())
+    for stage in filter(lambda one: isinstance(one, ConfigDict), full.stages.values()):
+        _filled(stage, defaults())
     return full
 
 

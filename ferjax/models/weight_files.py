@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 import os
+import re
+import zipfile
 from pathlib import Path
 
 import numpy as np
 
+from ferjax import local_files
 from ferjax.errors import UserError
 
 SUFFIXES = (".safetensors", ".npz", ".pth", ".pt")
+# Of all arrays of an .npz together, unpacked. VGG-19 has 575 MB; a small zip can hold any number.
+MAX_NPZ_BYTES = 1 << 30
+# Until then `weights_only` could be made to run code (CVE-2025-32434).
+SAFE_TORCH = (2, 6)
 
 
 def read(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     """Reads a state dict: name -> array in PyTorch's layout, float32.
 
     No file can run code: only PyTorch's safe loader reads pickles, and it refuses everything but
-    tensors.
+    tensors. An .npz may hold `MAX_NPZ_BYTES` of arrays.
 
     Raises:
-      UserError: the file is missing, damaged, or of an unknown kind.
+      UserError: the file is missing, no regular file, damaged, or of an unknown kind; or a number
+        is NaN or infinite.
     """
     path = Path(path)
-    if not path.is_file():
-        raise UserError(f"There are no weights at {path}: the file does not exist.")
+    _check_file(path)
     if path.suffix == ".safetensors":
         arrays = _read_safetensors(path)
     elif path.suffix == ".npz":
@@ -37,6 +44,16 @@ def read(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     return {name: _as_float(path, name, array) for name, array in arrays.items()}
 
 
+def _check_file(path: Path) -> None:
+    try:
+        local_files.check_regular(path)
+    except FileNotFoundError as error:
+        said = "the file does not exist" if not path.is_symlink() else local_files.problem(error)
+        raise UserError(f"There are no weights at {path}: {said}.") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({local_files.problem(error)}).") from None
+
+
 def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
     from safetensors.numpy import load_file
 
@@ -48,10 +65,30 @@ def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:
     try:
+        with zipfile.ZipFile(path) as archive:
+            _check_members(path, archive.infolist())
         with np.load(path, allow_pickle=False) as file:
             return dict(file)
+    except UserError:
+        raise
     except Exception as error:
         raise UserError(f"{path} is damaged or no .npz of plain arrays: {_reason(error)}") from None
+
+
+def _check_members(path: Path, members: list[zipfile.ZipInfo]) -> None:
+    """Refuses what is more than named arrays, and more of them than fit, before one is read."""
+    names = [member.filename for member in members]
+    for name in names:
+        if not name.endswith(".npy"):
+            raise UserError(f"{path} holds {name!r}, which is no array: an .npz holds .npy alone.")
+        if names.count(name) > 1:
+            raise UserError(f"{path} holds {name!r} twice, and only one could be read.")
+    total = sum(member.file_size for member in members)
+    if total > MAX_NPZ_BYTES:
+        raise UserError(
+            f"{path} would unpack to {total:,} bytes; an .npz of weights may have "
+            f"{MAX_NPZ_BYTES:,}. Convert larger weights to .safetensors."
+        )
 
 
 def _read_torch(path: Path) -> dict[str, np.ndarray]:
@@ -63,6 +100,13 @@ def _read_torch(path: Path) -> dict[str, np.ndarray]:
             "file once where it is: safetensors.torch.save_file(torch.load(path, "
             'weights_only=True), "weights.safetensors").'
         ) from None
+    found = re.match(r"(\d+)\.(\d+)", torch.__version__)
+    if found is None or (int(found[1]), int(found[2])) < SAFE_TORCH:
+        raise UserError(
+            f"{path} is not read by PyTorch {torch.__version__}, whose loader can be made to run "
+            f"code; install torch>={SAFE_TORCH[0]}.{SAFE_TORCH[1]}, or convert the file to "
+            ".safetensors where you trust it."
+        )
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
@@ -85,7 +129,18 @@ def _reason(error: Exception) -> str:
     return next(iter(str(error).splitlines()), type(error).__name__)
 
 
-def _as_float(path: Path, name: str, array: np.ndarray) -> np.ndarray:
+def _as_float(path: Path, name: str, array: object) -> np.ndarray:
+    if not isinstance(array, np.ndarray):
+        raise UserError(f"{path}: {name} is no array of NumPy's format, whatever its name says.")
     if array.dtype.kind not in "fiu" and array.dtype.name != "bfloat16":
         raise UserError(f"{path}: {name} has the type {array.dtype}; expected numbers.")
-    return np.asarray(array, np.float32)
+    with np.errstate(over="ignore"):  # what is too large for float32 becomes infinite
+        numbers = np.asarray(array, np.float32)
+    finite = np.isfinite(numbers)
+    if not finite.all():
+        raise UserError(
+            f"{path}: {name} holds {numbers.size - np.count_nonzero(finite):,} numbers of "
+            f"{numbers.size:,} that are NaN or infinite in float32; such weights are of no use. "
+            "Take them from a run that did not diverge."
+        )
+    return numbers

@@ -20,7 +20,7 @@ def report(figures: Mapping[str, Any]) -> list[Table]:
         for buffer in figures["memory"]["largest"]:
             layer = "argument" if buffer["opcode"] == "parameter" else ""
             name = f"{buffer['layer']} {layer}".strip()
-            buffers.add_row(name, buffer["value"], f"{buffer['bytes'] / 2**20:,.1f}")
+            tables.add_row(buffers, name, buffer["value"], f"{buffer['bytes'] / 2**20:,.1f}")
         made.append(buffers)
     if "most_expensive" in figures:
         title = "Most expensive instructions"
@@ -28,7 +28,8 @@ def report(figures: Mapping[str, Any]) -> list[Table]:
             title += ", by the bytes that they move alone"
         expensive = tables.plain_table(title, ("layer", "instruction", "µs", "share"))
         for cost in figures["most_expensive"]:
-            expensive.add_row(
+            tables.add_row(
+                expensive,
                 cost["layer"],
                 cost["opcode"] + (" (roofline)" if cost["basis"] == "roofline" else ""),
                 f"{1e6 * cost['seconds']:,.1f}",
@@ -49,7 +50,7 @@ def comparison(one: Mapping[str, Any], other: Mapping[str, Any]) -> Table:
     for name, (first, unit) in _numbers(one).items():
         second = _numbers(other).get(name, (None, unit))[0]
         ratio = f"{second / first:.2f}" if first and second is not None else "-"
-        table.add_row(name, _shown(first, unit), _shown(second, unit), ratio)
+        tables.add_row(table, name, _shown(first, unit), _shown(second, unit), ratio)
     return table
 
 

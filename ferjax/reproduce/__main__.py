@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from absl import flags
 
-from ferjax.cli import command, huge_pages
+from ferjax.cli import command, huge_pages, output
 
 FLAGS = flags.FlagValues()
 flags.DEFINE_string("study", None, "a .toml file that lists the rows", flag_values=FLAGS)
@@ -36,7 +36,7 @@ def main(argv: list[str]) -> None:
     runs = study.runs(found, FLAGS.workdir, rows=FLAGS.rows, assignments=FLAGS.set)
     if FLAGS.dry_run:
         for run in runs:
-            print(f"{run.folder}  {run.argument}")
+            output.say(f"{run.folder}  {run.argument}")
         return
     study.train(runs)
     rows = table.collect(found, FLAGS.workdir)

@@ -23,13 +23,13 @@ import importlib.util
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from importlib.machinery import SourceFileLoader
 from typing import Any
 
 from ml_collections import ConfigDict
 
-from ferjax import filesystem
-from ferjax.cli import output
+from ferjax import filesystem, local_files
+from ferjax.cli import config_flags, output
 from ferjax.cli.pairs import parse_pairs
 from ferjax.config import checks
 from ferjax.data.splits.splitters import ALL_FOLDS
@@ -97,9 +97,9 @@ def read(path: str) -> Study:
       UserError: it cannot be read, or a key is missing, unknown or of the wrong type.
     """
     try:
-        fields = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        fields = tomllib.loads(local_files.read(path).decode())
     except OSError as error:
-        raise UserError(f"--study: {path} cannot be read ({error.strerror}).") from None
+        raise UserError(f"--study: {path} cannot be read ({local_files.problem(error)}).") from None
     except ValueError as error:
         raise UserError(f"--study: {path} is not TOML ({error}).") from None
     _check(path, "the study", fields, _KEYS, {"title": str, "config": str, "rows": list})
@@ -174,7 +174,8 @@ def runs(
             if number >= len(row.seeds):
                 continue
             seed = row.seeds[number]
-            config = get_config(row.arguments)
+            with config_flags.running(study.config, f"row {row.name!r}"):
+                config = get_config(row.arguments)
             for path, value in row.fields.items():
                 _set(config, path, value)
             for path, value in assigned.items():
@@ -199,7 +200,7 @@ def train(planned: Sequence[Run]) -> None:
     """Trains what is not finished; see `loop.train`."""
     for run in planned:
         with output.optional():
-            print(f"== {run.folder}: {run.argument}", flush=True)
+            output.say(f"== {run.folder}: {run.argument}")
         train_run(run.config, str(run.folder))
 
 
@@ -236,15 +237,13 @@ def _check_types(path: str, what: str, fields: Mapping[str, Any]) -> None:
 
 def _loaded(path: str) -> Any:
     """`get_config` of a config file."""
-    if not Path(path).is_file():
-        raise UserError(
-            f"The study's config {path} is not there; start the command in the folder it is named "
-            "from."
-        )
-    spec = importlib.util.spec_from_file_location("study_config", path)
-    assert spec is not None and spec.loader is not None
+    config_flags.check_file(path, "the study's config")
+    loader = SourceFileLoader("study_config", path)
+    spec = importlib.util.spec_from_file_location("study_config", path, loader=loader)
+    assert spec is not None
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    with config_flags.running(path, "the study's config"):
+        loader.exec_module(module)
     return module.get_config
 
 

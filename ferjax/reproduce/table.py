@@ -78,7 +78,8 @@ def show(title: str, rows: Sequence[Finished]) -> None:
         ["row", "acts", "class means", "centres", "between/within", "centre offset"],
     )
     for one in rows:
-        scores.add_row(
+        tables.add_row(
+            scores,
             one.row.name,
             "collapsed" if one.collapsed else "",
             "+".join(map(str, one.seeds)),
@@ -86,7 +87,8 @@ def show(title: str, rows: Sequence[Finished]) -> None:
             *(_percent(one.numbers.get(name)) for name in (main, f"{main}_macro_f1")),
         )
         figures = [one.geometry.get(name) for name in GEOMETRY]
-        geometry.add_row(
+        tables.add_row(
+            geometry,
             one.row.name,
             {None: "-", True: "yes", False: "no"}[one.acts],
             *("-" if value is None else f"{value:.3g}" for value in figures),

@@ -8,6 +8,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from ferjax.cli import output
 from ferjax.data.pipeline.batches import TrainingInput
 from ferjax.distributed import processes
 from ferjax.distributed.signals import StopRequest
@@ -279,7 +280,7 @@ class _Run:
         if self.writer is not None:
             self.writer.note(text)
         elif processes.is_main():
-            print(text)
+            output.say(text)
 
     def _doing(self, text: str) -> None:
         """Tells the watchdog and the progress line what comes next."""

@@ -192,7 +192,7 @@ def given_weights(text: str, names: Sequence[str]) -> tuple[float, ...]:
     weights = tuple(map(float, text.split("+")))
     if len(weights) != len(names):
         raise UserError(
-            f"loss.class_weights has {len(weights)} numbers, {text!r}; expected {len(names)}, one for "
-            f"each class: {', '.join(names)}."
+            f"loss.class_weights has {len(weights)} numbers, {text!r}; expected {len(names)}, one "
+            f"for each class: {', '.join(names)}."
         )
     return weights

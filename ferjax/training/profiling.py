@@ -14,6 +14,7 @@ from typing import Any
 import jax
 
 from ferjax import filesystem
+from ferjax.cli import output
 from ferjax.errors import UserError
 from ferjax.filesystem import Place
 
@@ -72,7 +73,7 @@ class Profile:
                     filesystem.put(file, self._folder / file.relative_to(self._local).as_posix())
                 shutil.rmtree(self._local)
         except (OSError, RuntimeError) as error:
-            print(f"The trace cannot be written to {self._folder}: {error}", file=sys.stderr)
+            output.say(f"The trace cannot be written to {self._folder}: {error}", file=sys.stderr)
 
 
 def parse_steps(text: str) -> tuple[int, int]:

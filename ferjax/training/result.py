@@ -36,7 +36,7 @@ from typing import Any
 
 import jax
 
-from ferjax.cli import tables
+from ferjax.cli import output, tables
 from ferjax.filesystem import Place
 from ferjax.training.experiment import Experiment
 from ferjax.training.run_progress import RunProgress
@@ -126,7 +126,7 @@ def print_result(fields: dict[str, Any], workdir: Place) -> None:
     if "test_last" in fields:
         title = f"Test scores of the last epoch, {fields['last']['epoch']}{optimistic}"
         tables.print_tables(tables.score_table(fields["test_last"], title))
-    print(
+    output.say(
         f"\nSelected epoch {chosen['epoch']} by {chosen['split']} accuracy "
         f"{100 * chosen['accuracy']:.2f} % ({chosen['view']}); "
         f"{'reported on ' + split + optimistic if optimistic else 'tested once'}. "
@@ -134,15 +134,15 @@ def print_result(fields: dict[str, Any], workdir: Place) -> None:
     )
     training = fields.get("training")  # a run of an older version has none
     if training is not None:
-        print(
+        output.say(
             f"In training, epoch {training['epoch']} had a loss of {training['loss']:.4f} and an "
             f"accuracy of {100 * training['accuracy']:.2f} % (augmented images, moving weights)."
         )
     for warning in fields.get("warnings", []):
-        print(f"\nWARNING: {warning['message']}")
+        output.say(f"\nWARNING: {warning['message']}")
     if fields.get("departures"):  # none in a result of an earlier version
-        print(no_row(fields["paper"], fields["departures"]))
-    print(
+        output.say(no_row(fields["paper"], fields["departures"]))
+    output.say(
         f"\nMade in {workdir}:\n"
         "  result.json     every number above\n"
         "  metrics.jsonl   one line per step and per epoch\n"

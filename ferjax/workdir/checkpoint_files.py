@@ -23,7 +23,7 @@ import jax
 import orbax.checkpoint as ocp
 from etils import epath
 
-from ferjax import filesystem, stored_json
+from ferjax import filesystem, local_files, stored_json
 from ferjax.errors import UserError
 from ferjax.workdir import digests, schemas
 
@@ -125,6 +125,12 @@ def check_arrays(tree: Any, what: str, about: About) -> None:
         raise ValueError(f"its {what} do not have the SHA-256 that they were saved with")
 
 
+def check_files(checkpoint: epath.Path) -> None:
+    """Raises an OSError if a local checkpoint holds what is no file: to read a FIFO would hang."""
+    if not filesystem.is_remote(checkpoint):
+        local_files.check_tree(checkpoint)
+
+
 class Stored(NamedTuple):
     """A checkpoint whose weights can be read.
 
@@ -185,7 +191,13 @@ def newest(workdir: epath.PathLike, kind: str) -> Stored | None:
       UserError: it is damaged, or has a format that this version does not read.
     """
     found = folder(workdir, kind)
-    for step in steps(found)[:1]:
+    try:
+        there = steps(found)
+    except OSError as error:
+        raise UserError(
+            f"{found} cannot be read ({filesystem.problem(found, error)}); check who may read it."
+        ) from None
+    for step in there[:1]:
         return at(found / str(step))
     return None
 
@@ -197,6 +209,7 @@ def at(checkpoint: epath.Path) -> Stored:
       UserError: it is damaged, or has a format that this version does not read.
     """
     try:
+        check_files(checkpoint)
         return Stored(checkpoint, read_about(checkpoint))
     except UNREADABLE as error:
         raise _unusable(checkpoint, error) from None

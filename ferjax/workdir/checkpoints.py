@@ -142,6 +142,7 @@ class Checkpoints:
         failures = []
         for step in sorted(manager.all_steps(), reverse=True):
             try:
+                files.check_files(epath.Path(manager.directory) / str(step))
                 about = files.read_about(epath.Path(manager.directory) / str(step))
                 check(about)
                 restored = self._restore(about, like)

@@ -12,7 +12,7 @@ from typing import Any
 import filelock
 from ml_collections import ConfigDict
 
-from ferjax import filesystem, stored_json
+from ferjax import filesystem, local_files, stored_json
 from ferjax.errors import UserError
 from ferjax.filesystem import Place
 from ferjax.workdir import schemas
@@ -32,6 +32,17 @@ LOCATION_FIELDS = (
 )
 
 _MARK = ".processes"
+# Entries of a run directory that ferjax writes or deletes.
+ENTRIES = (
+    "config.json",
+    "result.json",
+    "metrics.jsonl",
+    "table.json",
+    ".lock",
+    _MARK,
+    "checkpoints",
+    "tensorboard",
+)
 _NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
 
 
@@ -55,7 +66,7 @@ class RunDirectory:
 
         Raises:
           UserError: the folder holds a run of another config (the differences are listed), is not
-            a folder, or is in use by another process.
+            a folder, or is in use by another process; or an entry that ferjax writes is a link.
         """
         try:
             filesystem.make_folder(self.path)
@@ -64,6 +75,8 @@ class RunDirectory:
                 f"The workdir {self.path} cannot be made ({error.strerror}); name a folder that "
                 "can be written."
             ) from None
+        if not filesystem.is_remote(self.path):
+            local_files.refuse_links(self.path, ENTRIES, "workdir")
         with self._locked():
             self._adopt(config)
             yield
@@ -191,6 +204,12 @@ class RunDirectory:
             yield
         finally:
             lock.release()
+
+
+def own_files(workdir: str) -> list[Place]:
+    """The files of a run directory that a command's output must not replace."""
+    folder = filesystem.of(workdir)
+    return [folder / name for name in ENTRIES]
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> Iterator[str]:

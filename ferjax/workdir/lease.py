@@ -23,6 +23,7 @@ from typing import Any
 from etils import epath
 
 from ferjax import filesystem, stored_json
+from ferjax.cli import output
 from ferjax.errors import FolderLost, UserError
 from ferjax.workdir import schemas
 
@@ -91,11 +92,10 @@ class Lease:
         seen = self._read()
         if self._owner(seen) == self._fields["id"]:
             return  # created after all, and the answer was lost
-        print(
+        output.say(
             f"{self._folder} is marked as in use by {_who(seen)}; waiting up to "
             f"{GONE_SECONDS:.0f} seconds for a sign of life.",
             file=sys.stderr,
-            flush=True,
         )
         start = time.monotonic()
         while seen is not None and time.monotonic() - start < GONE_SECONDS:

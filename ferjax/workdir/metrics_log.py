@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from ferjax import filesystem, stored_json
+from ferjax import filesystem, local_files, stored_json
 from ferjax.errors import UserError
 from ferjax.filesystem import Place
 from ferjax.workdir import schemas
@@ -48,7 +48,7 @@ class JsonlLog:
         self._last_step = _drop_later_rows(self.path, resume_step, self._local)
         self._growing.publish()
         # Not buffered: a killed process loses nothing it wrote, and `tail -f` follows the run.
-        self._file = open(self._local, "ab", buffering=0)  # noqa: SIM115
+        self._file = local_files.open_to_append(self._local)
         self._unwritten = b""
 
     def write(self, row: Mapping[str, Any]) -> None:

@@ -124,9 +124,12 @@ def test_a_defect_shows_its_traceback(run):
     code, out, err = run("--config=island.py", main=main)
     assert (code, out) == (70, "")
     assert "Traceback" in err and "IndexError" in err and "defect of ferjax" in err
+
+
+def test_a_config_that_fails_is_named_with_its_line(run):
     code, _, err = run("--config=island.py:defect")
-    assert code == 70
-    assert "KeyError: 'no such key'" in err
+    assert code == 2 and len(err.splitlines()) == 1
+    assert "the config island.py, line 9 cannot be run (KeyError: 'no such key')" in err
 
 
 def test_the_code_of_main_is_passed_on(run):

@@ -65,13 +65,14 @@ def main(argv: list[str]) -> None:
     from ferjax.data.options import parse
 
     folder = filesystem.local(_OUTPUT.value or f"audit_{_DATASET.value}", "--output").expanduser()
+    files.check(folder)
     options = parse(_DATASET.value, _OPTIONS.value)
     opened = dataset.open_dataset(_DATASET.value, _DATA_DIR.value, **options)
     audit = auditing.audit(opened, min_contrast=_MIN_CONTRAST.value, console=Console(stderr=True))
     written = files.save(audit, opened, folder, max_groups=_MAX_GROUPS.value)
     with output.page() as console:
         report.print_summary(audit, console)
-    print("\nMade:\n" + "\n".join(f"  {path}" for path in written))
+    output.say("\nMade:\n" + "\n".join(f"  {path}" for path in written))
 
 
 if __name__ == "__main__":

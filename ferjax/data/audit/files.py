@@ -2,15 +2,38 @@
 
 from __future__ import annotations
 
-import os
+import stat
 from pathlib import Path
 
+from ferjax import local_files
 from ferjax.data.audit import clean_index, report
 from ferjax.data.audit import page as audit_page
 from ferjax.data.audit.audit import Audit
 from ferjax.data.dataset import Source
 from ferjax.errors import UserError
 from ferjax.filesystem import write_json
+
+NAMES = ("audit.html", "audit.json", "clean_test.json")
+
+
+def check(folder: Path) -> None:
+    """Refuses, before any work, a folder where something else stands under a name of a file.
+
+    Raises:
+      UserError: as said, or the folder is none.
+    """
+    problem = ""
+    try:
+        if not stat.S_ISDIR(folder.stat().st_mode):
+            problem = "it is no folder"
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        problem = local_files.problem(error)
+    if problem:
+        raise UserError(f"cannot write to {folder} ({problem}): name another folder with --output.")
+    for name in NAMES:
+        local_files.check_output("--output", folder / name)
 
 
 def save(audit: Audit, source: Source, folder: Path, *, max_groups: int) -> list[Path]:
@@ -28,22 +51,15 @@ def save(audit: Audit, source: Source, folder: Path, *, max_groups: int) -> list
     Raises:
       UserError: the folder cannot be made or written.
     """
-    page, numbers, index = (
-        folder / name for name in ("audit.html", "audit.json", "clean_test.json")
-    )
+    page, numbers, index = (folder / name for name in NAMES)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _write_text(page, audit_page.page(audit, max_groups))
+        local_files.write(page, audit_page.page(audit, max_groups).encode())
         write_json(numbers, report.result(audit))
         clean_index.write_clean_index(index, source, audit.findings.clean)
     except OSError as error:
         raise UserError(
-            f"cannot write to {folder} ({error}): name another folder with --output."
+            f"cannot write to {folder} ({local_files.problem(error)}): name another folder with "
+            "--output."
         ) from error
     return [page, numbers, index]
-
-
-def _write_text(path: Path, text: str) -> None:
-    temporary = path.with_name(path.name + ".new")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)

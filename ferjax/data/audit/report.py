@@ -40,6 +40,7 @@ from ferjax.data.audit import near_duplicates
 from ferjax.data.audit.audit import Audit
 from ferjax.data.audit.findings import Findings, Group
 from ferjax.data.audit.pooled import Pool
+from ferjax.errors import literal, one_line
 
 FORMAT = 1
 
@@ -189,7 +190,7 @@ def print_summary(audit: Audit, console: Console) -> None:
         console.print()
         console.print(table)
     if audit.remark:
-        console.print(Text(f"\nOptimistic: {audit.remark}."))
+        console.print(Text(literal(f"\nOptimistic: {audit.remark}.")))
 
 
 def ratio(value: float | None) -> str:
@@ -204,14 +205,16 @@ def _of_several_persons(groups: tuple[Group, ...]) -> int:
 def _table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     """Cells are plain text: a name in brackets is no markup."""
     table = Table(
-        title=Text(title),
+        title=Text(one_line(title)),
         title_justify="left",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
         show_edge=False,
     )
     for number, name in enumerate(header):
-        table.add_column(Text(name), justify="right" if number else "left", overflow="fold")
+        table.add_column(
+            Text(one_line(name)), justify="right" if number else "left", overflow="fold"
+        )
     for row in rows:
-        table.add_row(*map(Text, row))
+        table.add_row(*(Text(one_line(cell)) for cell in row))
     return table

@@ -8,13 +8,40 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
+import struct
+import warnings
+import zlib
 from collections.abc import Iterator
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from ferjax.errors import UserError
+from ferjax import local_files
+from ferjax.errors import UserError, one_line
+
+# Of all that Pillow reads: others take long or start programs, as Ghostscript for PostScript.
+FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "PPM", "GIF")
+# A camera's largest photograph has half of it; Pillow warns of more, and stops at twice as many.
+MAX_PIXELS = 89_478_485
+# What damaged files make Pillow and the libraries below it raise.
+_DAMAGE = (
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+# Larger images are refused by their size, in one sentence.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 # Pillow's modes with one integer of up to 32 bits or a float per pixel have no fixed range.
 _UNBOUNDED_MODES = ("I", "F")
@@ -37,13 +64,13 @@ def decode(data: bytes, where: str, channels: int) -> UInt8[np.ndarray, "H W C"]
 
 def native_channels(data: bytes, where: str) -> int:
     """1 for an image file that is stored grey, else 3, by its header; raises as `decode` does."""
-    with _errors(data, where), Image.open(io.BytesIO(data)) as image:
+    with _image(data, where) as image:
         return 1 if image.mode in _GREY_MODES else 3
 
 
 def native_size(data: bytes, where: str) -> tuple[int, int]:
     """Width and height of an image file as it is stored, by its header; raises as `decode` does."""
-    with _errors(data, where), Image.open(io.BytesIO(data)) as image:
+    with _image(data, where) as image:
         return image.size
 
 
@@ -63,26 +90,54 @@ def check_size(data: bytes, where: str, side: int, what: str, advice: str) -> No
 
 
 def opened(source: bytes | str | os.PathLike[str], where: str) -> Image.Image:
-    """The decoded image of a file or of its bytes, upright; raises as `decode` does."""
-    with _errors(source, where):
-        file = io.BytesIO(source) if isinstance(source, bytes) else source
-        with Image.open(file) as image:
-            if image.mode.split(";")[0] in _UNBOUNDED_MODES:
-                raise UserError(
-                    f"{where} has pixels of mode {image.mode}, whose range is not known; convert "
-                    "it to 8 bits per channel."
-                )
-            upright = ImageOps.exif_transpose(image)
-            upright.load()
-            return upright
+    """The decoded image of a regular file or of its bytes, upright.
+
+    Raises:
+      UserError: as `decode`, or the file cannot be read.
+    """
+    with _image(source, where) as image:
+        if image.mode.split(";")[0] in _UNBOUNDED_MODES:
+            raise UserError(
+                f"{one_line(where)} has pixels of mode {image.mode}, whose range is not known; "
+                "convert it to 8 bits per channel."
+            )
+        upright = ImageOps.exif_transpose(image)
+        upright.load()
+        return upright
     raise AssertionError("an image was returned or an error raised")
+
+
+@contextlib.contextmanager
+def _image(source: bytes | str | os.PathLike[str], where: str) -> Iterator[Image.Image]:
+    """An image whose header is read; raises as `opened` does, also out of the block."""
+    try:
+        file = io.BytesIO(source) if isinstance(source, bytes) else local_files.open_regular(source)
+    except OSError as error:
+        raise UserError(
+            f"{one_line(where)} cannot be read ({local_files.problem(error)})."
+        ) from None
+    with file, _errors(source, where), Image.open(file, formats=FORMATS) as image:
+        width, height = image.size
+        if width * height > MAX_PIXELS:
+            raise _too_large(where, f"{width}x{height} pixels")
+        yield image
+
+
+def _too_large(where: str, found: str) -> UserError:
+    return UserError(
+        f"{one_line(where)} has {found}, more than the {MAX_PIXELS:,} that an image may have; "
+        "make it smaller, or crop the face."
+    )
 
 
 @contextlib.contextmanager
 def _errors(source: bytes | str | os.PathLike[str], where: str) -> Iterator[None]:
     """Turns Pillow's errors into those that name the file."""
+    where = one_line(where)
     try:
         yield
+    except UserError:
+        raise
     except UnidentifiedImageError:
         found = ""
         if isinstance(source, bytes):
@@ -91,8 +146,13 @@ def _errors(source: bytes | str | os.PathLike[str], where: str) -> Iterator[None
             f"{where} is not an image that can be read{found}; give JPEG, PNG or another common "
             "format."
         ) from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise UserError(f"{where} is a damaged image ({error}).") from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        told = re.search(r"\((\d+) pixels\)", str(error))
+        raise _too_large(where, f"{int(told[1]):,} pixels" if told else "too many") from None
+    except _DAMAGE as error:
+        raise UserError(
+            f"{where} is a damaged image ({str(error) or type(error).__name__})."
+        ) from None
 
 
 def fitted(image: Image.Image, shape: tuple[int, int, int]) -> UInt8[np.ndarray, "H W C"]:

@@ -6,49 +6,97 @@ Shape letters: N images, h w c a native shape (see `preprocess.Preprocessing`).
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+import stat
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from ferjax import filesystem, local_files
 from ferjax.data.images import decoding
-from ferjax.errors import UserError
+from ferjax.errors import UserError, one_line
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm")
+# Of what a folder holds and is left out, a sentence names as many.
+MAX_NAMED = 5
 
 
-def find(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
+def find(
+    paths: Iterable[str | os.PathLike[str]], on_left_out: Callable[[str], None] = lambda _: None
+) -> list[Path]:
     """The image files that `paths` name: files as they are, folders searched in sorted order.
 
+    Args:
+      paths: of files and folders. Links to files are followed, links to folders are not.
+      on_left_out: called with a sentence for all of a folder that could hold images and is left
+        out: folders that cannot be read, links that lead nowhere or to folders, FIFOs and the like.
+
     Raises:
-      UserError: a path that does not exist, or a folder without images.
+      UserError: a path that does not exist or cannot be looked at, or a folder without images.
     """
     files = []
-    for path in map(Path, paths):
-        if path.is_dir():
-            found = sorted(
-                file
-                for file in path.rglob("*")
-                if file.suffix.lower() in EXTENSIONS and file.is_file()
-            )
-            if not found:
+    for path in paths:
+        if not os.fspath(path):
+            raise UserError("An image is named by ''; expected the path of a file or a folder.")
+        place = filesystem.local(path, "an image")
+        try:
+            is_folder = stat.S_ISDIR(place.stat().st_mode)
+        except FileNotFoundError as error:
+            if place.is_symlink():
                 raise UserError(
-                    f"The folder {path} has no image in it (looked for {', '.join(EXTENSIONS)})."
-                )
-            files += found
-        elif path.exists():
-            files.append(path)
-        else:
-            raise UserError(f"There is no file or folder {path}.")
+                    f"{place} is a link to {os.readlink(place)}, which is not there."
+                ) from None
+            raise UserError(f"There is no file or folder {place}.") from error
+        except OSError as error:
+            raise UserError(
+                f"{one_line(place)} cannot be looked at ({local_files.problem(error)})."
+            ) from None
+        files += _in_folder(place, on_left_out) if is_folder else [place]
     return files
+
+
+def _in_folder(folder: Path, on_left_out: Callable[[str], None]) -> list[Path]:
+    found: list[Path] = []
+    left_out: list[str] = []
+
+    def denied(error: OSError) -> None:
+        left_out.append(f"{error.filename} ({local_files.problem(error)})")
+
+    for where, folders, names in os.walk(folder, onerror=denied):
+        for name in folders:
+            path = Path(where, name)
+            if path.is_symlink():
+                left_out.append(f"{path} (a link to a folder)")
+        for name in names:
+            path = Path(where, name)
+            if path.suffix.lower() in EXTENSIONS:
+                try:
+                    local_files.check_kind(path)
+                    found.append(path)
+                except OSError as error:
+                    left_out.append(f"{path} ({local_files.problem(error)})")
+    if left_out:
+        on_left_out(
+            f"Left out of {one_line(folder)}: {len(left_out):,} that cannot be read: "
+            f"{one_line(', '.join(sorted(left_out)[:MAX_NAMED]))}"
+            f"{', ...' if len(left_out) > MAX_NAMED else ''}."
+        )
+    if not found:
+        blame = f" that can be read: {one_line(sorted(left_out)[0])}" if left_out else ""
+        raise UserError(
+            f"The folder {one_line(folder)} has no image in it{blame} (looked for "
+            f"{', '.join(EXTENSIONS)})."
+        )
+    return sorted(found)
 
 
 def read(path: str | os.PathLike[str], native_shape: tuple[int, int, int]) -> np.ndarray:
     """Decodes one image file to uint8 [h, w, c].
 
     Raises:
-      UserError: the file is not an image, is damaged, or has no fixed range of grey levels.
+      UserError: the file cannot be read, is not an image, is damaged, or has no fixed range of grey
+        levels.
     """
     return decoding.fitted(decoding.opened(path, str(path)), native_shape)
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from absl import flags
 
-from ferjax.cli import command
+from ferjax.cli import command, output
 from ferjax.data import catalog
 from ferjax.errors import UserError
 
@@ -89,10 +89,10 @@ def main(argv: list[str]) -> None:
         console=Console(stderr=True),
         **given,
     )
-    print(preparation.summary(spec, prepared))
+    output.say(preparation.summary(spec, prepared))
     root = local.resolve(_DATA_DIR.value)
     where = "" if root == local.default_data_dir() else str(root)
-    print(f"\nNext, train on it:\n  {_training(spec.name, _NAME.value or '', where)}")
+    output.say(f"\nNext, train on it:\n  {_training(spec.name, _NAME.value or '', where)}")
 
 
 def _training(dataset: str, own_name: str = "", data_dir: str = "") -> str:

@@ -19,7 +19,7 @@ import tensorflow_datasets as tfds
 from etils import epath
 from rich.console import Console
 
-from ferjax import filesystem
+from ferjax import filesystem, local_files
 from ferjax.cli import progress
 from ferjax.data import catalog
 from ferjax.data.catalog import DatasetSpec
@@ -32,7 +32,7 @@ from ferjax.data.prepare.readers.image_folder import read as image_folder
 from ferjax.data.prepare.readers.raf_db import read as raf_db
 from ferjax.data.storage import local, remote
 from ferjax.data.storage.fingerprint import fingerprint
-from ferjax.errors import UserError, nearest
+from ferjax.errors import UserError, literal, nearest
 
 _READERS: dict[str, Reader] = {
     "fer2013": fer2013.read,
@@ -97,9 +97,7 @@ def prepare(
         content is there and `overwrite` is not set; or `data_dir` cannot be written.
     """
     console = console or Console(file=io.StringIO())
-    path = filesystem.local(source, "--source").expanduser()
-    if not path.exists():
-        raise UserError(f"there is nothing at {path}.\n{spec.how_to_obtain}")
+    path = _source(spec, source)
     own_name = _own_name(spec, options)
     reading = _read(spec, path, options, console)
     names = reading.names or (spec.labels.names if spec.labels else ())
@@ -129,13 +127,25 @@ def prepare(
         _write(builder)
 
     total = sum(map(len, splits.values()))
-    wrote = _store(spec, path, result, write, total, console, overwrite=overwrite)
+    wrote = _store(spec, path, root, result, write, total, console, overwrite=overwrite)
     return dataclasses.replace(result, was_there=not wrote)
+
+
+def _source(spec: DatasetSpec, source: str | os.PathLike) -> Path:
+    path = filesystem.local(source, "--source").expanduser()
+    try:
+        path.stat()
+    except FileNotFoundError:
+        raise UserError(f"there is nothing at {path}.\n{spec.how_to_obtain}") from None
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {local_files.problem(error)}.") from None
+    return path
 
 
 def _store(
     spec: DatasetSpec,
     path: Path,
+    root: epath.Path,
     prepared: Prepared,
     write: Callable[[Callable[[], None]], None],
     total: int,
@@ -148,6 +158,7 @@ def _store(
     Args:
       spec: which data set.
       path: what the user obtained.
+      root: the data directory.
       prepared: the data set to write.
       write: writes it, and calls its argument after each item.
       total: how many items there are.
@@ -164,7 +175,7 @@ def _store(
 
     try:
         here, is_remote = remote.local(directory), filesystem.is_remote(directory)
-        with local.exclusive(here.parent, on_wait):
+        with local.exclusive(here.parent, on_wait, root=remote.local(root)):
             there = (remote.describe if is_remote else local.open_finished)(directory)
             if there is not None:
                 other, found = there.info.metadata["fingerprint"], prepared.fingerprint
@@ -180,7 +191,7 @@ def _store(
             with local.replaced(here), progress.bar(console, "writing", total) as on_item:
                 write(on_item)
             if is_remote:
-                console.print(f"putting it into {directory}")
+                console.print(literal(f"putting it into {directory}"), markup=False)
                 remote.put(directory)
     except OSError as error:
         raise UserError(f"cannot write to {directory}: {error}.") from error
@@ -244,7 +255,8 @@ def _read(spec: DatasetSpec, path: Path, options: dict[str, Any], console: Conso
         try:
             return reader(path, on_item, **options)
         except OSError as error:
-            raise UserError(f"cannot read {path}: {error}.") from error
+            where = error.filename or path
+            raise UserError(f"cannot read {where}: {local_files.problem(error)}.") from error
 
 
 def _write(builder: builders.PreparedBuilder) -> None:

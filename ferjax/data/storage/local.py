@@ -19,13 +19,15 @@ import filelock
 import tensorflow_datasets as tfds
 from etils import epath
 
-from ferjax import filesystem
-from ferjax.data.storage import metadata
+from ferjax import filesystem, local_files
+from ferjax.data.storage import described, metadata
+from ferjax.errors import UserError
 
 # Increased when the content of a record changes: data of an older version are then not found.
 VERSION = "2.0.0"
 
 INCOMPLETE = "incomplete."
+_LOCK = ".preparing"
 
 
 def default_data_dir() -> epath.Path:
@@ -62,9 +64,23 @@ def version_dir(data_dir: epath.Path, name: str, own_name: str = "") -> epath.Pa
 
 
 def open_finished(directory: epath.Path) -> Any | None:
-    """The TFDS builder of a finished data set, for reading; None if there is none."""
-    if not ((directory / "dataset_info.json").exists() and (directory / "features.json").exists()):
+    """The TFDS builder of a finished data set, for reading; None if there is none.
+
+    Raises:
+      UserError: its files are not those that ferjax writes, and TFDS has not read them; or it
+        cannot be known whether it is there.
+    """
+    try:
+        for name in ("dataset_info.json", "features.json"):
+            os.stat(directory / name)
+    except FileNotFoundError:
         return None
+    except OSError as error:
+        raise UserError(
+            f"{directory} cannot be looked at ({local_files.problem(error)}); name the --data_dir "
+            "where data are prepared, and check who may read it."
+        ) from None
+    described.check(directory, VERSION)
     metadata.check(directory)
     builder = tfds.builder_from_directory(directory)
     there = {file.name for file in directory.iterdir()}
@@ -81,7 +97,9 @@ def is_whole(builder: Any, names: Collection[str]) -> bool:
 
 
 @contextlib.contextmanager
-def exclusive(directory: epath.Path, on_wait: Any = lambda: None) -> Iterator[None]:
+def exclusive(
+    directory: epath.Path, on_wait: Any = lambda: None, *, root: epath.Path
+) -> Iterator[None]:
     """Lets one preparation at a time write below `directory`, and clears what a kill left there.
 
     The system releases the lock when its process ends, also when it is killed.
@@ -89,9 +107,20 @@ def exclusive(directory: epath.Path, on_wait: Any = lambda: None) -> Iterator[No
     Args:
       directory: the local folder of one data set, DATA_DIR/<name>; made if it is not there.
       on_wait: called once if another process holds the lock, before waiting for it.
+      root: what it is below; may be a link.
+
+    Raises:
+      UserError: the folder, or what is written or deleted in it, is a link.
     """
+    parts = directory.relative_to(root).parts
+    for number in range(len(parts)):
+        above = root.joinpath(*parts[:number])
+        if os.path.islink(above / parts[number]):
+            local_files.refuse_links(above, [parts[number]], "data directory")
     directory.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(directory / ".preparing", fallback_to_soft=False)
+    leftovers = [path.name for path in directory.glob(f"{INCOMPLETE}*")]
+    local_files.refuse_links(directory, [_LOCK, VERSION, *leftovers], "data directory")
+    lock = filelock.FileLock(directory / _LOCK, fallback_to_soft=False)
     try:
         lock.acquire(timeout=0)
     except filelock.Timeout:

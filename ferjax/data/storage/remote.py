@@ -23,8 +23,9 @@ import tensorflow_datasets as tfds
 from etils import epath
 
 from ferjax import filesystem
+from ferjax.cli import output
+from ferjax.data.storage import described, metadata
 from ferjax.data.storage import local as storage
-from ferjax.data.storage import metadata
 from ferjax.errors import UserError
 
 _LAST = "dataset_info.json"
@@ -52,6 +53,7 @@ def describe(directory: epath.Path) -> Any | None:
         for name in names:
             if _RECORDS not in name:
                 filesystem.fetch(directory / name, epath.Path(folder) / name)
+        described.check(epath.Path(folder), storage.VERSION)
         metadata.check(epath.Path(folder))
         builder = tfds.builder_from_directory(folder)
         # Inside the block, because the builder reads its files only now.
@@ -70,7 +72,7 @@ def open_finished(directory: epath.Path) -> Any | None:
         if not _is_copy(target, directory):
             if describe(directory) is None:
                 return None
-            with storage.exclusive(target.parent):
+            with storage.exclusive(target.parent, root=storage.cache_dir()):
                 # Another process of this machine may have done it meanwhile.
                 if not _is_copy(target, directory):
                     _fetch(directory, target)
@@ -107,7 +109,7 @@ def _is_copy(target: epath.Path, directory: epath.Path) -> bool:
 def _fetch(directory: epath.Path, target: epath.Path) -> None:
     sizes = filesystem.sizes(directory)
     megabytes = sum(sizes.values()) / 1e6
-    print(f"fetching {megabytes:,.0f} MB from {directory}", file=sys.stderr, flush=True)
+    output.say(f"fetching {megabytes:,.0f} MB from {directory}", file=sys.stderr)
     partial = target.parent / f"{storage.INCOMPLETE}{secrets.token_hex(4)}"
     partial.mkdir()
     # The fingerprint first: if it is the same at the end, all files are of the same data set.

@@ -249,7 +249,7 @@ def _made(config: SyntheticConfig, root: epath.Path) -> Any:
         console.print("another preparation is writing here; waiting for it to end")
 
     try:
-        with local.exclusive(directory.parent, on_wait):
+        with local.exclusive(directory.parent, on_wait, root=root):
             if local.open_finished(directory) is None:
                 total = sum(config.sizes().values())
                 with (

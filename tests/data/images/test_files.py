@@ -58,7 +58,7 @@ def broken(tmp_path):
         ("text.png", r"text\.png is not an image that can be read"),
         ("cut.png", r"cut\.png is a damaged image"),
         ("deep.tiff", r"deep\.tiff has pixels of mode I.* convert it to 8 bits"),
-        ("missing.png", r"missing\.png is a damaged image .*No such file"),
+        ("missing.png", r"missing\.png cannot be read .*No such file"),
     ],
 )
 def test_what_is_not_an_image_is_refused_by_name(tmp_path, name, message):

@@ -159,7 +159,8 @@ def test_a_second_preparation_waits_for_the_first(zip_path, data_dir):
         results.append(preparation.prepare(SPEC, zip_path, data_dir, console=console))
 
     thread = threading.Thread(target=second)
-    with local.exclusive(local.version_dir(local.resolve(data_dir), "fer2013").parent):
+    root = local.resolve(data_dir)
+    with local.exclusive(local.version_dir(root, "fer2013").parent, root=root):
         thread.start()
         assert waiting.wait(timeout=30)
         assert not results

@@ -8,7 +8,7 @@ import zipfile
 import pytest
 
 from ferjax.data.prepare import preparation
-from ferjax.data.prepare.readers import trees
+from ferjax.data.prepare.readers import trees, zip_tree
 from ferjax.errors import UserError
 from tests.helpers.fake_fer2013 import SPEC, files, jpeg, write_folder, write_zip
 
@@ -67,9 +67,9 @@ def test_a_zip_with_a_name_that_occurs_twice(tmp_path, refused):
 
 
 def test_a_zip_that_would_fill_the_disk(tmp_path, refused):
-    path = write_zip(tmp_path / "a.zip", files() | {"zeros.bin": bytes(trees.SMALL_BYTES + 1)})
+    path = write_zip(tmp_path / "a.zip", files() | {"zeros.bin": bytes(zip_tree.SMALL_BYTES + 1)})
     size = path.stat().st_size
-    unpacked = sum(map(len, files().values())) + trees.SMALL_BYTES + 1
+    unpacked = sum(map(len, files().values())) + zip_tree.SMALL_BYTES + 1
     message = refused(path)
     assert f"{path} has {size:,} bytes and would unpack to {unpacked:,}" in message
     assert "no data set of images shrinks more than 200-fold" in message
@@ -95,7 +95,7 @@ def test_small_files_may_shrink_a_lot(tmp_path):
 
 
 def test_one_file_that_is_too_large(tmp_path, monkeypatch):
-    monkeypatch.setattr(trees, "MAX_MEMBER_BYTES", 100)
+    monkeypatch.setattr(zip_tree, "MAX_MEMBER_BYTES", 100)
     tree = trees.opened(write_zip(tmp_path / "a.zip", {"a.bin": bytes(101)}))
     with pytest.raises(UserError, match=r"a.bin in .*a.zip would take 101 bytes, more than"):
         tree.read("a.bin")

@@ -2,11 +2,10 @@
 
 import csv
 import io
-import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from ferjax.data.prepare.readers.zip_tree import DAMAGE
 from ferjax.errors import UserError
 
 
@@ -24,7 +23,7 @@ def table(
     """A file with a header, whose columns may stand in any order among others.
 
     Args:
-      file: a file that `trees.Tree.open_text` opened.
+      file: a file that `tree.Tree.open_text` opened.
       where: what to call it in a message.
       title: what it should be.
       wanted: names of columns, without regard to capitals.
@@ -61,7 +60,7 @@ def rows(file: io.TextIOWrapper, where: str, title: str) -> Iterator[list[str]]:
     """The rows that are not empty lines.
 
     Args:
-      file: a file that `trees.Tree.open_text` opened.
+      file: a file that `tree.Tree.open_text` opened.
       where: what to call it in a message.
       title: what it should be.
 
@@ -74,8 +73,8 @@ def rows(file: io.TextIOWrapper, where: str, title: str) -> Iterator[list[str]]:
         raise UserError(
             f"{where} is not {title}: it cannot be read as a CSV file ({error})."
         ) from None
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise UserError(f"{where} is damaged ({error}). Download the zip again.") from None
+    except DAMAGE as error:
+        raise UserError(f"{where} is damaged ({error}). Download it again.") from None
 
 
 def shortened(text: str) -> str:

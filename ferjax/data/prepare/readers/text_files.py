@@ -1,6 +1,6 @@
 """Small text files in a tree, with errors that name the file."""
 
-from ferjax.data.prepare.readers.trees import Tree
+from ferjax.data.prepare.readers.tree import Tree
 from ferjax.errors import UserError
 
 

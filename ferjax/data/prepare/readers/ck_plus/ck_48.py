@@ -11,7 +11,7 @@ from ferjax.data.images import decoding
 from ferjax.data.labels import CK_PLUS, EMOTIONS
 from ferjax.data.prepare.items import Item
 from ferjax.data.prepare.readers.ck_plus.names import by_frame, frame_of
-from ferjax.data.prepare.readers.trees import Tree
+from ferjax.data.prepare.readers.tree import Tree
 from ferjax.errors import UserError, nearest
 
 IMAGE_SIZE = 48

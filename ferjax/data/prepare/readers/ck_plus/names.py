@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from ferjax.data.prepare.readers.trees import Tree
+from ferjax.data.prepare.readers.tree import Tree
 from ferjax.errors import UserError
 
 _STEM = re.compile(r"(S\d+)_(\d+)_(\d+)", re.IGNORECASE)

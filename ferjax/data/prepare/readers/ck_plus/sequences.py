@@ -21,7 +21,7 @@ from ferjax.data.prepare.items import Item
 from ferjax.data.prepare.readers import text_files
 from ferjax.data.prepare.readers.ck_plus import faces
 from ferjax.data.prepare.readers.ck_plus.names import Frame, by_frame
-from ferjax.data.prepare.readers.trees import Tree
+from ferjax.data.prepare.readers.tree import Tree
 from ferjax.errors import UserError
 
 FRAMES = 3

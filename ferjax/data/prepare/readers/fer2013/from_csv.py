@@ -12,7 +12,7 @@ from ferjax.data.labels import FER2013
 from ferjax.data.prepare.readers import csv_files
 from ferjax.data.prepare.readers.collect import Collector
 from ferjax.data.prepare.readers.fer2013.from_images import IMAGE_SIZE, USAGE_TO_SPLIT
-from ferjax.data.prepare.readers.trees import Tree
+from ferjax.data.prepare.readers.tree import Tree
 from ferjax.errors import UserError
 
 COLUMNS = ("emotion", "pixels", "Usage")

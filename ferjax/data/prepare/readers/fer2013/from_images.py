@@ -12,7 +12,7 @@ from ferjax.data.examples import Examples
 from ferjax.data.images import decoding
 from ferjax.data.labels import FER2013
 from ferjax.data.prepare.readers.collect import Collector
-from ferjax.data.prepare.readers.trees import Tree
+from ferjax.data.prepare.readers.tree import Tree
 from ferjax.errors import UserError, nearest
 
 IMAGE_SIZE = 48

@@ -7,7 +7,9 @@ from pathlib import Path
 from ferjax.data.examples import Examples
 from ferjax.data.prepare.items import Reading, items_of
 from ferjax.data.prepare.readers.fer2013 import from_csv, from_images
-from ferjax.data.prepare.readers.trees import FolderTree, Tree, ZipTree, refuse_gzip
+from ferjax.data.prepare.readers.tree import Tree
+from ferjax.data.prepare.readers.trees import FolderTree, first_bytes, refuse_gzip
+from ferjax.data.prepare.readers.zip_tree import ZipTree
 from ferjax.errors import UserError
 
 CSV_NAMES = ("fer2013.csv", "icml_face_data.csv")
@@ -26,8 +28,7 @@ def read(path: Path, on_item: Callable[[], None] = lambda: None) -> Reading:
     """
     if path.is_dir():
         return _read_tree(FolderTree(path), "folder", on_item)
-    with path.open("rb") as file:
-        magic = file.read(4)
+    magic = first_bytes(path)
     if magic[:2] == b"PK":
         with contextlib.closing(ZipTree(path)) as tree:
             return _read_tree(tree, "zip", on_item)

@@ -11,7 +11,7 @@ from ferjax.data.images.files import EXTENSIONS
 from ferjax.data.prepare.readers import csv_files
 from ferjax.data.prepare.readers.fer2013.from_images import IMAGE_SIZE, grey_pixels
 from ferjax.data.prepare.readers.fer_plus.ballots import Ballot, image_name, votes_of
-from ferjax.data.prepare.readers.trees import Tree
+from ferjax.data.prepare.readers.tree import Tree
 from ferjax.data.splits import votes
 from ferjax.errors import UserError
 

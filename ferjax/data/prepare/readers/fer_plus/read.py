@@ -9,7 +9,7 @@ from ferjax.data.prepare.readers import trees
 from ferjax.data.prepare.readers.fer2013 import read as fer2013
 from ferjax.data.prepare.readers.fer_plus import ballots as fer_plus_ballots
 from ferjax.data.prepare.readers.fer_plus import from_csv, from_folders
-from ferjax.data.prepare.readers.trees import Tree
+from ferjax.data.prepare.readers.tree import Tree
 from ferjax.errors import UserError
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from ferjax.data.images.files import EXTENSIONS
-from ferjax.data.prepare.readers.trees import Tree
-from ferjax.errors import UserError, nearest
+from ferjax.data.prepare.readers.tree import Tree
+from ferjax.errors import UserError, nearest, one_line
 
 # Names of split folders, in any case, and the stored split that each one is.
 SPLIT_FOLDERS = {
@@ -89,6 +89,12 @@ def find(tree: Tree) -> Layout:
         notes.append(
             f"{len(others):,} files are no images by their names and are left out "
             f"({_some(others)}); images end in {', '.join(EXTENSIONS)}."
+        )
+    hidden = tree.hidden()
+    if hidden:
+        notes.append(
+            f"{len(hidden):,} hidden files, and those of hidden folders, are left out "
+            f"({_some(hidden)}); their names begin with a dot."
         )
     return Layout(tree, root, found, tuple(notes))
 
@@ -177,4 +183,4 @@ def _where(tree: Tree, folder: PurePosixPath) -> str:
 
 
 def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+    return ", ".join(map(one_line, names[:3])) + (", ..." if len(names) > 3 else "")

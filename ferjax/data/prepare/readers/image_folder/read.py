@@ -18,7 +18,7 @@ from ferjax.data.prepare.items import Image, Item, Reading
 from ferjax.data.prepare.readers import trees
 from ferjax.data.prepare.readers.image_folder import class_folders
 from ferjax.data.prepare.readers.image_folder.class_folders import Layout
-from ferjax.data.prepare.readers.trees import Tree
+from ferjax.data.prepare.readers.tree import Tree
 from ferjax.errors import UserError, nearest
 
 MAX_IMAGE_SIZE = 2048

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from ferjax.data.prepare.items import Item
 from ferjax.data.prepare.readers import csv_files
 from ferjax.data.prepare.readers.raf_db import items
-from ferjax.data.prepare.readers.trees import Tree
+from ferjax.data.prepare.readers.tree import Tree
 from ferjax.errors import UserError
 
 COLUMNS = ("image", "label")

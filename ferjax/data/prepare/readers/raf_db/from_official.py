@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from ferjax.data.prepare.items import Item
 from ferjax.data.prepare.readers import text_files
 from ferjax.data.prepare.readers.raf_db import items
-from ferjax.data.prepare.readers.trees import Tree
+from ferjax.data.prepare.readers.tree import Tree
 from ferjax.errors import UserError
 
 LIST_NAME = "list_patition_label.txt"  # spelled so by its authors

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from ferjax.data.images import decoding
 from ferjax.data.labels import RAF_DB
 from ferjax.data.prepare.items import Item
-from ferjax.data.prepare.readers.trees import Tree
+from ferjax.data.prepare.readers.tree import Tree
 from ferjax.errors import UserError
 
 IMAGE_SIZE = 100

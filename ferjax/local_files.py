@@ -1,0 +1,218 @@
+"""Files of this machine that may come from a stranger: read without hanging, written past no link.
+
+What is opened to be read has to be a regular file: to open a FIFO waits for a writer, and a device
+may never end. What is written takes the place of a regular file or of nothing, never of a link, a
+device or a folder. A run folder or a data directory may itself be a link, since its user names it;
+what lies in it is not followed where ferjax writes or deletes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import io
+import os
+import secrets
+import stat
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TypeAlias
+
+from ferjax.errors import UserError
+
+Local: TypeAlias = str | os.PathLike[str]
+
+_KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISLNK, "a link"),
+    (stat.S_ISFIFO, "a FIFO"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+_PROBLEMS = {
+    errno.ELOOP: "its links lead round in a circle",
+    errno.ENAMETOOLONG: "the name is too long for a file",
+}
+
+
+def open_regular(path: Local) -> io.BufferedReader:
+    """Opens a regular file to be read, or a link to one; never waits.
+
+    Raises:
+      OSError: it cannot be read, or is something else; `problem` says what.
+    """
+    try:
+        # O_NONBLOCK: a FIFO opens at once, and is refused by what it is.
+        found = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise _explained(path, error) from None
+    mode = os.fstat(found).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(found)
+        raise _no_file(path, mode)
+    return os.fdopen(found, "rb")
+
+
+def read(path: Local) -> bytes:
+    """The content of a regular file, or of one that a link points to; raises as `open_regular`."""
+    with open_regular(path) as file:
+        return file.read()
+
+
+def check_regular(path: Local) -> None:
+    """Raises an OSError, as `open_regular` does, for what a library is to read by its path."""
+    open_regular(path).close()
+
+
+def check_kind(path: Local) -> None:
+    """As `check_regular`, without asking whether the file may be read."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError as error:
+        raise _explained(path, error) from None
+    if not stat.S_ISREG(mode):
+        raise _no_file(path, mode)
+
+
+def check_tree(folder: Local) -> None:
+    """Raises an OSError if something in or below a folder is neither file nor folder.
+
+    For what a library reads by path. A link to a file counts as that file, one to a folder is
+    refused.
+    """
+    for where, folders, files in os.walk(folder, onerror=_raise):
+        for name in folders:
+            if os.path.islink(os.path.join(where, name)):
+                raise OSError(errno.ELOOP, f"{name} in it is a link", os.fspath(folder))
+        for name in files:
+            path = os.path.join(where, name)
+            mode = os.stat(path).st_mode
+            if not stat.S_ISREG(mode):
+                raise _no_file(path, mode)
+
+
+def problem(error: OSError) -> str:
+    """What an OSError is about, as it follows "cannot be read" in brackets."""
+    known = _PROBLEMS.get(error.errno or 0)
+    return known or error.strerror or str(error) or type(error).__name__
+
+
+def write(path: Local, data: bytes) -> None:
+    """Writes a file, durably, and whole or not at all.
+
+    Raises:
+      OSError: it cannot be written, or what is there is no regular file.
+    """
+    path = Path(path)
+    check_replaceable(path)
+    # Beside the file, under a name that nobody can have put a link at.
+    temporary = path.with_name(f".{secrets.token_hex(8)}.new")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    opened = os.open(temporary, flags, 0o666)
+    try:
+        with os.fdopen(opened, "wb") as out:
+            out.write(data)
+            out.flush()
+            os.fsync(out.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+def check_replaceable(path: Local) -> None:
+    """Raises an OSError if something is at `path` that is no regular file."""
+    try:
+        mode = os.lstat(path).st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISREG(mode):
+        raise _no_file(path, mode)
+
+
+def open_to_append(path: Local) -> io.FileIO:
+    """Opens a regular file that is there to append to it, unbuffered; else raises an OSError."""
+    flags = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    return io.FileIO(os.open(path, flags), "ab")
+
+
+def check_output(flag: str, path: Local, inputs: Iterable[Local] = ()) -> None:
+    """Refuses a file to write that cannot be meant, before any work is done.
+
+    Args:
+      flag: what names the file, as "--json".
+      path: the file, which need not be there.
+      inputs: files that the command reads, and folders all of whose files it may read.
+
+    Raises:
+      UserError: something is there that is no regular file, or it is one of the inputs, or its
+        folder is not there.
+    """
+    path = Path(path)
+    try:
+        check_replaceable(path)
+        there = os.path.lexists(path)
+    except OSError as error:
+        raise UserError(
+            f"{flag} is {path}, which cannot be written ({problem(error)}); name a file that is "
+            "not there yet, or a regular one."
+        ) from None
+    if not there and not path.parent.is_dir():
+        raise UserError(f"{flag} is {path}, and there is no folder {path.parent}; make it first.")
+    for one in inputs if there else ():
+        with contextlib.suppress(OSError):
+            inside = Path(os.path.realpath(path)).is_relative_to(os.path.realpath(one))
+            if inside or os.path.samefile(one, path):
+                raise UserError(
+                    f"{flag} is {path}, which this command reads and would replace; name another "
+                    "file."
+                )
+
+
+def refuse_links(folder: Local, names: Iterable[str], what: str) -> None:
+    """Refuses a folder in which something that is written or deleted is a symbolic link.
+
+    Args:
+      folder: the folder, which may itself be a link.
+      names: its entries that ferjax writes or deletes; all that lies below them counts, too.
+      what: how to call the folder, as "workdir".
+
+    Raises:
+      UserError: one is a link; the message names it.
+    """
+    for name in names:
+        path = os.path.join(folder, name)
+        inside = [path]
+        if os.path.isdir(path) and not os.path.islink(path):
+            for where, folders, files in os.walk(path):
+                inside += [os.path.join(where, one) for one in (*folders, *files)]
+        for one in inside:
+            if os.path.islink(one):
+                raise UserError(
+                    f"{one} is a link to {os.readlink(one)}; ferjax writes and deletes there, and "
+                    f"follows no link in a {what}. Put a copy in its place, or name another {what}."
+                )
+
+
+def _explained(path: Local, error: OSError) -> OSError:
+    """An error of `open` that says what is at `path`, where the system's words mislead."""
+    text = error.strerror
+    with contextlib.suppress(OSError):
+        mode = os.lstat(path).st_mode
+        if error.errno == errno.ENOENT and stat.S_ISLNK(mode):
+            text = f"it is a link to {os.readlink(path)}, which is not there"
+        elif error.errno in (errno.ENXIO, errno.EOPNOTSUPP):
+            return _no_file(path, os.stat(path).st_mode)
+    return type(error)(error.errno, text, os.fspath(path))
+
+
+def _no_file(path: Local, mode: int) -> OSError:
+    kind = next((name for is_kind, name in _KINDS if is_kind(mode)), "something else")
+    number = errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL
+    return OSError(number, f"it is {kind}, and a regular file is expected", os.fspath(path))
+
+
+def _raise(error: OSError) -> None:
+    raise error
