@@ -156,7 +156,7 @@ def with_changed(checkpoint, item, change):
 def test_other_arrays_than_those_that_were_saved_are_refused(saved):
     store, _, folder = saved
     with_changed(folder / "3", "weights", lambda leaf: leaf + 1)
-    with pytest.raises(UserError, match=r"weights do not have the SHA-256 .* Restore the folder"):
+    with pytest.raises(UserError, match=r"weights do not have the SHA-256 .* restore the folder"):
         checkpoint_files.newest(folder.parents[1], "last").weights(like().weights)
     assert_is(store.restore(like()), 2)
     with_changed(folder / "2", "training", lambda leaf: leaf * 2)
