@@ -99,7 +99,8 @@ def test_the_table_says_what_the_figures_are(steps):
     assert rows["memory"].startswith("fits: 0.00 of 79.10 GiB")
     assert rows["throughput (roofline)"].endswith("images/s per chip")
     table = ahead_of_time_tables.comparison(*steps)
-    ratios = dict(zip(table.columns[0].cells, table.columns[3].cells, strict=True))
+    names, values = (map(str, table.columns[number].cells) for number in (0, 3))
+    ratios = dict(zip(names, values, strict=True))
     assert ratios["parameters"] == "1.00" and float(ratios["operations per image"]) < 0.4
 
 
