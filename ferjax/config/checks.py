@@ -108,7 +108,8 @@ def _check_together(config: ConfigDict, prefix: str) -> None:
             f"{prefix}preprocess.normalization is {normalization!r}, which is of three channels, "
             "and model.channels is 1; set model.channels to 3: grey images are replicated."
         )
-    if optimizer.warmup_epochs >= train.num_epochs:
+    trains = models.model_class(config.model.name).is_trainable
+    if trains and optimizer.warmup_epochs >= train.num_epochs:
         raise UserError(
             f"{prefix}optimizer.warmup_epochs is {optimizer.warmup_epochs} and train.num_epochs "
             f"{train.num_epochs}; the warm-up must be shorter than the run."

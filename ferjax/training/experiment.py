@@ -115,10 +115,10 @@ class Experiment:
         """Parameters of the model, frozen ones included."""
         return models.parameter_count(nnx.eval_shape(self.model))
 
-    @functools.cached_property
+    @property
     def is_trained(self) -> bool:
-        """Whether the model has a parameter that is not frozen."""
-        return bool(jax.tree.leaves(self.abstract_model[1].params))
+        """Whether training changes any parameter."""
+        return models.model_class(self.spec.model["name"]).is_trainable
 
     @property
     def num_steps(self) -> int:

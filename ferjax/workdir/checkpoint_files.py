@@ -72,8 +72,9 @@ def steps(found: epath.Path) -> list[int]:
         whole = [int(name) for name in names if filesystem.is_whole(found / name)]
     except OSError as error:
         raise UserError(
-            f"{found} is no folder of checkpoints that can be read ({error.strerror or error}): "
-            "restore it from a copy."
+            f"{found} is no folder of checkpoints that can be read "
+            f"({filesystem.problem(found, error)}): restore it from a copy, or check who may read "
+            "it."
         ) from None
     return sorted(whole, reverse=True)
 
@@ -191,13 +192,7 @@ def newest(workdir: epath.PathLike, kind: str) -> Stored | None:
       UserError: it is damaged, or has a format that this version does not read.
     """
     found = folder(workdir, kind)
-    try:
-        there = steps(found)
-    except OSError as error:
-        raise UserError(
-            f"{found} cannot be read ({filesystem.problem(found, error)}); check who may read it."
-        ) from None
-    for step in there[:1]:
+    for step in steps(found)[:1]:
         return at(found / str(step))
     return None
 

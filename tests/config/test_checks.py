@@ -81,6 +81,27 @@ def test_fields_that_contradict_each_other_are_refused(changes, message):
     assert message in str(error.value)
 
 
+def test_the_warm_up_of_what_trains_nothing_is_not_held_against_it():
+    for fusion, refusal in (("late", False), ("early", True)):
+        config = made("attention_fusion", f"fusion={fusion},trunks_from=A+B")
+        put(config, "optimizer.warmup_epochs", 2.0)
+        put(config, "train.num_epochs", 1)
+        if refusal:
+            with pytest.raises(UserError, match=r"the warm-up must be shorter than the run"):
+                check(config)
+        else:
+            check(config)
+
+
+def test_the_trunks_of_an_older_fusion_are_completed_too():
+    config = made("attention_fusion", "from_scratch")
+    for stage in config.stages.values():
+        del stage.optimizer.epsilon, stage.augment.crop
+    with pytest.raises(UserError, match=r"The config has no stages\.\w+\.(augment|optimizer)\."):
+        check(config)
+    check(fields.completed(config))
+
+
 def test_fields_of_a_trunk_are_named_as_such():
     config = made("attention_fusion", "from_scratch")
     put(config.stages.resnet34, "train.num_epochs", 0)

@@ -7,7 +7,6 @@ first, as plain JSON, and have to say what ferjax's own builders write, and noth
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +14,7 @@ from typing import Any
 from etils import epath
 from google.protobuf import json_format
 
-from ferjax import local_files
+from ferjax import filesystem, local_files, stored_json
 from ferjax.data.storage.features import example_features
 from ferjax.errors import UserError
 
@@ -53,17 +52,11 @@ def check(directory: epath.Path, version: str) -> None:
 def _fields(directory: epath.Path, name: str) -> dict[str, Any]:
     file = directory / name
     try:
-        data = local_files.read(file)
-        if len(data) > MAX_BYTES:
-            raise ValueError(f"it has {len(data):,} bytes")
-        fields = json.loads(data.decode())
+        return filesystem.load_json(file, stored_json.Object, most_bytes=MAX_BYTES)
     except OSError as error:
         raise UserError(f"{file} cannot be read ({local_files.problem(error)}).") from None
-    except (ValueError, RecursionError) as error:
-        raise _refused(directory, name, str(error)) from None
-    if not isinstance(fields, dict):
-        raise _refused(directory, name, f"it holds {_short(fields)}, not an object")
-    return fields
+    except stored_json.Unfit as error:
+        raise _refused(directory, name, f"it {error}") from None
 
 
 def _check_features(directory: epath.Path, fields: Mapping[str, Any]) -> None:

@@ -92,8 +92,8 @@ def is_whole(builder: Any, names: Collection[str]) -> bool:
     shards = [
         os.path.basename(path) for split in builder.info.splits.values() for path in split.filepaths
     ]
-    described = "fingerprint" in (builder.info.metadata or {})
-    return bool(shards) and described and all(shard in names for shard in shards)
+    has_fingerprint = "fingerprint" in (builder.info.metadata or {})
+    return bool(shards) and has_fingerprint and all(shard in names for shard in shards)
 
 
 @contextlib.contextmanager
