@@ -177,6 +177,15 @@ def test_a_request_to_stop_saves_and_the_same_command_resumes(
     assert not (best / "8").exists()
 
 
+def test_a_run_with_an_average_of_its_weights_resumes_to_the_same_end(data_dir, tmp_path):
+    config = tiny.config(data_dir, optimizer__ema_decay=0.9)
+    whole = loop.train(config, str(tmp_path / "whole"))
+    stop_after_step_seven(config, tmp_path / "run")
+    resumed = loop.train(config, str(tmp_path / "run"))
+    assert rows(tmp_path / "run") == rows(tmp_path / "whole")
+    assert resumed["test"] == whole["test"]
+
+
 def test_another_best_epoch_than_the_selected_one_is_not_tested(data_dir, tmp_path, monkeypatch):
     monkeypatch.setattr(Checkpoints, "drop_later", lambda *_: None)
     save = Checkpoints.save_last

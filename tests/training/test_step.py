@@ -238,3 +238,17 @@ def test_counts_of_views_and_groups_are_those_of_each_alone():
             alone = ConfusionState.from_batch(scores, labels, losses, mask)
             np.testing.assert_array_equal(found[view][group].confusion, alone.confusion)
             np.testing.assert_allclose(found[view][group].loss_sum, alone.loss_sum, rtol=1e-6)
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.9])
+def test_a_state_that_is_split_for_a_checkpoint_comes_back_whole(decay):
+    _, state = parts(attention=None, ema_decay=decay)
+    if decay:  # so that it does not equal the weights
+        state = dataclasses.replace(state, average=jax.tree.map(lambda a: a + 1, state.average))
+    weights, rest = state.split()
+    assert weights is state.evaluated
+    assert len(leaves(rest)) + len(leaves(weights)) == len(leaves(state))
+    whole = leaves(rest.joined(weights))
+    assert whole.keys() == leaves(state).keys()
+    for name, leaf in leaves(state).items():
+        np.testing.assert_array_equal(whole[name], leaf, err_msg=name)
