@@ -55,7 +55,8 @@ def explain(loss: float, counts: Sequence[int], config: ConfigDict | FrozenConfi
     if objective.name != "softmax" and squares and objective.weight > _STRONG_PULL:
         return (
             f"{found} Likely cause: loss.weight={objective.weight:g} (lambda) pulls the features "
-            "onto their centres before the classes are apart; try 0.01 (preset=cai2018)."
+            "onto their centres before the classes are apart; try 0.01 (preset=cai2018), or "
+            "loss.center_reduction=element."
         )
     return (
         f"{found} Likely cause: optimizer.learning_rate={optimizer.learning_rate:g}; try a tenth "

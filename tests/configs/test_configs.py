@@ -134,7 +134,7 @@ def test_output_shapes(stem, channels):
 def test_presets_and_lambda():
     get_config = tiny.module().get_config
     weights = {
-        argument: (get_config(argument).loss.weight, get_config(argument).loss.pairwise_weight)
+        argument: (loss.weight, loss.pairwise_weight, loss.center_reduction)
         for argument in (
             "",
             "budget=cpu",
@@ -143,16 +143,21 @@ def test_presets_and_lambda():
             "lambda=0.3",
             "lambda=0.3,pairwise=2",
             "pairwise=2",
+            "loss=center",
+            "center_reduction=mean",
         )
+        for loss in [get_config(argument).loss]
     }
     assert weights == {
-        "": (0.01, 10.0),
-        "budget=cpu": (0.01, 10.0),
-        "preset=sun2021": (0.5, 0.5),
-        "preset=wen2016": (0.003, 0.0),
-        "lambda=0.3": (0.3, 0.3),
-        "lambda=0.3,pairwise=2": (0.3, 2.0),
-        "pairwise=2": (0.01, 2.0),
+        "": (0.5, 0.5, "element"),
+        "budget=cpu": (0.5, 0.5, "element"),
+        "preset=sun2021": (0.5, 0.5, "mean"),
+        "preset=wen2016": (0.003, 0.0, "mean"),
+        "lambda=0.3": (0.3, 0.3, "element"),
+        "lambda=0.3,pairwise=2": (0.3, 2.0, "mean"),
+        "pairwise=2": (0.01, 2.0, "mean"),
+        "loss=center": (0.01, 10.0, "mean"),
+        "center_reduction=mean": (0.5, 0.5, "mean"),
     }
 
 

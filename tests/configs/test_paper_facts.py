@@ -116,8 +116,9 @@ CASES = {
             "optimizer.weight_decay": 5e-4,
             "optimizer.schedule": "cosine",
             "loss.name": "island",
-            "loss.weight": 0.01,  # the authors' of the island loss: the paper's 0.5 does not train
-            "loss.pairwise_weight": 10.0,
+            "loss.weight": 0.5,
+            "loss.pairwise_weight": 0.5,
+            "loss.center_reduction": "element",  # as a mean over the batch it does not train
             "loss.center_learning_rate": 0.5,
             "preprocess.normalization": "dataset",
             "augment.flip": 0.5,

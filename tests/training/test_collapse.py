@@ -38,9 +38,9 @@ def test_one_class_alone_is_no_collapse():
 @pytest.mark.parametrize(
     ("fields", "named"),
     [
-        ({"loss__name": "island", "loss__weight": 0.5}, "loss.weight=0.5 (lambda)"),
+        ({"loss__center_reduction": "mean"}, "loss.weight=0.5 (lambda)"),
         ({"loss__name": "softmax"}, "optimizer.learning_rate=0.02"),
-        ({"loss__center_reduction": "element", "loss__weight": 0.5}, "optimizer.learning_rate"),
+        ({"loss__center_reduction": "element"}, "optimizer.learning_rate"),
         ({"optimizer__weight_decay": 0.05}, "optimizer.weight_decay=0.05"),
     ],
 )
