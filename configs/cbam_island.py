@@ -41,11 +41,12 @@ seeds 0 to 2 where there is a standard deviation; ferjax/training/README.md has 
 
     row, with stem=imagenet,dtype=float32           validation, %   class means   acts
     loss=softmax                                    46.53 ± 0.10          82.9
-    loss=center,preset=cai2018                      45.48 ± 0.32          83.5
-    preset=cai2018, the default                     45.83 ± 0.54          83.5   no
-    preset=cai2018,center_update=gradient           44.55                 82.6   no
-    preset=sun2021,center_reduction=element         45.97                 83.1   yes
+    loss=center                                     45.48 ± 0.32          83.5
+    preset=sun2021,center_reduction=element         46.31 ± 0.29          83.0   yes
+      (the default)
     preset=sun2021,center_distance=norm             37.95                 84.0   no
+    preset=cai2018                                  45.83 ± 0.54          83.5   no
+    preset=cai2018,center_update=gradient           44.55                 82.6   no
     lambda=0.01,pairwise=10,pairwise_on=features    44.97                 81.8   yes
 
 "Class means" is the sum of cos + 1 over pairs of them, 84 where all point the same way. The term
