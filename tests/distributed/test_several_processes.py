@@ -141,15 +141,26 @@ with processes.joined(cluster.Place(f"localhost:{port}", 2, rank)):
 """
 
 
-def two_processes(source, repository):
+MEETING = """
+import sys
+from ferjax.distributed import cluster, processes
+rank, port = int(sys.argv[1]), sys.argv[2]
+with processes.joined(cluster.Place(f"localhost:{port}", 2, rank)):
+    print("joined", flush=True)
+    processes.wait_for_all("told")
+"""
+
+
+def two_processes(source, repository, *, devices=1):
     """Exit codes and outputs of two processes that run `source` with their rank and a port."""
+    flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count={devices}"
     with socket.create_server(("", 0)) as free:
         port = str(free.getsockname()[1])
     started = [
         subprocess.Popen(
             [sys.executable, "-c", source, str(rank), port],
             cwd=repository,
-            env=os.environ | {"PYTHONPATH": str(repository)},
+            env=os.environ | {"PYTHONPATH": str(repository), "XLA_FLAGS": flags},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -158,6 +169,14 @@ def two_processes(source, repository):
     ]
     done = watched.finish(*started)
     return [process.returncode for process in done], [process.stdout for process in done]
+
+
+def test_all_devices_are_connected_at_once(repository):
+    """A collective that connects them later fails if one process comes 30 seconds after another."""
+    codes, outputs = two_processes(MEETING, repository, devices=2)
+    assert codes == [0, 0], outputs
+    for output in outputs:  # Gloo tells of the 3 others of 4 devices
+        assert "is connected to 3 peer ranks" in output.partition("joined")[0]
 
 
 def test_the_death_of_process_0_is_no_abort(repository):
