@@ -25,10 +25,9 @@ from typing import Any
 IDLE_SECONDS = 120.0
 # CPU seconds between two signs: many times what compiling the largest program of the tests takes.
 WORK_SECONDS = 300.0
-# Processes that use less CPU time than this in IDLE_SECONDS are idle: heartbeats and a thread that
-# looks at something now and then take less, and the lowest priority beside busy processes of the
-# usual one gets more.
-_STIRRING_SECONDS = 1.0
+# The share of a core below which a process is idle. Threads of JAX that wait in a deadlock take a
+# third of it, and a process of the lowest priority beside busy ones of the usual one gets more.
+_IDLE_SHARE = 0.01
 _LOOK_SECONDS = 1.0
 
 
@@ -57,6 +56,7 @@ class Patience:
     ) -> None:
         self._processes, self._signs = frozenset(processes), signs
         self._idle, self._work = idle, work
+        self._stirring = _IDLE_SHARE * idle * len(self._processes)
         self._looked = self._stirred = time.monotonic()
         self._seen = signs()
         self._cpu_at_sign = self._cpu_at_stir = cpu_seconds(self._processes)
@@ -73,7 +73,7 @@ class Patience:
             self._stirred, self._cpu_at_stir = now, cpu
         # The time of a process that has ended is no longer counted, and the sum falls.
         self._cpu_at_sign = min(self._cpu_at_sign, cpu)
-        if not 0 <= cpu - self._cpu_at_stir < _STIRRING_SECONDS:
+        if not 0 <= cpu - self._cpu_at_stir < self._stirring:
             self._stirred, self._cpu_at_stir = now, cpu
         if now - self._stirred > self._idle:
             raise Stalled(f"no progress after {seen}: idle for {now - self._stirred:.0f} s")
