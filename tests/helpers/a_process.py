@@ -83,7 +83,7 @@ def main(workdir, data_dir, options="{}"):
     from ferjax.distributed.processes import Place, joined
     from ferjax.training import loop, sweep
     from tests.helpers import tiny
-    from tests.measure.kill_and_resume import newest_checkpoint
+    from tests.measure.killed_run import newest_checkpoint
 
     size, rank, port = json.loads(os.environ["FERJAX_TEST_PLACE"])
     options = json.loads(options)

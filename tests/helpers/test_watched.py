@@ -13,9 +13,10 @@ IDLE, WORK = watched.IDLE_SECONDS, watched.WORK_SECONDS
 @pytest.fixture
 def machine(monkeypatch):
     """What a process has used and left behind, and the time, which the test moves."""
-    state = types.SimpleNamespace(now=0.0, cpu=0.0, sign=0)
+    state = types.SimpleNamespace(now=0.0, cpu=0.0, sign=0, starved=False)
     monkeypatch.setattr(watched, "time", types.SimpleNamespace(monotonic=lambda: state.now))
     monkeypatch.setattr(watched, "cpu_seconds", lambda processes: state.cpu)
+    monkeypatch.setattr(watched, "wants_cpu", lambda processes: state.starved)
     return state
 
 
@@ -34,6 +35,11 @@ def patience(machine):
 
 def test_one_that_gets_little_of_a_busy_machine_may_take_an_hour(machine):
     an_hour(machine, patience(machine), share=0.02)
+
+
+def test_one_that_gets_nothing_because_of_others_is_not_idle(machine):
+    machine.starved = True
+    an_hour(machine, patience(machine), share=0.0)
 
 
 def test_signs_are_progress_without_cpu_time_and_however_much_of_it_passes(machine):
@@ -85,6 +91,14 @@ def test_what_hangs_is_ended_and_its_output_shown(tmp_path):
 def test_what_spins_is_ended():
     with pytest.raises(watched.Stalled, match="CPU time for nothing"):
         watched.finish(bash("while :; do :; done"), work=0.1)
+
+
+def test_one_that_spins_wants_the_cpu_and_one_that_sleeps_does_not():
+    spinning, sleeping = bash("while :; do :; done"), bash("exec sleep 1000")
+    watched.until(lambda: watched.wants_cpu([spinning.pid]), "it spins", spinning)
+    watched.until(lambda: not watched.wants_cpu([sleeping.pid]), "it sleeps", sleeping)
+    with pytest.raises(watched.Stalled):
+        watched.finish(spinning, sleeping, work=0.1)
 
 
 def test_exit_codes_and_outputs():

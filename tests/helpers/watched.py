@@ -3,8 +3,8 @@
 A limit of the wall clock fails on a busy machine, where everything takes several times as long. Two
 things are limited here instead, which other processes change little:
 
-- how long the processes do nothing at all: they use no CPU time, and leave no sign. The threads of
-  a deadlock sleep, also those of a collective whose partner does not come;
+- how long the processes do nothing at all: they use no CPU time, do not wait for any, and leave no
+  sign. The threads of a deadlock sleep, also those of a collective whose partner does not come;
 - how much CPU time they use from one sign of progress to the next, for those that spin.
 
 Signs are what the caller names, such as the size of a file to which every step adds a line. They
@@ -16,8 +16,9 @@ import contextlib
 import os
 import signal
 import subprocess
+import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent import futures
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ WORK_SECONDS = 300.0
 # third of it, and a process of the lowest priority beside busy ones of the usual one gets more.
 _IDLE_SHARE = 0.01
 _LOOK_SECONDS = 1.0
+_PROC = Path("/proc")
 
 
 class Stalled(AssertionError):
@@ -76,6 +78,9 @@ class Patience:
         if not 0 <= cpu - self._cpu_at_stir < self._stirring:
             self._stirred, self._cpu_at_stir = now, cpu
         if now - self._stirred > self._idle:
+            if wants_cpu(self._processes):
+                self._stirred, self._cpu_at_stir = now, cpu
+                return
             raise Stalled(f"no progress after {seen}: idle for {now - self._stirred:.0f} s")
         worked = cpu - self._cpu_at_sign
         if worked > self._work:
@@ -148,15 +153,42 @@ def cpu_seconds(processes: Iterable[int]) -> float:
 
     With what they waited for. Without /proc nothing is known of it, and the wall clock stands in.
     """
-    proc, chosen = Path("/proc"), frozenset(processes)
-    if not (proc / "self/stat").exists():
+    if not (_PROC / "self/stat").exists():
         return time.monotonic()
-    ticks = 0
-    for path in proc.glob("[0-9]*/stat"):
-        try:
-            fields = path.read_text().rpartition(")")[2].split()
-        except OSError:  # it has ended
-            continue
-        if int(path.parent.name) in chosen or int(fields[3]) in chosen:
-            ticks += sum(map(int, fields[11:15]))  # utime, stime, cutime, cstime
+    # utime, stime, cutime, cstime
+    ticks = sum(sum(map(int, fields[11:15])) for _, fields in _stats(processes))
     return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def wants_cpu(processes: Iterable[int]) -> bool:
+    """Whether a thread of theirs is ready to run all the time, or waits for a disk.
+
+    If it gets nowhere, then because the machine does more urgent things.
+    """
+    ready = None
+    for _ in range(5):
+        states = {
+            task.parent.name: _fields(task)[0]
+            for folder, _ in _stats(processes)
+            for task in (folder / "task").glob("*/stat")
+        }
+        found = {thread for thread, state in states.items() if state in "RD"}
+        ready = found if ready is None else ready & found
+        time.sleep(0.2)
+    return bool(ready - {str(threading.get_native_id())})
+
+
+def _stats(processes: Iterable[int]) -> Iterator[tuple[Path, list[str]]]:
+    """The folder in /proc, and the fields of `stat` from the state on, of each that counts."""
+    chosen = frozenset(processes)
+    for path in _PROC.glob("[0-9]*/stat"):
+        fields = _fields(path)
+        if int(path.parent.name) in chosen or int(fields[3]) in chosen:
+            yield path.parent, fields
+
+
+def _fields(path: Path) -> list[str]:
+    try:
+        return path.read_text().rpartition(")")[2].split()
+    except OSError:  # it has ended
+        return ["Z"] + ["0"] * 20
