@@ -17,11 +17,14 @@ from typing import Any
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # The tests compile hundreds of small programs and run each for moments: machine code that is not
 # optimised is ready three times sooner, and that of XLA's older way of fusing sooner again by half.
-# The second flag is an experiment of XLA's, and a flag that it does not know ends the process.
+# The second flag is an experiment of XLA's, and a flag that it does not know ends the process. The
+# third is for busy machines: XLA ends a process of several virtual devices if one of them comes 40
+# seconds after another to a collective. A deadlock is found by tests/helpers/watched.py.
 if "XLA_FLAGS" not in os.environ:
     os.environ["XLA_FLAGS"] = "--xla_backend_optimization_level=0"
     if metadata.version("jaxlib").startswith("0.10."):
         os.environ["XLA_FLAGS"] += " --xla_cpu_use_fusion_emitters=false"
+        os.environ["XLA_FLAGS"] += " --xla_cpu_collective_call_terminate_timeout_seconds=3600"
 # Tests that build the same program compile it once between them; worker processes inherit this.
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="ferjax-tests-")
@@ -33,6 +36,8 @@ import pytest
 from jaxtyping import install_import_hook
 from ml_collections import ConfigDict
 from xdist.scheduler import LoadScopeScheduling
+
+from tests.helpers import watched
 
 # Tracing makes millions of objects that stay; looking through them for garbage again and again took
 # a seventh of the time.
@@ -60,9 +65,10 @@ def run_python() -> RunPython:
 
     `run_python(source)` runs source text, `run_python(["-m", "ferjax.main", "--help"])` a command.
     Keywords: `devices` (virtual CPU devices, default 1), `env` (added to the environment),
-    `timeout` in seconds (default 300), `check` (default True: fail with the output of a process
-    that does not exit with 0), `optimize` (default False: machine code as quick to make as that of
-    this process). The process starts in the repository.
+    `work`, seconds of CPU time that end it (default 600; see tests/helpers/watched.py), `check`
+    (default True: fail with the output of a process that does not exit with 0), `optimize` (default
+    False: machine code as quick to make as that of this process). The process starts in the
+    repository.
     """
 
     def run(
@@ -70,7 +76,7 @@ def run_python() -> RunPython:
         *,
         devices: int = 1,
         env: dict[str, str] | None = None,
-        timeout: float = 300,
+        work: float = 600,
         check: bool = True,
         optimize: bool = False,
     ) -> subprocess.CompletedProcess[str]:
@@ -83,15 +89,16 @@ def run_python() -> RunPython:
             "XLA_FLAGS": flags,
             "PYTHONPATH": str(REPOSITORY),
         }
-        done = subprocess.run(
+        process = subprocess.Popen(
             [sys.executable, *arguments],
             cwd=REPOSITORY,
             env=environment | (env or {}),
-            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            timeout=timeout,
-            check=False,
         )
+        (done,) = watched.finish(process, work=work)
         if check and done.returncode != 0:
             pytest.fail(f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}")
         return done

@@ -31,21 +31,20 @@ from ferjax.models import weight_files
 from ferjax.workdir import checkpoint_files
 from ferjax.workdir.directory import ENTRIES, RunDirectory
 from tests.helpers import strangers as made
+from tests.helpers import watched
 
 pytestmark = pytest.mark.filterwarnings(r"ignore:the load_module\(\):DeprecationWarning")
 
 
 @pytest.fixture(autouse=True)
 def no_hang():
-    """What would wait for ever fails instead."""
-
-    def late(*_):
-        raise AssertionError("the command hangs")
-
-    before = signal.signal(signal.SIGALRM, late)
-    signal.alarm(20)
+    """What would wait, or compute, for ever fails instead."""
+    patience = watched.Patience([os.getpid()], work=60)
+    before = signal.signal(signal.SIGALRM, lambda *_: patience.check())
+    # Most tests are over before the first signal, which no system call of theirs then has to bear.
+    signal.setitimer(signal.ITIMER_REAL, 20, 20)
     yield
-    signal.alarm(0)
+    signal.setitimer(signal.ITIMER_REAL, 0)
     signal.signal(signal.SIGALRM, before)
 
 

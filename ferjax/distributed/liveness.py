@@ -23,6 +23,8 @@ from ferjax.errors import EXIT_RESUMABLE
 # Keep-alive probes: a machine that is gone is noticed after about 3 + 2 * 3 seconds.
 _KEEPALIVE = (("TCP_KEEPIDLE", 3), ("TCP_KEEPINTVL", 2), ("TCP_KEEPCNT", 3))
 _CONNECT_SECONDS = 60.0
+# How long a process waits at an address for process 0, which may be slow on a busy machine.
+_ANSWER_SECONDS = 30.0
 _LEAVE_SECONDS = 20.0
 _SAME_REASON_SECONDS = 5.0
 _VERDICT_SECONDS = 10.0
@@ -161,6 +163,7 @@ def _connect(hosts: Sequence[str], port: int, token: str, rank: int) -> socket.s
         for host in hosts:
             try:
                 link = socket.create_connection((host, port), timeout=5.0)
+                link.settimeout(_ANSWER_SECONDS)
                 link.sendall(f"hello {token} {rank}\n".encode())
                 if _line(link) == f"welcome {token}\n":
                     link.settimeout(None)

@@ -17,9 +17,11 @@ from collections.abc import Iterator
 from typing import NoReturn
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
 
+from ferjax.distributed import sharding
 from ferjax.distributed.cluster import Place
 from ferjax.distributed.liveness import Peers
 from ferjax.errors import Interrupted, SaveFailed, UserError, explain
@@ -60,6 +62,7 @@ def joined(where: Place | None) -> Iterator[None]:
             )
         )
     try:
+        _connect_devices()
         yield
     except BaseException as error:
         expected = isinstance(error, UserError | Interrupted | KeyboardInterrupt)
@@ -146,6 +149,18 @@ def _initialize(where: Place) -> None:
             f"The other processes cannot be joined{found}: {line}. Start all of them within five "
             "minutes, with the same number of processes, and let them reach process 0."
         ) from None
+
+
+def _connect_devices() -> None:
+    """Connects the devices of all processes with each other, while all processes are here.
+
+    The first collective of a set of devices connects them. On CPUs it fails if one process comes 30
+    seconds after another, which may take that much longer to compile its first step. Later ones
+    wait.
+    """
+    mesh = sharding.make_mesh()
+    ones = sharding.shard_batch(np.ones(jax.local_device_count(), np.float32), mesh)
+    jax.jit(jnp.sum, out_shardings=sharding.replicated(mesh))(ones).block_until_ready()
 
 
 def _delay_abort() -> None:

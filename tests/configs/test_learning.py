@@ -89,7 +89,7 @@ def trained(run_python, repository, tmp_path):
         run_python(
             [*command, f"--config.dataset.data_dir={data_dir}", *changes],
             optimize=optimize,
-            timeout=1800,  # many times what it takes, where other processes share the cores
+            work=7200,  # many times what it takes
         )
         return json.loads((workdir / "result.json").read_text())
 

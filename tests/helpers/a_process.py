@@ -17,6 +17,8 @@ import sys
 import time
 from pathlib import Path
 
+from tests.helpers import watched
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
@@ -45,12 +47,15 @@ def launch(workdir, data_dir, *, processes, devices, options=()):
         )
         for rank in range(processes)
     ]
-    try:
-        outputs = [process.communicate(timeout=300)[0] for process in started]
-    finally:
-        for process in started:
-            process.kill()
-    return [process.returncode for process in started], outputs
+    done = watched.finish(
+        *started, signs=lambda: {path.name: path.stat().st_size for path in _rows(workdir)}
+    )
+    return [process.returncode for process in done], [process.stdout for process in done]
+
+
+def _rows(workdir):
+    """The files to which each process adds the rows of a step."""
+    return sorted(Path(workdir).parent.glob(f"{Path(workdir).name}.rows.*"))
 
 
 def batches(workdir):
@@ -59,7 +64,7 @@ def batches(workdir):
     Every row of a batch must have been held by one process, and none by two.
     """
     rows = {}
-    for path in sorted(Path(workdir).parent.glob(f"{Path(workdir).name}.rows.*")):
+    for path in _rows(workdir):
         for line in path.read_text().splitlines():
             step, start, indices, labels = json.loads(line)
             held = rows.setdefault(step, {})
@@ -78,7 +83,7 @@ def main(workdir, data_dir, options="{}"):
     from ferjax.distributed.processes import Place, joined
     from ferjax.training import loop, sweep
     from tests.helpers import tiny
-    from tests.measure.kill_and_resume import newest_checkpoint
+    from tests.measure.killed_run import newest_checkpoint
 
     size, rank, port = json.loads(os.environ["FERJAX_TEST_PLACE"])
     options = json.loads(options)
@@ -105,7 +110,7 @@ def main(workdir, data_dir, options="{}"):
                     os.kill(os.getpid(), signal.SIGTERM)
                 if step == options.get("kill_at"):
                     while not newest_checkpoint(workdir):
-                        time.sleep(0.01)
+                        time.sleep(0.05)
                     os.kill(os.getpid(), signal.SIGKILL)
                 return batch
 

@@ -3,22 +3,25 @@
 They are shell scripts, because a hundred starts of Python would take seconds.
 """
 
-import os
 import shlex
 import signal
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
+
+from tests.helpers import watched
 
 LAUNCH = Path(__file__).resolve().parents[2] / "launch"
 
-# A program that saves when it is told to stop, and says so; it ends by itself after a minute.
+# A program that saves when it is told to stop, and says so; it ends by itself after ten minutes: no
+# slow machine takes so long to tell it, and what a killed test left behind does not stay.
 SAVES = """trap 'echo saved >> {0}/signals; exit 75' TERM
 touch {0}/up
-for ((i = 0; i < 6000; i++)); do sleep 0.01; done"""
-# Waits for a file, for a minute.
-UNTIL = "for ((i = 0; i < 6000; i++)); do if [[ -e {0} ]]; then break; fi; sleep 0.01; done"
+for ((i = 0; i < 60000; i++)); do sleep 0.01; done"""
+# Waits for a file, for ten minutes.
+UNTIL = "for ((i = 0; i < 60000; i++)); do if [[ -e {0} ]]; then break; fi; sleep 0.01; done"
+
+# CPU seconds for a script with fake programs, which takes a tenth of one.
+WORK_SECONDS = 60.0
 
 # What quoting can get wrong, in one argument.
 AWKWARD = '--config.note=it\'s "$HOME" `id` $(id); a\\b * & | > ü @NAME@ '
@@ -133,7 +136,7 @@ class Fakes:
         """Ends what a failed test left running."""
         for process in self.started:
             if process.returncode is None:
-                os.killpg(process.pid, signal.SIGKILL)
+                watched.end(process)
                 process.wait()
                 process.stdout.close()
                 process.stderr.close()
@@ -142,25 +145,21 @@ class Fakes:
         self, script: Path, *arguments: str, **variables: str
     ) -> subprocess.CompletedProcess[str]:
         """Runs a script to its end."""
-        process = self.start(script, *arguments, **variables)
-        out, err = process.communicate(timeout=60)
-        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+        return self.finish(self.start(script, *arguments, **variables))
+
+    def finish(self, process: "subprocess.Popen[str]") -> "subprocess.CompletedProcess[str]":
+        """Waits until a script and what holds its outputs have ended."""
+        return watched.finish(process, work=WORK_SECONDS)[0]
 
     def wait_for(self, text: str) -> None:
         """Waits until a call contains this text."""
-        _wait(lambda: any(text in " ".join(call) for call in self.calls()), text)
+        watched.until(
+            lambda: any(text in " ".join(call) for call in self.calls()), text, *self.started
+        )
 
     def wait_for_file(self, name: str) -> None:
         """Waits until the folder has this file."""
-        _wait((self.folder / name).exists, name)
-
-
-def _wait(happened: Callable[[], bool], what: str) -> None:
-    for _ in range(1500):
-        if happened():
-            return
-        time.sleep(0.02)
-    raise AssertionError(f"waited in vain for {what!r}")
+        watched.until((self.folder / name).exists, name, *self.started)
 
 
 def assert_dry_run_is_exact(

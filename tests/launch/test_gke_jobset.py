@@ -291,11 +291,11 @@ def test_a_failed_deletion_is_shouted_about(fakes):
 
 def test_a_signal_deletes_the_jobset(fakes):
     fakes.answer("kubectl", STATE, "echo /0")
-    process = fakes.start(SCRIPT, **(GPU | {"POLL_SECONDS": "60"}))
+    # Longer than anything may be idle: a signal is answered during the pause, and not after it.
+    process = fakes.start(SCRIPT, **(GPU | {"POLL_SECONDS": "600"}))
     fakes.wait_for(STATE)
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=30)
-    assert process.returncode == 143
+    assert fakes.finish(process).returncode == 143
     assert steps(fakes) == [*COURSE[:4], "delete"]
 
 

@@ -106,7 +106,6 @@ def test_a_signal_is_passed_on_once_and_nothing_restarts(fakes, variables, send,
     process = fakes.start(SCRIPT, **variables)
     fakes.wait_for_file("up")
     send(process.pid, number)
-    process.communicate(timeout=30)
-    assert process.returncode == 75
+    assert fakes.finish(process).returncode == 75
     assert (fakes.folder / "signals").read_text() == "saved\n"
     assert len(runs(fakes)) == 1

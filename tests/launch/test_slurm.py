@@ -153,7 +153,7 @@ def test_the_time_limit_lets_the_tasks_save_first(fakes, state, told):
     fakes.wait_for("squeue")
     if not told:
         saved.touch()
-    out, _ = process.communicate(timeout=30)
-    assert (process.returncode, out) == (75, "")
+    done = fakes.finish(process)
+    assert (done.returncode, done.stdout) == (75, "")
     assert (["scancel", "--signal=TERM", "4711"] in fakes.calls()) == told
     assert requeued(fakes) == told

@@ -287,8 +287,8 @@ def test_a_signal_lets_the_workers_save_and_deletes(fakes, keep, send, number):
     process = fakes.start(SCRIPT, **VARIABLES, KEEP=keep)
     fakes.wait_for(TRAIN)
     send(process.pid, number)
-    out, _ = process.communicate(timeout=30)
-    assert process.returncode == 128 + number
+    done = fakes.finish(process)
+    assert done.returncode == 128 + number
     # The connection stays while the workers save, so that what they say of it is seen.
-    assert out.endswith("launch: gcloud exit code 75\n")
+    assert done.stdout.endswith("launch: gcloud exit code 75\n")
     assert steps(fakes) == ["list", *BRING_UP, "run", "stop", *(["delete"] if keep == "0" else [])]

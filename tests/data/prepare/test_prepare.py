@@ -11,6 +11,7 @@ from ferjax.data import catalog, dataset
 from ferjax.data.prepare import preparation
 from ferjax.data.storage import local
 from ferjax.errors import UserError
+from tests.helpers import watched
 from tests.helpers.fake_fer2013 import (
     COUNTS,
     SPEC,
@@ -162,7 +163,7 @@ def test_a_second_preparation_waits_for_the_first(zip_path, data_dir):
     root = local.resolve(data_dir)
     with local.exclusive(local.version_dir(root, "fer2013").parent, root=root):
         thread.start()
-        assert waiting.wait(timeout=30)
+        watched.until(waiting.is_set, "the second preparation waits")
         assert not results
-    thread.join(timeout=30)
+    watched.until(lambda: not thread.is_alive(), "the second preparation ends")
     assert results[0].directory.exists()

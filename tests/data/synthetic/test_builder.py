@@ -1,6 +1,3 @@
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
@@ -132,16 +129,14 @@ def test_a_wrong_option_is_refused(tmp_path, option, value, message):
         prepare_synthetic(tmp_path, **{**SMALL, option: value})
 
 
-def test_preparing_is_silent_without_a_terminal(tmp_path, repository):
+def test_preparing_is_silent_without_a_terminal(tmp_path, run_python):
     code = (
         "import sys\n"
         "from ferjax.data.dataset import open_dataset\n"
         f"open_dataset('synthetic', {str(tmp_path)!r}, num_train=7, num_validation=7, num_test=7)\n"
         "assert 'tensorflow' not in sys.modules\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=repository, capture_output=True, text=True, timeout=120
-    )
+    done = run_python(code)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
