@@ -94,7 +94,7 @@ def _judge(case: Case, stage: Stage, code: int | None, output: str) -> tuple[str
     if code is None:
         return "hang", "it had to be killed"
     if code == 70 or "Traceback (most recent call last)" in output:
-        return "traceback", output.strip().splitlines()[-1]
+        return "traceback", _last(output)
     if code != case.code:
         verdict = "silent" if code == 0 else "unclear"
         return verdict, f"exit code {code}, expected {case.code}: {_last(output)}"

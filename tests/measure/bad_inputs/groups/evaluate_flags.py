@@ -46,7 +46,12 @@ _CASES = [
         ["--split is 'train+test'", "expected one of train, validation, test, validation+test"],
     ),
     (3, "an unknown view", _evaluate("--tta=evil"), ["expected one of single, flip, ten_crop"]),
-    (4, "a view twice", _evaluate("--tta=flip,flip"), ["--tta names flip twice", "once"]),
+    (
+        4,
+        "a view twice",
+        _evaluate("--tta=flip,flip"),
+        ["--tta is ('flip', 'flip')", "none of them twice"],
+    ),
     (6, "a path as a checkpoint", _evaluate("--checkpoint=../x"), ["expected one of best, last"]),
     (
         8,
@@ -54,7 +59,12 @@ _CASES = [
         _evaluate("--batch_size=-1"),
         ["--batch_size is -1", "expected a whole number of at least 1 and at most 1048576"],
     ),
-    (9, "--batch_size=abc", _evaluate("--batch_size=abc"), ["--batch_size=abc", "a whole number"]),
+    (
+        9,
+        "--batch_size=abc",
+        _evaluate("--batch_size=abc"),
+        ["--batch_size is 'abc'", "a whole number"],
+    ),
     (
         10,
         "--batch_size=10^12",
@@ -98,15 +108,20 @@ _CASES = [
         33,
         "--data_dir is a file",
         _evaluate("--data_dir=x", make=made.image),
-        ["x is a file", "expected a folder", "--data_dir"],
+        ["x cannot be looked at (it is a file, and a folder is expected)", "--data_dir"],
     ),
     (34, "--data_dir=s3://", _evaluate("--data_dir=s3://x/y"), ["or gs://BUCKET/PATH"]),
-    ("nowork", "no such workdir", lambda stage: ("evaluate", "--workdir=x"), ["no config.json"]),
+    (
+        "nowork",
+        "no such workdir",
+        lambda stage: ("evaluate", "--workdir=x"),
+        ["x is not a run directory"],
+    ),
     (
         "workfile",
         "--workdir is a file",
         _workdir(made.image),
-        ["x is a file", "Give the --workdir of a run of ferjax.main"],
+        ["x is not a run directory: it is a file", "Give the --workdir of a run of ferjax.main"],
     ),
     (
         "loop",

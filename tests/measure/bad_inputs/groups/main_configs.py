@@ -80,13 +80,13 @@ _ARGUMENTS = [
         "dataset=synthetic,lambda=nan",
         ["loss.weight is nan; expected a number of at least 0", "lambda"],
     ),
-    (98, "lambda=abc", "lambda=abc", ["lambda='abc'", "expected a number"]),
-    (99, "seed=1e3", "seed=1e3", ["seed='1e3'", "expected a whole number"]),
+    (98, "lambda=abc", "lambda=abc", ["lambda is 'abc'; expected a number"]),
+    (99, "seed=1e3", "seed=1e3", ["seed is '1e3'; expected a whole number"]),
 ]
 
 CASES = [
     *(
-        Case(f"cli.{number}", what, _file(file), says=["--config", *said], never=["Error whilst"])
+        Case(f"cli.{number}", what, _file(file), says=said, never=["Error whilst"])
         for number, what, file, said in _FILES
     ),
     *(

@@ -93,7 +93,7 @@ CASES = [
             f"cli.{number}",
             f"{field}={value}",
             training(f"--config.{field}={value}"),
-            says=[f"--config.{field}={value}", expected],
+            says=[f"--config.{field} is {value!r}", expected],
             never=["int()"],
         )
         for number, field, value, expected in _OF_ANOTHER_TYPE

@@ -32,7 +32,7 @@ _CASES = [
         83,
         "dataset.data_dir is a file",
         _with(made.image, "--config.dataset.data_dir=x"),
-        ["x is a file", "expected a folder", "dataset.data_dir"],
+        ["x cannot be looked at (it is a file, and a folder is expected)", "dataset.data_dir"],
     ),
     (
         116,
@@ -62,7 +62,7 @@ _CASES = [
         122,
         "trunks_from for a model without trunks",
         training("--config.trunks_from=('a','b')"),
-        ["trunks_from is ('a', 'b')", "has no trunks", "leave trunks_from empty"],
+        ["trunks_from has a, b, and resnet18 has no trunks", "leave trunks_from empty"],
     ),
     (
         103,
@@ -77,7 +77,7 @@ _CASES = [
         ["--profile_steps is '1000:1001'", "the run has 16 steps"],
     ),
     ("empty", "--workdir=", _workdir(""), ["--workdir is empty", "give it a value"]),
-    (101, "--seeds=abc", training("--seeds=abc"), ["--seeds=abc", "expected a whole number"]),
+    (101, "--seeds=abc", training("--seeds=abc"), ["--seeds is 'abc'", "expected a whole number"]),
     (1, "an unknown flag", training("--nonsense=1"), ["unknown flag --nonsense", "--workdir"]),
     (
         2,
@@ -85,7 +85,7 @@ _CASES = [
         training("--config.train.epochs=3"),
         ["no field 'train.epochs'. Did you mean 'train.num_epochs'?"],
     ),
-    (100, "--seeds=0", training("--seeds=0"), ["--seeds=0", "positive"]),
+    (100, "--seeds=0", training("--seeds=0"), ["--seeds is '0'", "of at least 1"]),
     (102, "--profile_steps=5:1", training("--profile_steps=5:1"), ["expected FIRST:LAST"]),
     (104, "--distributed=evil", training("--distributed=evil"), ["expected one of off, auto"]),
     (
@@ -99,14 +99,14 @@ _CASES = [
         110,
         "--workdir is a file",
         _workdir("x", made.text),
-        ["The workdir x cannot be made (it is a file)", "name a folder that can be written"],
+        ["The workdir x cannot be made (it is a file", "name a folder that can be written"],
     ),
     (112, "--workdir=s3://", _workdir("s3://x/y"), ["expected a path, or gs://BUCKET/PATH"]),
     (
         118,
         "--workdir is a device",
         _workdir("x", made.device),
-        ["The workdir x cannot be made (it is a device)"],
+        ["The workdir x cannot be made (it is a device"],
     ),
     (121, "init_from is not there", training("--config.init_from=x.pth"), ["no weights at x.pth"]),
 ]

@@ -33,11 +33,13 @@ CASES = [
         "audit.2",
         "--min_contrast=nan",
         _audit("--min_contrast=nan"),
-        says=["--min_contrast=nan", "expected a number from 0 to 255"],
+        says=["--min_contrast is nan; expected a number of at least 0 and at most 255"],
     ),
-    Case("audit.3", "--min_contrast=-1", _audit("--min_contrast=-1"), says=["--min_contrast=-1"]),
-    Case("audit.4", "--output is a file", _into_a_file, says=["x (it is no folder)", "--output"]),
-    Case("audit.8", "--max_groups=-1", _audit("--max_groups=-1"), says=["--max_groups=-1"]),
+    Case(
+        "audit.3", "--min_contrast=-1", _audit("--min_contrast=-1"), says=["--min_contrast is '-1'"]
+    ),
+    Case("audit.4", "--output is a file", _into_a_file, says=["x (it is a file", "with --output"]),
+    Case("audit.8", "--max_groups=-1", _audit("--max_groups=-1"), says=["--max_groups is '-1'"]),
     Case(
         "tfds.audit_esc",
         "an audit of classes with escapes of a terminal",
@@ -51,7 +53,12 @@ CASES = [
         _tiny("benchmark", "--placements=evil"),
         says=["placement", "expected one of device, host, stream"],
     ),
-    Case("bench.1", "--steps=0", _tiny("benchmark", "--steps=0"), says=["--steps=0", "positive"]),
+    Case(
+        "bench.1",
+        "--steps=0",
+        _tiny("benchmark", "--steps=0"),
+        says=["--steps is '0'", "of at least 1"],
+    ),
     Case(
         "aot.1",
         "an unknown target",
@@ -62,6 +69,6 @@ CASES = [
         "aot.7",
         "--num_classes=0",
         _tiny("aot", "--target=v5e:2x2", "--num_classes=0"),
-        says=["--num_classes=0", ">= 2"],
+        says=["--num_classes is '0'", "of at least 2"],
     ),
 ]
