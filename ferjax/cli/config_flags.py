@@ -35,7 +35,7 @@ def define(name: str, meaning: str, *, flag_values: flags.FlagValues) -> None:
 
 def given_file(flag: flags.Flag) -> str:
     """The path of the file that a flag of `define` was given, or ""."""
-    return "" if flag.value is None else flag.parser.path
+    return "" if flag.value is None else _parser_of(flag).path
 
 
 def check_order(flag_values: flags.FlagValues, argv: list[str]) -> None:
@@ -110,6 +110,11 @@ class _Parser(flags.ArgumentParser):
         return "config object"
 
 
+def _parser_of(flag: flags.Flag) -> _Parser:
+    assert isinstance(flag.parser, _Parser), f"--{flag.name} is no flag of `define`"
+    return flag.parser
+
+
 def _checked(path: str, what: str) -> types.CodeType:
     """The code of a config, of which nothing has run; raises as `load` does."""
     try:
@@ -181,7 +186,7 @@ def _failure(path: str, error: BaseException) -> str:
 def check_overrides(flag_values: flags.FlagValues, argv: list[str]) -> None:
     """Raises a UserError if an override of the command line names a field its config lacks."""
     for name, _ in _configs(flag_values, argv):
-        config = flag_values[name].parser.config
+        config = _parser_of(flag_values[name]).config
         if config is None:
             continue
         fields = list(_fields(config))
