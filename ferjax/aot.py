@@ -24,15 +24,14 @@ import os
 import sys
 
 from absl import flags
-from ml_collections import config_flags
 
-from ferjax.cli import command
+from ferjax.cli import command, config_flags
 from ferjax.errors import UserError
 from ferjax.performance.hardware import targets
 
 FLAGS = flags.FlagValues()
-config_flags.DEFINE_config_file(
-    "config", None, "file in configs/, with its arguments after a colon", flag_values=FLAGS
+config_flags.define(
+    "config", "file in configs/, with its arguments after a colon", flag_values=FLAGS
 )
 flags.DEFINE_string("target", None, "v5e:AxB, v6e:AxB, v5p:AxBxC or h100", flag_values=FLAGS)
 flags.DEFINE_integer(
@@ -43,9 +42,7 @@ flags.DEFINE_integer(
     flag_values=FLAGS,
 )
 flags.DEFINE_boolean("eval", False, "the evaluation step, not the training step", flag_values=FLAGS)
-config_flags.DEFINE_config_file(
-    "compare", None, "another config, to be shown beside the first", flag_values=FLAGS
-)
+config_flags.define("compare", "another config, to be shown beside the first", flag_values=FLAGS)
 flags.DEFINE_list(
     "image_shape",
     None,
@@ -64,17 +61,16 @@ def main(argv: list[str]) -> None:
     target = targets.find(FLAGS.target)
     shape = _image_shape(FLAGS.image_shape)
     import json
-    from pathlib import Path
 
-    from ferjax import local_files
+    from ferjax import filesystem
     from ferjax.cli import tables
     from ferjax.filesystem import write_json
     from ferjax.performance import ahead_of_time, ahead_of_time_tables
 
     if FLAGS.json:
-        local_files.check_output("--json", FLAGS.json, _inputs())
+        filesystem.check_output("--json", FLAGS.json, _inputs())
     made = []
-    for config in filter(None, (FLAGS.config, FLAGS.compare)):
+    for config in (one for one in (FLAGS.config, FLAGS.compare) if one is not None):
         made.append(
             ahead_of_time.figures(
                 config,
@@ -90,7 +86,7 @@ def main(argv: list[str]) -> None:
         )
     content = made[0] if len(made) == 1 else {"first": made[0], "second": made[1]}
     if FLAGS.json:
-        write_json(Path(FLAGS.json), content)
+        write_json(filesystem.of(FLAGS.json), content)
     if FLAGS.format == "json":
         print(json.dumps(content, indent=2))
         return
@@ -101,8 +97,7 @@ def main(argv: list[str]) -> None:
 
 
 def _inputs() -> list[str]:
-    given = [FLAGS[name] for name in ("config", "compare") if FLAGS[name].value is not None]
-    return [config_flags.get_config_filename(flag).split(":")[0] for flag in given]
+    return [*filter(None, (config_flags.given_file(FLAGS[name]) for name in ("config", "compare")))]
 
 
 def _image_shape(texts: list[str] | None) -> tuple[int, int, int] | None:

@@ -14,13 +14,12 @@ of the mathematical program, before any compiler touches it.
 from __future__ import annotations
 
 from absl import flags
-from ml_collections import config_flags
 
-from ferjax.cli import command, huge_pages
+from ferjax.cli import command, config_flags, huge_pages
 
 FLAGS = flags.FlagValues()
-config_flags.DEFINE_config_file(
-    "config", None, "file in configs/, with its arguments after a colon", flag_values=FLAGS
+config_flags.define(
+    "config", "file in configs/, with its arguments after a colon", flag_values=FLAGS
 )
 flags.DEFINE_integer("steps", 10, "steps per repetition", lower_bound=1, flag_values=FLAGS)
 flags.DEFINE_integer("repetitions", 3, "the median is reported", lower_bound=1, flag_values=FLAGS)
@@ -43,7 +42,7 @@ def main(argv: list[str]) -> None:
     from ferjax.performance import throughput
 
     if FLAGS.json:
-        filesystem.check_output("--json", FLAGS.json, _inputs())
+        filesystem.check_output("--json", FLAGS.json, [config_flags.given_file(FLAGS["config"])])
     figures = throughput.measure(
         FLAGS.config,
         steps=FLAGS.steps,
@@ -53,10 +52,6 @@ def main(argv: list[str]) -> None:
     if FLAGS.json:
         write_json(filesystem.of(FLAGS.json), figures)
     tables.print_tables(tables.figure_table(throughput.rows(figures), "Throughput"))
-
-
-def _inputs() -> list[str]:
-    return [config_flags.get_config_filename(FLAGS["config"]).split(":")[0]]
 
 
 if __name__ == "__main__":

@@ -42,11 +42,20 @@ class Interrupted(Exception):
 def nearest(name: str, choices: Iterable[str]) -> str:
     """A hint for a mistyped name: `" Did you mean 'x'?"`, or `""` if no choice is close.
 
-    Case is ignored, so that `FER2013` leads to `fer2013`.
+    Case is ignored, so that `FER2013` leads to `fer2013`. Of names joined by +, each has to be
+    close.
     """
     by_lower = {choice.lower(): choice for choice in choices}
-    close = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
-    return f" Did you mean {by_lower[close[0]]!r}?" if close else ""
+    parts = name.lower().split("+")
+    for choice in difflib.get_close_matches(name.lower(), by_lower, n=3, cutoff=0.6):
+        others = choice.split("+")
+        if len(parts) == len(others) and all(map(_is_close, parts, others)):
+            return f" Did you mean {by_lower[choice]!r}?"
+    return ""
+
+
+def _is_close(part: str, other: str) -> bool:
+    return bool(difflib.get_close_matches(part, [other], cutoff=0.6))
 
 
 def one_of(name: str, value: object, allowed: Iterable[object]) -> None:

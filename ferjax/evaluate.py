@@ -123,7 +123,9 @@ def main(argv: list[str]) -> None:
 
 
 def _check_flags() -> None:
-    """Refuses flags that would do nothing."""
+    """Refuses flags that would do nothing, and values that are not allowed."""
+    from ferjax.config.fields import FIELDS
+
     for name in ("options", "label_map", "unmapped"):
         if FLAGS[name].value is not None and not FLAGS.dataset:
             raise UserError(
@@ -137,8 +139,9 @@ def _check_flags() -> None:
     if FLAGS.clean_index and FLAGS.split != "test":
         raise UserError(f"--clean_index is about the test split, and --split is {FLAGS.split}.")
     one_of("--split", FLAGS.split, SPLITS)
-    if not FLAGS.tta:
-        raise UserError("--tta names no view; give single, flip, ten_crop, or some of them.")
+    FIELDS["evaluation.test_views"].rule.check("--tta", FLAGS.tta)
+    if FLAGS.batch_size is not None:
+        FIELDS["evaluation.batch_size"].rule.check("--batch_size", FLAGS.batch_size)
 
 
 if __name__ == "__main__":

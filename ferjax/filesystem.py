@@ -82,13 +82,13 @@ def check_output(flag: str, path: str, inputs: Iterable[str | os.PathLike[str]] 
     place = of(path)
     if not is_remote(place):
         there = [one for one in inputs if not is_remote(one)]
-        local_files.check_output(flag, os.fspath(place), there)
+        local_files.check_output(flag, path, there)
 
 
 def make_folder(folder: Place) -> None:
     """Makes a local folder; an object store has none, and the first object makes the prefix."""
     if not is_remote(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+        local_files.make_folder(folder)
 
 
 def exists(path: Place) -> bool:
@@ -169,7 +169,7 @@ def read_json(
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise UserError(f"{file} cannot be read ({error.strerror or error}): {fix}.") from None
+        raise UserError(f"{file} cannot be read ({problem(file, error)}): {fix}.") from None
     except stored_json.Unfit as error:
         raise UserError(f"{file} {error}: {fix}.") from None
 

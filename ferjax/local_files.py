@@ -23,6 +23,7 @@ from ferjax.errors import UserError
 Local: TypeAlias = str | os.PathLike[str]
 
 _KINDS = (
+    (stat.S_ISREG, "a file"),
     (stat.S_ISDIR, "a folder"),
     (stat.S_ISLNK, "a link"),
     (stat.S_ISFIFO, "a FIFO"),
@@ -73,6 +74,45 @@ def check_kind(path: Local) -> None:
         raise _explained(path, error) from None
     if not stat.S_ISREG(mode):
         raise _no_file(path, mode)
+
+
+def check_folder(path: Local) -> None:
+    """Raises an OSError, as `open_regular` does, for what is no folder and no link to one."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError as error:
+        raise _explained(path, error) from None
+    if not stat.S_ISDIR(mode):
+        text = f"it is {_kind(mode)}, and a folder is expected"
+        raise NotADirectoryError(errno.ENOTDIR, text, os.fspath(path))
+
+
+def check_utf8(path: Local) -> None:
+    """Raises an OSError for a path that the libraries of checkpoints and records cannot name."""
+    try:
+        os.path.abspath(path).encode()
+    except UnicodeEncodeError:
+        raise OSError(errno.EILSEQ, "its path is not UTF-8", os.fspath(path)) from None
+
+
+def make_folder(path: Local) -> None:
+    """Makes a folder and those above it, unless they are there.
+
+    Raises:
+      OSError: it cannot be made, and `problem` says what is in its way; see `check_utf8`, too.
+    """
+    path = Path(path)
+    check_utf8(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        there = next((one for one in (path, *path.parents) if os.path.lexists(one)), path)
+        try:
+            check_folder(there)
+        except OSError as error:
+            where = "" if there == path else f"{there}: "
+            raise OSError(error.errno, f"{where}{problem(error)}", os.fspath(path)) from None
+        raise
 
 
 def check_tree(folder: Local) -> None:
@@ -150,6 +190,8 @@ def check_output(flag: str, path: Local, inputs: Iterable[Local] = ()) -> None:
       UserError: something is there that is no regular file, or it is one of the inputs, or its
         folder is not there.
     """
+    if os.fspath(path).endswith("/"):
+        raise UserError(f"{flag} is {path}, which names a folder; name a file.")
     path = Path(path)
     try:
         check_replaceable(path)
@@ -209,9 +251,13 @@ def _explained(path: Local, error: OSError) -> OSError:
 
 
 def _no_file(path: Local, mode: int) -> OSError:
-    kind = next((name for is_kind, name in _KINDS if is_kind(mode)), "something else")
     number = errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL
-    return OSError(number, f"it is {kind}, and a regular file is expected", os.fspath(path))
+    text = f"it is {_kind(mode)}, and a regular file is expected"
+    return OSError(number, text, os.fspath(path))
+
+
+def _kind(mode: int) -> str:
+    return next((name for is_kind, name in _KINDS if is_kind(mode)), "something else")
 
 
 def _raise(error: OSError) -> None:

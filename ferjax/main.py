@@ -9,16 +9,18 @@ The same command resumes a run that was stopped. Any field of the config can be 
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 
 from absl import flags
-from ml_collections import config_flags
 
-from ferjax.cli import command, huge_pages
+from ferjax.cli import command, config_flags, huge_pages
+from ferjax.errors import UserError
 
 FLAGS = flags.FlagValues()
-config_flags.DEFINE_config_file(
-    "config", None, "file in configs/, with its arguments after a colon", flag_values=FLAGS
+config_flags.define(
+    "config", "file in configs/, with its arguments after a colon", flag_values=FLAGS
 )
 flags.DEFINE_string("workdir", None, "folder of the run, made if need be", flag_values=FLAGS)
 flags.DEFINE_integer(
@@ -60,10 +62,13 @@ def main(argv: list[str]) -> None:
     # After the flags, so that --help and errors answer at once.
     import jax
 
+    from ferjax.config import checks
     from ferjax.distributed import cluster, processes
     from ferjax.training import sweep
 
+    checks.check(FLAGS.config)
     if FLAGS.config.compilation_cache:
+        _check_cache(FLAGS.config.compilation_cache)
         # Before the first program: JAX decides then whether it keeps any.
         jax.config.update("jax_compilation_cache_dir", FLAGS.config.compilation_cache)
     where = cluster.place(
@@ -80,6 +85,23 @@ def main(argv: list[str]) -> None:
             profile_steps=FLAGS.profile_steps,
             report_last=FLAGS.report_last,
         )
+
+
+def _check_cache(folder: str) -> None:
+    """Refuses a folder of compiled programs that JAX could not write, after a warning each."""
+    from ferjax import filesystem
+
+    place = filesystem.of(folder)
+    try:
+        filesystem.make_folder(place)
+        if not filesystem.is_remote(place) and not os.access(place, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), folder)
+    except OSError as error:
+        raise UserError(
+            f"compilation_cache is {folder}, which cannot be used "
+            f"({filesystem.problem(place, error)}); name a folder that can be written, or leave it "
+            "empty."
+        ) from None
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from ferjax import errors, local_files, main, predict
 from ferjax.cli import command
 from ferjax.data import dataset
 from ferjax.data.audit import __main__ as audit
+from ferjax.data.images import decoding
 from ferjax.data.prepare import __main__ as prepare
 from ferjax.errors import UserError
 from ferjax.inference.classifier import Classifier
@@ -32,8 +33,6 @@ from ferjax.workdir import checkpoint_files
 from ferjax.workdir.directory import ENTRIES, RunDirectory
 from tests.helpers import strangers as made
 from tests.helpers import watched
-
-pytestmark = pytest.mark.filterwarnings(r"ignore:the load_module\(\):DeprecationWarning")
 
 
 @pytest.fixture(autouse=True)
@@ -85,7 +84,7 @@ IMAGES = {
     "PostScript": (made.postscript, "is not an image that can be read"),
     "text": (made.text, "is not an image that can be read"),
     "a bomb": (made.png_of(50_000), "pixels, more than the 89,478,485 that an image may have"),
-    "a small bomb": (made.png_of(13_000), "has 169,000,000 pixels, more than"),
+    "a small bomb": (made.png_of(13_000), "has 13000x13000 pixels, more than"),
     "a file cut short": (made.cut, "is a damaged image"),
     "an empty folder": (made.folder, "has no image in it"),
 }
@@ -97,10 +96,15 @@ def test_images(name, classifies, refused, tmp_path):
     assert phrase in refused(predict, "--workdir=run", make(tmp_path / "x.png"))
 
 
-@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
-def test_the_limit_of_pixels_holds_without_pillows_warning(classifies, refused, tmp_path):
+@pytest.mark.parametrize("action", ["ignore", "error"])
+def test_the_limit_of_pixels_holds_whatever_is_done_with_warnings(action, tmp_path):
     path = made.png_of(13_000)(tmp_path / "x.png")
-    assert "has 13000x13000 pixels, more than" in refused(predict, "--workdir=run", path)
+    with (
+        warnings.catch_warnings(),
+        pytest.raises(UserError, match="pixels, more than the 89,478,485 that an image may have"),
+    ):
+        warnings.simplefilter(action)
+        decoding.opened(path, "x.png")
 
 
 def test_postscript_starts_no_program(classifies, refused, tmp_path, monkeypatch):
@@ -161,7 +165,9 @@ def test_outputs(name, classifies, refused, tmp_path):
 
 def test_an_audit_goes_into_a_folder(refused, tmp_path):
     path = made.text(tmp_path / "file")
-    assert "(it is no folder)" in refused(audit, "--dataset=synthetic", f"--output={path}")
+    assert "(it is a file, and a folder is expected)" in refused(
+        audit, "--dataset=synthetic", f"--output={path}"
+    )
     made.fifo(tmp_path / "audit.json")
     assert "it is a FIFO" in refused(audit, "--dataset=synthetic", f"--output={tmp_path}")
 
@@ -293,6 +299,45 @@ def test_prepared_data(name, prepared, tmp_path, monkeypatch):
         dataset.open_dataset("image_folder", tmp_path / "data", name="mine")
     assert not (tmp_path / "ran").exists()
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_records_of_other_images_are_refused(prepared, tmp_path):
+    from ferjax.data import catalog
+    from ferjax.data.prepare import preparation
+
+    source = made.with_entry("happy/more.png", made.image)(tmp_path / "source")
+    preparation.prepare(catalog.find("image_folder"), source, tmp_path / "other", name="mine")
+    shutil.copytree(prepared[0], tmp_path / "data")
+    (records,) = (tmp_path / "other").rglob("*.array_record-*")
+    shutil.copy(records, tmp_path / "data" / records.relative_to(tmp_path / "other"))
+    opened = dataset.open_dataset("image_folder", tmp_path / "data", name="mine")
+    with pytest.raises(UserError, match="not hold the examples that its fingerprint is of"):
+        _ = opened.num_examples["test"]
+
+
+NO_FOLDERS = {
+    "a file": (made.text, "it is a file, and a folder is expected"),
+    "a FIFO": (made.fifo, "it is a FIFO, and a folder is expected"),
+    "a loop": (made.loop, "its links lead round in a circle"),
+    "a link to nothing": (made.dangling, "which is not there"),
+    "a long name": (made.too_long, "the name is too long for a file"),
+}
+
+
+@pytest.mark.parametrize("name", NO_FOLDERS)
+def test_what_stands_in_the_place_of_a_folder_is_named(name, refused, tmp_path):
+    make, phrase = NO_FOLDERS[name]
+    path = make(tmp_path / "x")
+    arguments = ["--dataset=image_folder", "--options=name=mine"]
+    said = refused(audit, *arguments, f"--data_dir={path}")
+    assert f"{path} cannot be looked at (" in said and phrase in said and "--data_dir" in said
+    assert f"cannot write to {path} (" in refused(audit, *arguments, f"--output={path}")
+    with pytest.raises(UserError) as caught:
+        RunDirectory(path).config()
+    assert phrase in str(caught.value) and "Give the --workdir of a run" in str(caught.value)
+    with pytest.raises(UserError) as caught, RunDirectory(path / "run").claim(ConfigDict()):
+        pass
+    assert "cannot be made (" in str(caught.value) and phrase in str(caught.value)
 
 
 def test_prepared_data_of_ours_are_opened(prepared):

@@ -10,9 +10,6 @@ from ferjax import main
 from ferjax.distributed import cluster, processes
 from ferjax.training import sweep
 
-# What ml_collections loads a config file with.
-pytestmark = pytest.mark.filterwarnings(r"ignore:the load_module\(\):DeprecationWarning")
-
 CONFIG = "configs/cbam_island.py:dataset=synthetic"
 
 
@@ -77,6 +74,26 @@ def test_compiled_programs_are_kept_from_the_first_one_on(run, order, tmp_path):
         "profile_steps": "2:4",
         "report_last": True,
     }
+
+
+def test_a_cache_that_cannot_be_written_is_refused(run, order, tmp_path):
+    (tmp_path / "own.py").write_text(
+        "from ferjax.config import fields\n"
+        "def get_config():\n"
+        "  config = fields.defaults()\n"
+        "  config.compilation_cache = __file__\n"
+        "  return config\n"
+    )
+    code, _, err = run(f"--config={tmp_path}/own.py", f"--workdir={tmp_path}/run")
+    assert code == 2 and order == []
+    assert "which cannot be used (it is a file, and a folder is expected); name a folder" in err
+
+
+def test_an_empty_config_is_refused(run, order, tmp_path):
+    text = "from ml_collections import ConfigDict\ndef get_config(): return ConfigDict()"
+    (tmp_path / "empty.py").write_text(text)
+    code, _, err = run(f"--config={tmp_path}/empty.py", f"--workdir={tmp_path}/run")
+    assert code == 2 and "The config has no paper; make it by fields.defaults" in err
 
 
 def test_a_mode_that_does_not_exist_is_refused(run, order, tmp_path):

@@ -2,7 +2,6 @@
 
 import errno
 import os
-import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
@@ -10,7 +9,7 @@ from typing import NoReturn
 from absl import flags, logging
 
 from ferjax import local_files
-from ferjax.cli import config_flags, output
+from ferjax.cli import config_flags, flag_checks, output
 from ferjax.errors import UserError, explain, nearest
 
 _ERRORS_OF_THE_MACHINE = (
@@ -90,7 +89,14 @@ def _of_the_machine(error: BaseException) -> UserError | None:
     if isinstance(error, OSError) and error.errno in _ERRORS_OF_THE_MACHINE:
         where = error.filename if isinstance(error.filename, str) else "A file or standard output"
         return UserError(f"{where} cannot be read or written ({local_files.problem(error)}).")
-    if isinstance(error, UserError) or not isinstance(error, Exception) or "jax" not in sys.modules:
+    if isinstance(error, UserError) or not isinstance(error, Exception):
+        return None
+    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):  # what JAX raises
+        said = next(iter(str(error).splitlines()), "") or "no more can be had"
+        return UserError(
+            f"There is not enough memory ({said[:300]}); give smaller batches or images."
+        )
+    if "jax" not in sys.modules:
         return None
     import jax
 
@@ -110,7 +116,8 @@ def _of_the_machine(error: BaseException) -> UserError | None:
 
 def _parse(flag_values: flags.FlagValues, argv: list[str]) -> list[str]:
     """The arguments that are not flags; raises a UserError that names the flag at fault."""
-    config_flags.check_files(flag_values, argv)
+    flag_checks.check_own_line(argv)
+    config_flags.check_order(flag_values, argv)
     try:
         rest = flag_values(argv)
     except flags.UnrecognizedFlagError as error:
@@ -120,14 +127,12 @@ def _parse(flag_values: flags.FlagValues, argv: list[str]) -> list[str]:
         hint = hint or nearest(unknown, names) or f" There are: {', '.join(names)}."
         raise UserError(f"unknown flag {unknown}.{hint}") from None
     except flags.Error as error:
-        missing = re.search(r"Flag --(\S+) must have a value other than None", str(error))
-        if missing:
-            raise UserError(f"--{missing[1]} is required; --help shows an example.") from None
-        raise UserError(str(error)) from None
+        raise flag_checks.refused(flag_values, error) from None
     except (AttributeError, KeyError, IndexError, ValueError):
         # A config flag raises these when an override names a field that its config lacks.
         config_flags.check_overrides(flag_values, argv)
         raise
+    flag_checks.check(_own_flags(flag_values))
     if flag_values is not flags.FLAGS:
         # Libraries define flags of their own there, and absl refuses to read them before parsing.
         flags.FLAGS.mark_as_parsed()
@@ -135,9 +140,9 @@ def _parse(flag_values: flags.FlagValues, argv: list[str]) -> list[str]:
 
 
 def _own_flags(flag_values: flags.FlagValues) -> list[flags.Flag]:
-    """The flags of this command, without those that libraries and absl itself define."""
+    """The flags of this command, without those of libraries and absl, and of config fields."""
     if flag_values is not flags.FLAGS:
-        return [flag_values[name] for name in sorted(flag_values)]
+        return [flag_values[name] for name in sorted(flag_values) if "." not in name]
     return sorted(flag_values.get_key_flags_for_module(sys.argv[0]), key=lambda flag: flag.name)
 
 

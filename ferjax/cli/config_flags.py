@@ -1,16 +1,23 @@
-"""Error messages for `--config=FILE[:ARGS]` and its `--config.x.y=v` overrides.
+"""The flags `--config=FILE[:ARGUMENTS]` and `--config.x.y=v`, and their error messages.
 
-ml_collections reports a missing file only when the config is read, and an unknown field as an
-AttributeError or KeyError out of the parser; both would reach the user as a traceback.
+ml_collections runs the file at every look at it, reports a missing one only when the config is
+read, and an unknown field as an AttributeError or KeyError out of the parser. Here the file is read
+once, looked at, and run once, from the text that was looked at.
 """
+
+from __future__ import annotations
 
 import ast
 import contextlib
 import re
+import sys
 import traceback
-from collections.abc import Iterator
+import types
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import ml_collections.config_flags
 from absl import flags
 from ml_collections import ConfigDict, FrozenConfigDict
 
@@ -20,28 +27,96 @@ from ferjax.errors import UserError, nearest
 _EXPECTED = "expected a Python file with a function get_config, as those in configs/"
 
 
-def check_files(flag_values: flags.FlagValues, argv: list[str]) -> None:
-    """Raises a UserError if a `--config` of the command line names no config, or one that fails."""
-    for name, value in _configs(flag_values, argv):
-        path = value.split(":", 1)[0]
-        check_file(path, f"--{name}")
-        with running(path, f"--{name}"):
-            config = flag_values[name].parser.parse(value)
-        if not isinstance(config, ConfigDict | FrozenConfigDict):
-            kind = type(config).__name__
-            raise UserError(f"--{name}: get_config of {path} returns {kind}; expected ConfigDict.")
+def define(name: str, meaning: str, *, flag_values: flags.FlagValues) -> None:
+    """Defines `--NAME=FILE[:ARGUMENTS]` and, once it is given, `--NAME.x.y=v` for its fields."""
+    ml_collections.config_flags.DEFINE_config_file(name, None, meaning, flag_values=flag_values)
+    flag_values[name].parser = _Parser(name)
 
 
-def check_file(path: str, what: str) -> None:
-    """Refuses what is no config before any of it runs.
+def given_file(flag: flags.Flag) -> str:
+    """The path of the file that a flag of `define` was given, or ""."""
+    return "" if flag.value is None else _parser_of(flag).path
+
+
+def check_order(flag_values: flags.FlagValues, argv: list[str]) -> None:
+    """Raises a UserError if the command line gives a `--config` twice, or after its fields."""
+    given = [name for name, _ in _configs(flag_values, argv)]
+    for name in given:
+        if given.count(name) > 1:
+            raise UserError(f"--{name} is given twice; leave one out.")
+        one = next(
+            argument for argument in argv if re.match(rf"--?(no)?{name}[.=]|--?{name}$", argument)
+        )
+        if re.match(rf"--?(no)?{name}\.", one):
+            raise UserError(f"{one} comes before --{name}, which it changes; give --{name} first.")
+
+
+def load(path: str, what: str) -> Callable[..., Any]:
+    """The function get_config of a file, which is run.
 
     Args:
       path: of the file.
-      what: what names it, as "--config".
+      what: what names it, such as "--config".
 
     Raises:
-      UserError: it is not there, is no regular file, no Python, or has no get_config.
+      UserError: it is not there, is no regular file, no Python, or has no get_config, and then none
+        of it has run; or it raises something itself.
     """
+    code = _checked(path, what)
+    module = types.ModuleType("ferjax_config")
+    module.__file__ = path
+    sys.modules[module.__name__] = module  # dataclasses look for their module there
+    with running(path, what):
+        exec(code, module.__dict__)
+        return module.get_config
+    raise AssertionError("a function was returned or an error raised")
+
+
+class _Parser(flags.ArgumentParser):
+    """Makes the config of `--NAME=FILE[:ARGUMENTS]`.
+
+    Attributes:
+      path: of the file that was given last; "" before.
+      config: the config that it made, or None.
+    """
+
+    def __init__(self, name: str):
+        super().__init__()
+        self._what = f"--{name}"
+        self.path = ""
+        self.config: ConfigDict | None = None
+
+    def parse(self, argument: str) -> ConfigDict:
+        """The config, locked."""
+        self.path, *arguments = argument.split(":", 1)
+        self.config = None
+        get_config = load(self.path, self._what)
+        with running(self.path, self._what):
+            config = get_config(*arguments)
+        if isinstance(config, FrozenConfigDict):
+            config = ConfigDict(config)  # for its fields to be overridden
+        if not isinstance(config, ConfigDict):
+            kind = type(config).__name__
+            raise UserError(
+                f"{self._what}: get_config of {self.path} returns {kind}; expected ConfigDict."
+            )
+        with running(self.path, self._what):
+            config.lock()  # a required field without a value raises here
+        self.config = config
+        return config
+
+    def flag_type(self) -> str:
+        """The name by which ml_collections and `_configs` know such a flag."""
+        return "config object"
+
+
+def _parser_of(flag: flags.Flag) -> _Parser:
+    assert isinstance(flag.parser, _Parser), f"--{flag.name} is no flag of `define`"
+    return flag.parser
+
+
+def _checked(path: str, what: str) -> types.CodeType:
+    """The code of a config, of which nothing has run; raises as `load` does."""
     try:
         source = local_files.read(path)
     except FileNotFoundError as error:
@@ -58,7 +133,8 @@ def check_file(path: str, what: str) -> None:
             f"{what}: {path} cannot be read ({local_files.problem(error)}); {_EXPECTED}."
         ) from None
     try:
-        tree = ast.parse(source)
+        tree = ast.parse(source, path)
+        code = compile(tree, path, "exec", dont_inherit=True)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         line = getattr(error, "lineno", None)
         at = f" (line {line})" if line else ""
@@ -66,6 +142,7 @@ def check_file(path: str, what: str) -> None:
     if "get_config" not in set(_bound(tree)):
         hint = " To go on with a run, repeat its command." if path.endswith(".json") else ""
         raise UserError(f"{what}: {path} is no config; {_EXPECTED}.{hint}")
+    return code
 
 
 @contextlib.contextmanager
@@ -108,23 +185,34 @@ def _failure(path: str, error: BaseException) -> str:
 
 def check_overrides(flag_values: flags.FlagValues, argv: list[str]) -> None:
     """Raises a UserError if an override of the command line names a field its config lacks."""
-    for name, value in _configs(flag_values, argv):
-        fields = list(_fields(flag_values[name].parser.parse(value)))
-        for override in _overrides(name, argv):
+    for name, _ in _configs(flag_values, argv):
+        config = _parser_of(flag_values[name]).config
+        if config is None:
+            continue
+        fields = list(_fields(config))
+        for override, element in _overrides(name, argv):
             if override not in fields:
                 hint = _same_leaf(override, fields) or nearest(override, fields)
                 listing = f" Its fields are: {', '.join(sorted(fields))}."
                 raise UserError(f"--{name} has no field {override!r}.{hint or listing}")
+            if element:
+                raise UserError(
+                    f"--{name}.{override}{element} names a part of a field; give the field whole, "
+                    f"as --{name}.{override}=..."
+                )
 
 
 def unknown_flag_hint(flag_values: flags.FlagValues, flag_name: str, argv: list[str]) -> str:
     """A hint if an unknown flag looks like an override or a field of a config; else ""."""
-    given = dict(_configs(flag_values, argv))
+    given = {name for name, _ in _configs(flag_values, argv)}
     prefix = flag_name.split(".", 1)[0]
     if "." in flag_name and prefix in flag_values and prefix not in given:
         return f" It changes a field of a config, and no config is given: add --{prefix}=FILE."
-    for name in given:
-        paths = [f"--{name}.{path}" for path in _fields(flag_values[name].value)]
+    for name in sorted(given):
+        config = flag_values[name].value
+        if config is None:
+            continue
+        paths = [f"--{name}.{path}" for path in _fields(config)]
         hint = _same_leaf(flag_name, paths)
         if hint:
             return hint
@@ -142,12 +230,12 @@ def _configs(flag_values: flags.FlagValues, argv: list[str]) -> Iterator[tuple[s
                     yield name, argv[index + 1]
 
 
-def _overrides(name: str, argv: list[str]) -> Iterator[str]:
-    """The dotted paths that the command line sets, without the `[i]` of an element."""
+def _overrides(name: str, argv: list[str]) -> Iterator[tuple[str, str]]:
+    """The dotted paths that the command line sets, and the `[i]` of an element."""
     for argument in argv:
-        match = re.match(rf"--?(?:no)?{re.escape(name)}\.([^=\[]+)", argument)
+        match = re.match(rf"--?(?:no)?{re.escape(name)}\.([^=\[]*)([^=]*)", argument)
         if match:
-            yield match[1]
+            yield match[1], match[2]
 
 
 def _fields(config: ConfigDict, prefix: str = "") -> Iterator[str]:

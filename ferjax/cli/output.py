@@ -26,11 +26,18 @@ def say(text: object = "", *, file: Any = None) -> None:
 
 
 def prepare_streams() -> None:
-    """Lets both streams spell out what their encoding lacks, and warnings take one plain line."""
+    """Lets both streams spell out what their encoding lacks, and warnings take one plain line.
+
+    Pillow's warning of a large image is not shown: the error that refuses it says the same. The
+    filter is that of a process, so a command sets it and not the library that opens images: around
+    each image it would change the filters of threads that decode others.
+    """
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     warnings.formatwarning = _plain_warning
+    too_large = r"Image size \(\d+ pixels\) exceeds limit"
+    warnings.filterwarnings("ignore", message=too_large, category=RuntimeWarning)
 
 
 def _plain_warning(message: Warning | str, *_: object, **__: object) -> str:

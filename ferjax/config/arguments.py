@@ -116,13 +116,14 @@ def _convert(key: str, value: str, argument: Argument) -> Any:
         return tuple(_convert(key, part, item) for part in value.split("+"))
     if _is_bool(argument):
         if value.lower() not in TRUTH:
-            raise UserError(f"The config argument {key}={value!r} is not true or false.")
+            raise UserError(f"The config argument {key} is {value!r}; expected true or false.")
         return TRUTH[value.lower()]
     kind = argument.type or type(default)
     try:
         converted = kind(value)
     except ValueError:
-        raise UserError(f"The config argument {key}={value!r} is not a {kind.__name__}.") from None
+        expected = "a whole number" if kind is int else "a number"
+        raise UserError(f"The config argument {key} is {value!r}; expected {expected}.") from None
     if argument.least is not None and converted < argument.least:
         raise UserError(
             f"The config argument {key}={value!r} is too small; expected at least {argument.least}."

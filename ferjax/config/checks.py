@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ml_collections import ConfigDict
+from ml_collections.config_dict import RequiredValueError
 
 from ferjax import models
 from ferjax.config.fields import FIELDS, MODEL_NUMBERS, OPEN_GROUPS
@@ -43,6 +44,8 @@ def _check(config: ConfigDict, prefix: str) -> None:
     for path, field in FIELDS.items():
         field.check(f"{prefix}{path}", found[path])
     _check_model(config.model, f"{prefix}model")
+    for option, value in config.dataset.options.items():
+        like(value).check(f"{prefix}dataset.options.{option}", value)
     _check_together(config, prefix)
     for name, stage in config.stages.items():
         if not isinstance(stage, ConfigDict):
@@ -52,8 +55,12 @@ def _check(config: ConfigDict, prefix: str) -> None:
 
 def _values(config: ConfigDict, prefix: str = "") -> Iterator[tuple[str, object]]:
     """The dotted path and the value of each field; an open group counts as one field."""
-    for name, value in config.items():
+    for name in config:
         path = f"{prefix}{name}"
+        try:
+            value = config[name]
+        except RequiredValueError:
+            raise UserError(f"{path} has no value, and the config requires one; set it.") from None
         if isinstance(value, ConfigDict) and path not in OPEN_GROUPS:
             yield from _values(value, f"{path}.")
         else:
@@ -122,8 +129,10 @@ def _check_together(config: ConfigDict, prefix: str) -> None:
             f"optimizer.accumulation_steps, {parts}; use "
             f"{' or '.join(str(size) for size in (lower, lower + parts) if size)}."
         )
-    if config.stages and "trunks" not in config.model:
-        raise UserError(
-            f"{prefix}stages has {', '.join(config.stages)}, and {config.model.name} has no "
-            "trunks; leave stages empty, or set model.name to a fusion."
-        )
+    given = {"stages": tuple(config.stages), "trunks_from": tuple(config.trunks_from)}
+    for name, trunks in given.items():
+        if trunks and "trunks" not in config.model:
+            raise UserError(
+                f"{prefix}{name} has {', '.join(trunks)}, and {config.model.name} has no trunks; "
+                f"leave {name} empty, or set model.name to a fusion."
+            )

@@ -135,8 +135,11 @@ def _require(names: tuple[str, ...], mode: str, environment: Mapping[str, str], 
 
 def _checked(coordinator: str, num_processes: int, process_id: int) -> Place:
     host, _, port = coordinator.rpartition(":")
-    if not host or not port.isdigit():
-        raise UserError(f"The coordinator is {coordinator!r}; expected HOST:PORT of process 0.")
+    if not host or not port.isdecimal() or not 1 <= int(port[:9]) <= 65535:
+        raise UserError(
+            f"The coordinator is {coordinator!r}; expected HOST:PORT of process 0, the port from 1 "
+            "to 65535."
+        )
     if num_processes < 1 or not 0 <= process_id < num_processes:
         raise UserError(
             f"Process {process_id} of {num_processes}: processes count from 0 to one less than "

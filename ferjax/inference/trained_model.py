@@ -9,7 +9,7 @@ import os
 from flax import nnx
 from jax.sharding import Mesh
 
-from ferjax import filesystem
+from ferjax import filesystem, local_files
 from ferjax.distributed import sharding
 from ferjax.errors import UserError, one_of
 from ferjax.filesystem import Place
@@ -63,6 +63,11 @@ class TrainedModel:
         """
         one_of("checkpoint", checkpoint, CHECKPOINTS)
         where = filesystem.of(workdir)
+        try:
+            local_files.check_utf8(where)
+        except OSError as error:
+            problem = local_files.problem(error)
+            raise UserError(f"{where} cannot be read ({problem}); rename the folder.") from None
         mesh = sharding.make_mesh() if mesh is None else mesh
         folder = checkpoint_files.folder(where, checkpoint)
         newest = checkpoint_files.steps(folder)[:1]

@@ -59,6 +59,7 @@ def figures(
     """
     mesh = sharding.make_mesh(target.devices())
     batch = "evaluation" if evaluate else "train"
+    checks.check(config)
     config = _with_batches(config, batch, mesh, per_device_batch)
     checks.check(config)
     data = input_shapes.describe(config, image_shape=image_shape, num_classes=num_classes)

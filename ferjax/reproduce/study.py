@@ -19,11 +19,9 @@ A study is a TOML file:
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from importlib.machinery import SourceFileLoader
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -166,7 +164,8 @@ def runs(
         if text is None:
             raise UserError(f"--set is {path!r}; expected FIELD=VALUE.")
         assigned[path] = _value(text)
-    folder, get_config = filesystem.of(workdir), _loaded(study.config)
+    folder = filesystem.of(workdir)
+    get_config = config_flags.load(study.config, "the study's config")
     wanted = [row for row in study.rows if rows is None or row.name in rows]
     made = []
     for number in range(max(len(row.seeds) for row in wanted)):
@@ -233,18 +232,6 @@ def _check_types(path: str, what: str, fields: Mapping[str, Any]) -> None:
             f"{path}: seeds of {what} is {seeds!r}; expected different whole numbers, such as "
             "[0, 1, 2]."
         )
-
-
-def _loaded(path: str) -> Any:
-    """`get_config` of a config file."""
-    config_flags.check_file(path, "the study's config")
-    loader = SourceFileLoader("study_config", path)
-    spec = importlib.util.spec_from_file_location("study_config", path, loader=loader)
-    assert spec is not None
-    module = importlib.util.module_from_spec(spec)
-    with config_flags.running(path, "the study's config"):
-        loader.exec_module(module)
-    return module.get_config
 
 
 def _value(text: str) -> Any:

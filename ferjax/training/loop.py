@@ -62,7 +62,7 @@ def train(
             preflight.open_data(config)
             for name, stage in own_runs(config, directory).items():
                 train(stage, str(directory.path / TRUNKS / name))
-            profile = Profile(profile_steps if processes.is_main() else None, directory.path)
+            profile = Profile(profile_steps, directory.path, traces=processes.is_main())
             watchdog = Watchdog(60 * config.train.watchdog_minutes)
             with StopRequest() as stop, watchdog:
                 run = _Run(config, directory, stop, watchdog, profile)
@@ -105,6 +105,7 @@ class _Run:
     def execute(self, *, report_last: bool = False) -> dict[str, Any]:
         """Trains what is left to train, tests the best epoch, and writes result.json."""
         run = self.experiment
+        self.profile.check(run.num_steps)
         self._doing("reading the data")
         batches = run.training_input()
         self._doing("restoring the last checkpoint")
@@ -192,7 +193,8 @@ class _Run:
         if self.config.departures:
             self._note(report.no_row(self.config.paper, self.config.departures))
         if first_step:
-            self._note(f"Resuming {self.directory.path} after step {first_step}.")
+            missed = self.profile.missed(first_step)
+            self._note(f"Resuming {self.directory.path} after step {first_step}. {missed}".strip())
 
     def _finished(self, step: int) -> bool:
         """Whether early stopping has ended the run; only the end of an epoch can."""

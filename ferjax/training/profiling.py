@@ -28,21 +28,37 @@ class Profile:
     Args:
       steps: "FIRST:LAST", 1-based; None for no trace.
       workdir: the run directory.
+      traces: whether this process makes the trace.
 
     Raises:
       UserError: `steps` is something else.
     """
 
-    def __init__(self, steps: str | None, workdir: Place):
+    def __init__(self, steps: str | None, workdir: Place, *, traces: bool = True):
         self._folder = workdir / "tensorboard"
         self._local = Path()
+        self._text = steps
         self._first, self._last = (0, 0) if steps is None else parse_steps(steps)
+        self._traces = traces
         self._running = False
+
+    def check(self, num_steps: int) -> None:
+        """Raises a UserError for steps that a run of `num_steps` does not have."""
+        if self._last > num_steps:
+            raise UserError(
+                f"--profile_steps is {self._text!r}, and the run has {num_steps} steps; name some "
+                "of them."
+            )
+
+    def missed(self, step: int) -> str:
+        """A sentence for a run that goes on after `step` and so makes no trace, or ""."""
+        made = 1 <= self._first <= step
+        return f"--profile_steps={self._text} begins before that: no trace is made." if made else ""
 
     @contextlib.contextmanager
     def step(self, step: int) -> Iterator[None]:
         """Marks the work that is sent to the devices inside the block as step number `step`."""
-        if step == self._first:
+        if self._traces and step == self._first:
             options = jax.profiler.ProfileOptions()
             options.python_tracer_level = 0  # it would hide the steps among millions of calls
             remote = filesystem.is_remote(self._folder)  # JAX's profiler writes local files alone

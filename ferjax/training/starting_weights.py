@@ -68,7 +68,9 @@ def read(path: str) -> StartingWeights:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
         identity = {"weights": path, "sha256": digest}
         return StartingWeights(f"The weights in {path}", arrays, None, identity)
-    result = RunDirectory(path).result()
+    directory = RunDirectory(path)
+    directory.config_fields()  # says so if this is no run
+    result = directory.result()
     if result is None:
         raise UserError(
             f"The run in {path} is not finished, and its best epoch may still change; run it to "

@@ -72,8 +72,8 @@ class RunDirectory:
             filesystem.make_folder(self.path)
         except OSError as error:
             raise UserError(
-                f"The workdir {self.path} cannot be made ({error.strerror}); name a folder that "
-                "can be written."
+                f"The workdir {self.path} cannot be made ({local_files.problem(error)}); name a "
+                "folder that can be written."
             ) from None
         if not filesystem.is_remote(self.path):
             local_files.refuse_links(self.path, ENTRIES, "workdir")
@@ -111,12 +111,16 @@ class RunDirectory:
         """
         file = self.path / "config.json"
         try:
+            if not filesystem.is_remote(self.path):
+                local_files.check_folder(self.path)
+        except PermissionError:
+            pass  # to read the file says the same of it
+        except OSError as error:
+            raise self._no_run(local_files.problem(error)) from None
+        try:
             found = filesystem.read_json(file, stored_json.Object, fix="restore it from a copy")
         except FileNotFoundError:
-            raise UserError(
-                f"{self.path} is not a run directory: it has no config.json. Give the --workdir "
-                "of a run of ferjax.main."
-            ) from None
+            raise self._no_run("it has no config.json") from None
         _check_names(found, file)
         return found
 
@@ -150,6 +154,12 @@ class RunDirectory:
     def write_result(self, result: Mapping[str, Any]) -> None:
         """Writes result.json, whole or not at all."""
         filesystem.write_json(self.path / "result.json", result)
+
+    def _no_run(self, why: str) -> UserError:
+        return UserError(
+            f"{self.path} is not a run directory: {why}. Give the --workdir of a run of "
+            "ferjax.main."
+        )
 
     def _adopt(self, config: ConfigDict) -> None:
         self.result()  # refuses a folder of several runs, and a damaged file

@@ -5,13 +5,9 @@ python -m ferjax.example --config=FILE
 
 import pytest
 from absl import flags
-from ml_collections import config_flags
 
-from ferjax.cli import command
+from ferjax.cli import command, config_flags
 from ferjax.errors import Interrupted, UserError, nearest
-
-# ml_collections loads a config with it.
-pytestmark = pytest.mark.filterwarnings(r"ignore:the load_module\(\):DeprecationWarning")
 
 CONFIG = """
 from ml_collections import ConfigDict
@@ -36,13 +32,17 @@ def run(tmp_path, monkeypatch, capsys):
 
     def run(*arguments, main=None):
         values = flags.FlagValues()
-        config = config_flags.DEFINE_config_file("config", None, "The config.", flag_values=values)
+        config_flags.define("config", "The config.", flag_values=values)
         flags.DEFINE_string("workdir", None, "Where the run goes.", flag_values=values)
-        flags.DEFINE_integer("num_seeds", 1, "How many runs.", flag_values=values)
+        flags.DEFINE_integer("num_seeds", 1, "How many.", lower_bound=1, flag_values=values)
+        flags.DEFINE_float("share", 0.5, "A share.", lower_bound=0.0, flag_values=values)
+        flags.DEFINE_list("rows", None, "Some rows.", flag_values=values)
+        flags.DEFINE_bool("dry", False, "Nothing.", flag_values=values)
+        flags.DEFINE_enum("format", "table", ["table", "json"], "How.", flag_values=values)
         flags.mark_flag_as_required("config", flag_values=values)
 
         def show(argv):
-            print(config.value.optimizer.learning_rate, argv[1:])
+            print(values.config.optimizer.learning_rate, argv[1:])
 
         # ml_collections looks for overrides in sys.argv.
         argv = ["example", *arguments]
@@ -82,12 +82,47 @@ def test_a_command_that_runs(run):
             "--config=island.py --batch_size=1",
             "unknown flag --batch_size. Did you mean '--config.optimizer.batch_size'?",
         ),
-        ("--config=island.py --config.optimizer.batch_size=x", "--config.optimizer.batch_size=x"),
-        ("--config=island.py --num_seeds=x", "--num_seeds=x"),
+        (
+            "--config=island.py --config.optimizer.batch_size=x",
+            "--config.optimizer.batch_size is 'x'; expected a whole number.",
+        ),
+        (
+            "--config=island.py --config.optimizer.learning_rate=a:b",
+            "--config.optimizer.learning_rate is 'a:b'; expected a number.",
+        ),
+        ("--config=island.py --num_seeds=1.5", "is '1.5'; expected a whole number of at least 1."),
+        ("--config=island.py --num_seeds=0", "--num_seeds is '0'; expected a whole number"),
+        ("--config=island.py --share=nan", "--share is nan; expected a number of at least 0."),
+        ("--config=island.py --share=inf", "--share is inf; expected a number of at least 0."),
+        ("--config=island.py --dry=maybe", "--dry is 'maybe'; expected true or false."),
+        ("--config=island.py --format=xml", "--format is 'xml'; expected one of table, json."),
+        ("--config=island.py --workdir=", "--workdir is empty; give it a value, or leave it out."),
+        ("--config=island.py --rows=", "--rows is empty"),
+        ("--config=island.py --config=island.py", "--config is given twice; leave one out."),
+        ("--config=island.py --config.seed=2 -config island.py", "--config is given twice"),
         ("--config=island.py --workdr=x", "unknown flag --workdr. Did you mean '--workdir'?"),
-        ("--config=island.py --qqqq=x", "There are: --config, --num_seeds, --workdir."),
-        ("--config=island.py --workdir", "Missing value for flag --workdir"),
+        (
+            "--config=island.py --config.seed=2 --qqqq=x",
+            "There are: --config, --dry, --format, --num_seeds, --rows, --share, --workdir.",
+        ),
+        ("--config=island.py --workdir", "--workdir has no value; give it as --workdir=VALUE."),
         ("--config.seed=2", "no config is given: add --config=FILE"),
+        ("--config.seed=2 --config=island.py", "--config.seed=2 comes before --config"),
+        (
+            "--config=island.py --config.stages[0]=2",
+            "--config.stages[0] names a part of a field; give the field whole, as --config.stages",
+        ),
+        ("--config=island.py --config.stages[9]=2", "names a part of a field"),
+        ("--config=island.py --config.seed[0]=2", "names a part of a field"),
+        ("--config=island.py --config.sed[0]=2", "no field 'sed'. Did you mean 'seed'?"),
+        ("--config=island.py --config.seed.x=2", "no field 'seed.x'"),
+        ("--config=island.py --config.=2", "no field ''. Its fields are"),
+        (
+            "--config=island.py --config.optimizer=5",
+            "--config.optimizer is a group of fields; give",
+        ),
+        ("--flagfile=island.py", "--flagfile is not taken here; give the flags themselves."),
+        ("--config=island.py --undefok=q --q=1", "--undefok is not taken here"),
     ],
 )
 def test_a_wrong_command_line(run, arguments, expected):
@@ -98,7 +133,7 @@ def test_a_wrong_command_line(run, arguments, expected):
     assert "Traceback" not in err
 
 
-def test_elements_of_a_tuple_can_be_set(run):
+def test_a_tuple_can_be_set(run):
     assert run("--config=island.py", "--config.stages=(3, 4)")[0] == 0
 
 
@@ -132,6 +167,33 @@ def test_a_config_that_fails_is_named_with_its_line(run):
     assert "the config island.py, line 9 cannot be run (KeyError: 'no such key')" in err
 
 
+@pytest.mark.parametrize(
+    "arguments", ["--config.seed=2", "--config.sed=2", "--config.seed=x", "--sed=2"]
+)
+def test_a_config_runs_once(run, tmp_path, arguments):
+    counts = "print('x', end='')"
+    text = CONFIG.replace('    if arg == "refused"', f'    {counts}\n    if arg == "refused"')
+    (tmp_path / "counted.py").write_text(f"{counts}\n{text}")
+    _, out, _ = run("--config=counted.py", arguments)
+    assert out.count("x") == 2
+
+
+def test_a_frozen_config_can_be_overridden(run, tmp_path):
+    text = CONFIG.replace("ConfigDict", "FrozenConfigDict")
+    (tmp_path / "frozen.py").write_text(text)
+    assert run("--config=frozen.py", "--config.optimizer.learning_rate=3")[:2] == (0, "3.0 []\n")
+
+
+@pytest.mark.parametrize("error", [MemoryError(), ValueError("RESOURCE_EXHAUSTED: 3 TB\nmore")])
+def test_too_little_memory_is_no_defect(run, error):
+    def main(argv):
+        raise error
+
+    code, _, err = run("--config=island.py", main=main)
+    assert code == 2 and err.startswith("error: There is not enough memory (")
+    assert "give smaller batches or images" in err and len(err.splitlines()) == 1
+
+
 def test_the_code_of_main_is_passed_on(run):
     assert run("--config=island.py", main=lambda argv: 3)[0] == 3
 
@@ -147,7 +209,11 @@ def test_help_is_the_docstring_and_the_flags_of_the_command_alone(run, flag):
         "",
         "Flags:",
         "  --config: The config.",
-        "  --num_seeds: How many runs. [default: 1]",
+        "  --[no]dry: Nothing. [default: False]",
+        "  --format: <table|json>: How. [default: table]",
+        "  --num_seeds: How many. [default: 1]",
+        "  --rows: Some rows.",
+        "  --share: A share. [default: 0.5]",
         "  --workdir: Where the run goes.",
     ]
 
@@ -162,7 +228,13 @@ def test_help_loads_nothing_heavy(run_python):
 
 @pytest.mark.parametrize(
     ("name", "hint"),
-    [("FER", " Did you mean 'fer'?"), ("traim", " Did you mean 'train'?"), ("zzz", "")],
+    [
+        ("FER", " Did you mean 'fer'?"),
+        ("traim", " Did you mean 'train'?"),
+        ("fer+tst", " Did you mean 'fer+test'?"),
+        ("train+test", ""),
+        ("zzz", ""),
+    ],
 )
 def test_nearest(name, hint):
-    assert nearest(name, ["fer", "train", "test"]) == hint
+    assert nearest(name, ["fer", "train", "test", "fer+test"]) == hint

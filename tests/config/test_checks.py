@@ -6,7 +6,7 @@ import math
 import re
 
 import pytest
-from ml_collections import ConfigDict, FrozenConfigDict
+from ml_collections import ConfigDict, FrozenConfigDict, config_dict
 
 from ferjax.config import fields
 from ferjax.config.checks import check
@@ -70,6 +70,7 @@ def test_a_field_that_does_not_exist_is_refused(path, value, message):
         ({"optimizer.accumulation_steps": 3}, "accumulation_steps, 3; use 63 or 66."),
         ({"optimizer.accumulation_steps": 128}, "accumulation_steps, 128; use 128."),
         ({"stages": ConfigDict({"vgg11": ConfigDict()})}, "stages has vgg11, and vgg19_attention"),
+        ({"trunks_from": ("a", "b")}, "trunks_from has a, b, and vgg19_attention has no trunks"),
     ],
 )
 def test_fields_that_contradict_each_other_are_refused(changes, message):
@@ -79,6 +80,22 @@ def test_fields_that_contradict_each_other_are_refused(changes, message):
     with pytest.raises(UserError) as error:
         check(config)
     assert message in str(error.value)
+
+
+def test_a_field_that_a_config_requires_is_named():
+    config = made()
+    with config.unlocked():
+        config.optimizer = ConfigDict({"momentum": config_dict.required_placeholder(float)})
+    with pytest.raises(UserError, match=r"optimizer\.momentum has no value, and the config req"):
+        check(config)
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan")])
+def test_options_of_a_data_set_are_finite(value):
+    config = made()
+    config.dataset.options.held_out = value
+    with pytest.raises(UserError, match=r"dataset\.options\.held_out is (inf|nan); expected a num"):
+        check(config)
 
 
 def test_the_warm_up_of_what_trains_nothing_is_not_held_against_it():

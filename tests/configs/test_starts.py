@@ -71,7 +71,7 @@ def test_a_start_that_does_not_exist_is_named():
         ("attention_fusion", "from_scratch,trunk_init=a+b", r"'trunk_init', not both"),
         ("cbam_island", "finetune", r"no weights to fine-tune without init_from=PATH"),
         ("cbam_island", "image_size=8", r"image_size='8' is too small; expected at least 16"),
-        ("cbam_island", "image_size=big", r"image_size='big' is not a int"),
+        ("cbam_island", "image_size=big", r"image_size is 'big'; expected a whole number"),
         ("cbam_island", "channels=2", r"channels is 2; expected one of 1, 3"),
     ],
 )

@@ -12,9 +12,6 @@ from ferjax.performance import ahead_of_time, ahead_of_time_tables
 from ferjax.performance.hardware import targets
 from tests.helpers import tiny
 
-# What ml_collections reads config files with.
-pytestmark = pytest.mark.filterwarnings(r"ignore:the load_module\(\):DeprecationWarning")
-
 SMALL = [
     f"--config={tiny.CONFIG}:dataset=synthetic,attention=none,loss=softmax",
     "--config.model.name=resnet10",

@@ -54,6 +54,19 @@ def test_other_texts_are_refused(text):
         profiling.parse_steps(text)
 
 
+def test_steps_that_a_run_does_not_have_are_refused(data_dir, tmp_path):
+    config = tiny.config(data_dir, train__num_epochs=1)
+    with pytest.raises(UserError, match=r"'4:6', and the run has 5 steps; name some of them"):
+        loop.train(config, str(tmp_path), profile_steps="4:6")
+
+
+def test_steps_that_were_made_before_are_not_traced_and_that_is_said(tmp_path):
+    profile = profiling.Profile("3:5", tmp_path)
+    assert profile.missed(2) == ""
+    assert profile.missed(3) == "--profile_steps=3:5 begins before that: no trace is made."
+    assert profiling.Profile(None, tmp_path).missed(3) == ""
+
+
 def test_one_run_is_traced(data_dir, tmp_path):
     with pytest.raises(UserError, match="traces one run"):
         sweep.run(tiny.config(data_dir), str(tmp_path), num_seeds=2, profile_steps="1:2")

@@ -214,6 +214,11 @@ def test_the_runs_that_a_run_goes_back_to_are_recorded():
     assert found[1] == ("first", "ck_plus", "a", {"fold": 1})
 
 
+def test_an_empty_folder_is_no_source(tmp_path):
+    with pytest.raises(UserError, match=r"is not a run directory: it has no config\.json"):
+        starting_weights.read(str(tmp_path))
+
+
 def test_an_unfinished_run_is_no_source(finished, tmp_path):
     shutil.copytree(finished[0], tmp_path / "run")
     (tmp_path / "run" / "result.json").unlink()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import stat
+import os
 from pathlib import Path
 
 from ferjax import local_files
@@ -22,16 +22,16 @@ def check(folder: Path) -> None:
     Raises:
       UserError: as said, or the folder is none.
     """
-    problem = ""
     try:
-        if not stat.S_ISDIR(folder.stat().st_mode):
-            problem = "it is no folder"
+        os.lstat(folder)
     except FileNotFoundError:
         return
+    except OSError:
+        pass  # the next says what it is
+    try:
+        local_files.check_folder(folder)
     except OSError as error:
-        problem = local_files.problem(error)
-    if problem:
-        raise UserError(f"cannot write to {folder} ({problem}): name another folder with --output.")
+        raise _not_written(folder, error) from None
     for name in NAMES:
         local_files.check_output("--output", folder / name)
 
@@ -53,13 +53,15 @@ def save(audit: Audit, source: Source, folder: Path, *, max_groups: int) -> list
     """
     page, numbers, index = (folder / name for name in NAMES)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        local_files.make_folder(folder)
         local_files.write(page, audit_page.page(audit, max_groups).encode())
         write_json(numbers, report.result(audit))
         clean_index.write_clean_index(index, source, audit.findings.clean)
     except OSError as error:
-        raise UserError(
-            f"cannot write to {folder} ({local_files.problem(error)}): name another folder with "
-            "--output."
-        ) from error
+        raise _not_written(folder, error) from error
     return [page, numbers, index]
+
+
+def _not_written(folder: Path, error: OSError) -> UserError:
+    problem = local_files.problem(error)
+    return UserError(f"cannot write to {folder} ({problem}): name another folder with --output.")

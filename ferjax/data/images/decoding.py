@@ -10,7 +10,6 @@ import io
 import os
 import re
 import struct
-import warnings
 import zlib
 from collections.abc import Iterator
 
@@ -40,9 +39,6 @@ _DAMAGE = (
     struct.error,
     zlib.error,
 )
-# Larger images are refused by their size, in one sentence.
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
-
 # Pillow's modes with one integer of up to 32 bits or a float per pixel have no fixed range.
 _UNBOUNDED_MODES = ("I", "F")
 _GREY_MODES = ("1", "L", "LA")

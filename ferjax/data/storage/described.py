@@ -106,21 +106,32 @@ def _check_info(directory: epath.Path, fields: Mapping[str, Any], version: str) 
     if not isinstance(splits, list) or not splits:
         raise _refused(directory, name, f"splits is {_short(splits)}")
     for split in splits:
-        if not isinstance(split, dict) or set(split) != _SPLIT_KEYS:
-            raise _refused(directory, name, f"a split is {_short(split)}")
-        if split["name"] not in _SPLITS or split["filepathTemplate"] != _TEMPLATE:
-            raise _refused(directory, name, f"a split is {_short(split)}")
-        lengths = split["shardLengths"]
-        try:
-            good = isinstance(lengths, list) and all(_number(one, 2**40) for one in lengths)
-            _number(split["numBytes"], 2**60)
-        except (TypeError, ValueError):
-            good = False
-        if not good or not lengths or len(lengths) > MAX_CLASSES:
-            raise _refused(directory, name, f"a split is {_short(split)}")
+        problem = _split_problem(split)
+        if problem:
+            raise _refused(directory, name, problem)
     names = [split["name"] for split in splits]
     if len(set(names)) != len(names):
         raise _refused(directory, name, f"its splits are {_short(names)}")
+
+
+def _split_problem(split: Any) -> str:
+    """What a split has that ferjax does not write, in words, or ""."""
+    if not isinstance(split, dict) or set(split) != _SPLIT_KEYS:
+        return f"a split is {_short(split)}"
+    if split["name"] not in _SPLITS:
+        return f"a split is named {_short(split['name'])}, expected one of {', '.join(_SPLITS)}"
+    if split["filepathTemplate"] != _TEMPLATE:
+        return f"filepathTemplate of {split['name']} is {_short(split['filepathTemplate'])}"
+    lengths = split["shardLengths"]
+    try:
+        good = isinstance(lengths, list) and all(_number(one, 2**40) for one in lengths)
+        _number(split["numBytes"], 2**60)
+    except (TypeError, ValueError):
+        good = False
+    if not good or not lengths or len(lengths) > MAX_CLASSES:
+        found = {key: split[key] for key in ("shardLengths", "numBytes")}
+        return f"the split {split['name']} has {_short(found)}"
+    return ""
 
 
 def _number(text: Any, most: int) -> int:

@@ -70,15 +70,18 @@ def open_finished(directory: epath.Path) -> Any | None:
       UserError: its files are not those that ferjax writes, and TFDS has not read them; or it
         cannot be known whether it is there.
     """
+    where = directory
     try:
+        for where in (*reversed(directory.parents), directory):
+            local_files.check_folder(where)
         for name in ("dataset_info.json", "features.json"):
             os.stat(directory / name)
-    except FileNotFoundError:
-        return None
     except OSError as error:
+        if isinstance(error, FileNotFoundError) and not os.path.islink(where):
+            return None
         raise UserError(
-            f"{directory} cannot be looked at ({local_files.problem(error)}); name the --data_dir "
-            "where data are prepared, and check who may read it."
+            f"{where} cannot be looked at ({local_files.problem(error)}); name the folder where "
+            "data are prepared, by --data_dir or dataset.data_dir, and check who may read it."
         ) from None
     described.check(directory, VERSION)
     metadata.check(directory)
@@ -117,7 +120,7 @@ def exclusive(
         above = root.joinpath(*parts[:number])
         if os.path.islink(above / parts[number]):
             local_files.refuse_links(above, [parts[number]], "data directory")
-    directory.mkdir(parents=True, exist_ok=True)
+    local_files.make_folder(directory)
     leftovers = [path.name for path in directory.glob(f"{INCOMPLETE}*")]
     local_files.refuse_links(directory, [_LOCK, VERSION, *leftovers], "data directory")
     lock = filelock.FileLock(directory / _LOCK, fallback_to_soft=False)

@@ -2,8 +2,8 @@
 
 Pixels that are read are held against the SHA-256 that their record has of them, and whole splits
 against the fingerprint of the data set (see `StoredSplit.digest`), with two exceptions: images that
-stream, which would be hashed again and again, and the labels, subjects and votes of a split of JPEG
-or PNG files that was never decoded as a whole.
+stream, which would be hashed again and again, and a split of JPEG or PNG files of more than
+`MOST_DECODED` that is never read as a whole.
 
 Shape letters: N examples, B of them, H W C image, V entries of a ballot.
 """
@@ -11,6 +11,7 @@ Shape letters: N examples, B of them, H W C image, V entries of a ballot.
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ from ferjax.errors import UserError
 
 # Records that are read at a time; they are in memory twice, as bytes and as arrays.
 CHUNK = 4096
+# Bytes of pixels up to which files are decoded for the fingerprint alone, which takes seconds.
+MOST_DECODED = 512 << 20
 # Decoding releases the GIL; reading a chunk of small records does not gain from more threads.
 _THREADS = 8
 
@@ -76,7 +79,7 @@ class StoredSplit:
         return self._builder.info.splits[self.name].num_examples
 
     def index(self) -> Index:
-        """Reads every record once, without decoding files; raises as `images` does."""
+        """Reads every record once, without keeping pixels; raises as `images` does."""
         return self._read(None)
 
     def read(self) -> tuple[Index, UInt8[np.ndarray, "N H W C"]]:
@@ -88,6 +91,7 @@ class StoredSplit:
     def _read(self, images: np.ndarray | None) -> Index:
         facts: list[tuple[Any, ...]] = []
         digests: list[bytes] = []
+        is_checked = not self._as_files or len(self) * math.prod(self.image_shape) <= MOST_DECODED
         with self._readable():
             for start in range(0, len(self), CHUNK):
                 records = self._records(range(start, min(start + CHUNK, len(self))))
@@ -95,7 +99,7 @@ class StoredSplit:
                 facts += found
                 if images is not None:
                     pixels = images[start : start + CHUNK]
-                elif not self._as_files:  # then there is nothing to decode
+                elif is_checked:
                     pixels = np.empty((len(records), *self.image_shape), np.uint8)
                 else:
                     continue

@@ -47,6 +47,7 @@ def main() -> int:
         folder = Path(args.folder or temporary).resolve()
         folder.mkdir(exist_ok=True)
         shared.make(folder)
+        running.prepare(folder)
         for case in chosen:
             answer = running.run(case, folder, patience=args.patience)
             counts[case.group][answer.verdict] += 1

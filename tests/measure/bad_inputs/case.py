@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-COMMANDS = ("main", "predict", "evaluate", "prepare", "audit")
+COMMANDS = ("main", "predict", "evaluate", "prepare", "audit", "benchmark", "aot")
 CANARY = "not yours"
 
 

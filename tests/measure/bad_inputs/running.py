@@ -22,7 +22,16 @@ MODULES = {
     "evaluate": "ferjax.evaluate",
     "prepare": "ferjax.data.prepare.__main__",
     "audit": "ferjax.data.audit.__main__",
+    "benchmark": "ferjax.benchmark",
+    "aot": "ferjax.aot",
 }
+# What the commands import once their flags are parsed; it takes longer than most of their answers.
+_IMPORTED = (
+    "ferjax.training.sweep",
+    "ferjax.evaluation.checkpoint_scores",
+    "ferjax.data.prepare.preparation",
+    "ferjax.data.audit.report",
+)
 # Terminals act on these; a newline and a tab are what the commands print themselves.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _PROGRESS = re.compile(r"\r")
@@ -42,6 +51,13 @@ class Answer:
     verdict: str
     why: str
     output: str
+
+
+def prepare(folder: Path) -> None:
+    """Imports what the commands need, once, in the environment of the folder of `shared.make`."""
+    os.environ.update(shared.environment(folder))
+    for module in (*MODULES.values(), *_IMPORTED):
+        importlib.import_module(module)
 
 
 def run(case: Case, folder: Path, *, patience: float) -> Answer:
@@ -78,7 +94,7 @@ def _judge(case: Case, stage: Stage, code: int | None, output: str) -> tuple[str
     if code is None:
         return "hang", "it had to be killed"
     if code == 70 or "Traceback (most recent call last)" in output:
-        return "traceback", output.strip().splitlines()[-1]
+        return "traceback", _last(output)
     if code != case.code:
         verdict = "silent" if code == 0 else "unclear"
         return verdict, f"exit code {code}, expected {case.code}: {_last(output)}"
@@ -141,6 +157,8 @@ def _fork(
             os.dup2(file, 2)
             os.environ.update(_environment(case, stage))
             os.chdir(stage.here)
+            sys.path.insert(0, str(stage.here))  # as `python -m` does
+            sys.argv = list(command)  # where ml_collections looks for overrides
             _command(command)
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else 0 if end.code is None else 1

@@ -3,10 +3,13 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
+from tests.measure.bad_inputs.case import Stage
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 CONFIG = REPOSITORY / "configs" / "cbam_island.py"
@@ -36,6 +39,11 @@ def make(folder: Path) -> None:
         _run(folder, "data.prepare", "--dataset=image_folder", "--name=mine", "--source=images")
     if not (folder / "tiny" / "result.json").exists():
         _run(folder, "main", *TINY, "--workdir=tiny")
+
+
+def training(*more: str) -> Callable[[Stage], Sequence[str]]:
+    """A maker of the command of `tiny` for another workdir, `run`, with more arguments."""
+    return lambda stage: ("main", *TINY, "--workdir=run", *more)
 
 
 def environment(folder: Path) -> dict[str, str]:
