@@ -23,6 +23,9 @@ MODULES = {
     "prepare": "ferjax.data.prepare.__main__",
     "audit": "ferjax.data.audit.__main__",
 }
+# What these commands import when they are asked to do something; makes no device and no thread that
+# a fork would miss.
+_LATE = ("ferjax.training.sweep", "ferjax.evaluation.checkpoint_scores", "ferjax.cli.tables")
 # Terminals act on these; a newline and a tab are what the commands print themselves.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _PROGRESS = re.compile(r"\r")
@@ -42,6 +45,12 @@ class Answer:
     verdict: str
     why: str
     output: str
+
+
+def import_all() -> None:
+    """Imports what the commands do, once for all forks."""
+    for module in (*MODULES.values(), *_LATE):
+        importlib.import_module(module)
 
 
 def run(case: Case, folder: Path, *, patience: float) -> Answer:
@@ -158,6 +167,7 @@ def _command(command: Sequence[str]) -> None:
     from ferjax.cli import command as commands
 
     module = importlib.import_module(MODULES[command[0]])
+    sys.argv = list(command)  # where ml_collections looks for fields of the config
     commands.run(module.main, flag_values=module.FLAGS, argv=list(command))
 
 
