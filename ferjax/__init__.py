@@ -8,7 +8,9 @@ imports nothing else; what is heavy is loaded when it is first used.
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -25,9 +27,22 @@ def _say_interrupted(kind: type[BaseException], error: BaseException, trace: Any
         sys.__excepthook__(kind, error, trace)
 
 
+def _interrupt_again(found: Any) -> None:
+    """A stop from the keyboard within a callback, where Python only prints it, comes once more."""
+    if issubclass(found.exc_type, KeyboardInterrupt):
+        # After the callback, whose end the main thread is at.
+        main = threading.main_thread().ident
+        again = threading.Timer(0.05, signal.pthread_kill, (main, signal.SIGINT))
+        again.daemon = True
+        again.start()
+    else:
+        sys.__unraisablehook__(found)
+
+
 # While `python -m ferjax...` looks for the command, before the command's own handling begins.
 if sys.argv[:1] == ["-m"]:
     sys.excepthook = _say_interrupted
+    sys.unraisablehook = _interrupt_again
 
 
 def load(workdir: str | os.PathLike[str], *, checkpoint: str = "best") -> Classifier:
@@ -41,8 +56,12 @@ def load(workdir: str | os.PathLike[str], *, checkpoint: str = "best") -> Classi
       `classifier(images)` with images as uint8 arrays or as paths; see `Classifier`.
 
     Raises:
-      ferjax.errors.UserError: the folder is no run, or holds no checkpoint that can be read.
+      ferjax.errors.UserError: the folder is no run, or holds no checkpoint that can be read, or
+        files of two runs.
     """
+    from ferjax.config import stored
     from ferjax.inference.trained_model import TrainedModel
+    from ferjax.workdir.directory import RunDirectory
 
-    return TrainedModel.load(workdir, checkpoint).classifier()
+    config = stored.of_run_or_none(RunDirectory(workdir))
+    return TrainedModel.load(workdir, checkpoint, config=config).classifier()

@@ -564,6 +564,20 @@ def test_ctrl_c_while_a_command_imports_is_no_traceback(run_python, repository, 
     assert done.stderr == "interrupted from the keyboard\n"
 
 
+def test_ctrl_c_within_a_callback_is_not_lost(run_python, repository, tmp_path):
+    stop = (
+        "import gc, os, signal, time\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "def stop(*_):\n    gc.callbacks.remove(stop)\n    os.kill(os.getpid(), signal.SIGINT)\n"
+        "gc.callbacks.append(stop)\ngc.collect()\ntime.sleep(60)\n"
+    )
+    made.text(made.folder(tmp_path / "absl") / "__init__.py", stop)
+    path = f"{tmp_path}:{repository}"
+    done = run_python(["-m", "ferjax.predict"], env={"PYTHONPATH": path}, check=False)
+    assert done.returncode in (-signal.SIGINT, 130)
+    assert done.stderr == "interrupted from the keyboard\n"
+
+
 @pytest.mark.parametrize("number", [13, 28, 30, 36, 40])
 def test_what_the_machine_refuses_is_no_defect(number, run_main, monkeypatch):
     def fails(_):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ml_collections import ConfigDict
 
+from ferjax import filesystem
 from ferjax.config import checks, fields
 from ferjax.errors import UserError
 from ferjax.workdir.directory import RunDirectory
@@ -26,3 +27,9 @@ def of_run(directory: RunDirectory) -> ConfigDict:
             "that it was made with."
         ) from None
     return config
+
+
+def of_run_or_none(directory: RunDirectory) -> ConfigDict | None:
+    """As `of_run`; None where the folder has no config.json, as that of a checkpoint alone."""
+    there = filesystem.is_there(directory.path / "config.json")
+    return of_run(directory) if there else None

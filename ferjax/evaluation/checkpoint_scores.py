@@ -21,7 +21,6 @@ from ferjax.evaluation import cross_dataset
 from ferjax.evaluation.evaluator import Evaluator, Scores
 from ferjax.evaluation.protocol import Protocol
 from ferjax.filesystem import SCHEME, is_remote
-from ferjax.inference import agreement
 from ferjax.inference.trained_model import TrainedModel
 from ferjax.workdir.directory import RunDirectory
 
@@ -86,15 +85,9 @@ class FinishedRun:
         Raises:
           UserError: a file of the run is missing or damaged, or two of them are not of one run.
         """
-        trained, result = TrainedModel.load(directory.path, checkpoint), directory.result()
-        agreement.check(
-            directory.path,
-            config=config,
-            result=result,
-            spec=trained.spec,
-            best_step=trained.step if checkpoint == "best" else None,
-        )
-        return cls(trained, config, (result or {}).get("started_from", ()))
+        trained = TrainedModel.load(directory.path, checkpoint, config=config)
+        result = directory.result() or {}
+        return cls(trained, config, result.get("started_from", ()))
 
     def on_own_data(
         self,

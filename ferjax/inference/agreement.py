@@ -73,11 +73,9 @@ def _of_result(result: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _of_spec(spec: ModelSpec) -> dict[str, Any]:
-    return {
-        "dataset": spec.dataset,
-        "fingerprint": spec.fingerprint,
-        "labels": spec.labels,
-    }
+    names = ("dataset", "fingerprint", "labels", "options", "seed")
+    known = {name: getattr(spec, name) for name in names}
+    return {name: value for name, value in known.items() if value is not None}
 
 
 def _preprocessing(config: ConfigDict | FrozenConfigDict, spec: ModelSpec) -> dict[str, Any]:

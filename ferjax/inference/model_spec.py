@@ -20,7 +20,12 @@ from ferjax.filesystem import Place
 from ferjax.models import functional
 from ferjax.models.functional import Weights
 from ferjax.random_streams import Stream, root
-from ferjax.stored_json import Labels, Sha256, whole
+from ferjax.stored_json import Labels, Object, Sha256, whole
+
+_FIX = (
+    "Restore it from a copy, use the version of ferjax that wrote it, or train again in an empty "
+    "workdir."
+)
 
 
 class StoredModel(TypedDict):
@@ -36,7 +41,11 @@ class StoredModel(TypedDict):
 
 
 class Stored(TypedDict):
-    """A `ModelSpec` as JSON; `has_magnified_crops` is missing where these crops always were."""
+    """A `ModelSpec` as JSON.
+
+    Where `has_magnified_crops` is missing, these crops always were. Checkpoints of earlier versions
+    lack `options` and `seed`.
+    """
 
     model: StoredModel
     labels: Labels
@@ -45,6 +54,8 @@ class Stored(TypedDict):
     dataset: str
     fingerprint: Sha256
     steps_per_epoch: Annotated[int, whole(1)]
+    options: NotRequired[Object]
+    seed: NotRequired[Annotated[int, whole(0)]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,6 +71,8 @@ class ModelSpec:
       dataset: name of the data set that trains it.
       fingerprint: the fingerprint of that prepared data set.
       steps_per_epoch: updates of an epoch.
+      options: options of the data set, which decide what trains; None where it is not known.
+      seed: the seed of the run; None where it is not known.
     """
 
     model: Mapping[str, Any]
@@ -69,11 +82,14 @@ class ModelSpec:
     dataset: str
     fingerprint: str
     steps_per_epoch: int
+    options: Mapping[str, Any] | None = None
+    seed: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object that `from_json` reads back."""
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        made = {**fields, "preprocessing": self.preprocessing.to_dict()}
+        known = {name: value for name, value in fields.items() if value is not None}
+        made = {**known, "preprocessing": self.preprocessing.to_dict()}
         return json.loads(json.dumps(made))  # tuples are lists, as they come back from a file
 
     @classmethod
@@ -84,18 +100,14 @@ class ModelSpec:
           UserError: a field is missing, of another type or out of range, or fields contradict each
             other; `where` names the checkpoint.
         """
-        fix = (
-            "Restore it from a copy, use the version of ferjax that wrote it, or train again in an "
-            "empty workdir."
-        )
         try:
             stored_json.check(fields, Stored)
             preprocessing = Preprocessing.from_dict(fields["preprocessing"])
             _check_model(fields["model"], fields["labels"], preprocessing)
         except stored_json.Unfit as error:
-            raise UserError(f"The checkpoint in {where} {error}. {fix}") from None
+            raise UserError(f"The checkpoint in {where} {error}. {_FIX}") from None
         except UserError as error:
-            raise UserError(f"The checkpoint in {where} cannot be used: {error} {fix}") from None
+            raise _unusable(where, error) from None
         return cls(
             model=fields["model"],
             labels=tuple(fields["labels"]),
@@ -104,7 +116,20 @@ class ModelSpec:
             dataset=fields["dataset"],
             fingerprint=fields["fingerprint"],
             steps_per_epoch=fields["steps_per_epoch"],
+            options=fields.get("options"),
+            seed=fields.get("seed"),
         )
+
+    def checked_abstract(self, mesh: Mesh, where: str | Place) -> tuple[nnx.GraphDef, Weights]:
+        """As `abstract`, for a description that was read.
+
+        Raises:
+          UserError: there is no such model; `where` names the checkpoint.
+        """
+        try:
+            return self.abstract(mesh)
+        except UserError as error:
+            raise _unusable(where, error) from None
 
     @property
     def native_shape(self) -> tuple[int, int, int]:
@@ -148,6 +173,10 @@ class ModelSpec:
                 f"data set has {', '.join(source.labels.names)}. Prepare the data it was trained "
                 "on again."
             )
+
+
+def _unusable(where: str | Place, error: UserError) -> UserError:
+    return UserError(f"The checkpoint in {where} cannot be used: {error} {_FIX}")
 
 
 def _check_model(model: Mapping[str, Any], labels: list[str], preprocessing: Preprocessing) -> None:

@@ -8,11 +8,13 @@ import os
 
 from flax import nnx
 from jax.sharding import Mesh
+from ml_collections import ConfigDict
 
-from ferjax import filesystem, local_files
+from ferjax import local_files
 from ferjax.distributed import sharding
 from ferjax.errors import UserError, one_of
 from ferjax.filesystem import Place
+from ferjax.inference import agreement
 from ferjax.inference.classifier import Classifier
 from ferjax.inference.model_spec import ModelSpec
 from ferjax.inference.prediction import prediction
@@ -49,6 +51,7 @@ class TrainedModel:
         workdir: str | os.PathLike[str],
         checkpoint: str = "best",
         *,
+        config: ConfigDict | None,
         mesh: Mesh | None = None,
     ) -> TrainedModel:
         """Reads the weights of a run's checkpoint, and writes nothing.
@@ -56,37 +59,52 @@ class TrainedModel:
         Args:
           workdir: the run directory; only the files of the checkpoint are needed.
           checkpoint: "best" or "last".
+          config: of its config.json, complete; None where there is none.
           mesh: the devices; by default all that are present.
 
         Raises:
-          UserError: the folder is no run, has no such checkpoint, or one that is damaged.
+          UserError: the folder is no run, has no such checkpoint, or one that is damaged or of
+            another run than the config or the result.json beside it.
         """
         one_of("checkpoint", checkpoint, CHECKPOINTS)
-        where = filesystem.of(workdir)
+        directory = RunDirectory(workdir)
         try:
-            local_files.check_utf8(where)
+            local_files.check_utf8(directory.path)
         except OSError as error:
             problem = local_files.problem(error)
-            raise UserError(f"{where} cannot be read ({problem}); rename the folder.") from None
+            raise UserError(
+                f"{directory.path} cannot be read ({problem}); rename the folder."
+            ) from None
         mesh = sharding.make_mesh() if mesh is None else mesh
-        folder = checkpoint_files.folder(where, checkpoint)
+        folder = checkpoint_files.folder(directory.path, checkpoint)
         newest = checkpoint_files.steps(folder)[:1]
         try:
-            return cls._read(where, checkpoint, mesh)
+            return cls._read(directory, checkpoint, config, mesh)
         except UserError:
             if checkpoint_files.steps(folder)[:1] == newest:
                 raise
         # A run that goes on has replaced the checkpoint while it was read.
-        return cls._read(where, checkpoint, mesh)
+        return cls._read(directory, checkpoint, config, mesh)
 
     @classmethod
-    def _read(cls, where: Place, checkpoint: str, mesh: Mesh) -> TrainedModel:
+    def _read(
+        cls, directory: RunDirectory, checkpoint: str, config: ConfigDict | None, mesh: Mesh
+    ) -> TrainedModel:
+        where = directory.path
         stored = checkpoint_files.newest(where, checkpoint)
         if stored is None:
-            raise _no_checkpoint(RunDirectory(where), checkpoint)
+            raise _no_checkpoint(directory, checkpoint)
+        step = stored.about.step
         spec = ModelSpec.from_json(stored.about.spec, where)
-        graphdef, like = spec.abstract(mesh)
-        return cls(spec, graphdef, stored.weights(like), mesh, stored.about.step, where)
+        agreement.check(
+            where,
+            config=config,
+            result=directory.result(),
+            spec=spec,
+            best_step=step if checkpoint == "best" else None,
+        )
+        graphdef, like = spec.checked_abstract(mesh, where)
+        return cls(spec, graphdef, stored.weights(like), mesh, step, where)
 
     def classifier(self) -> Classifier:
         """The classifier of face images; see `ferjax.load`.

@@ -33,6 +33,8 @@ def spec(config: FrozenConfigDict, data: RunData) -> ModelSpec:
         dataset=config.dataset.name,
         fingerprint=source.fingerprint,
         steps_per_epoch=source.num_examples["train"] // config.train.batch_size,
+        options=config.dataset.options.to_dict(),
+        seed=config.seed,
     )
 
 

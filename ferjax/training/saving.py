@@ -14,6 +14,7 @@ from ferjax.models.functional import Weights
 from ferjax.training.run_progress import RunProgress
 from ferjax.training.step import TrainState
 from ferjax.workdir import checkpoint_files
+from ferjax.workdir.checkpoint_files import About
 from ferjax.workdir.checkpoints import Checkpoints, save_failed
 from ferjax.workdir.directory import RunDirectory
 
@@ -49,18 +50,19 @@ class Saving:
         Raises:
           UserError: its data, labels or preprocessing differ from the run's; or it is unreadable.
         """
-        restored = self._checkpoints.restore(
-            like, check=lambda about: RunProgress.check(about.progress)
-        )
+        restored = self._checkpoints.restore(like, check=self._check_about)
         step = 0 if restored is None else restored[1].step
         # A killed start may have saved a best epoch after its last checkpoint.
         self._checkpoints.drop_later("best", step)
         if restored is None:
             return None
         state, about = restored
-        self._check_spec(about.spec)
         progress = RunProgress.from_json(about.progress)
         return state, progress, about.progress["input_position"]
+
+    def _check_about(self, about: About) -> None:
+        RunProgress.check(about.progress)
+        self._check_spec(about.spec)
 
     def _check_spec(self, stored: dict[str, Any]) -> None:
         for field, value in self._spec.to_json().items():

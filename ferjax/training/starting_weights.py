@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ferjax import filesystem
+from ferjax.config import stored
 from ferjax.data.pipeline.preprocess import Preprocessing
 from ferjax.errors import UserError
-from ferjax.inference import agreement, lineage
+from ferjax.inference import lineage
 from ferjax.inference.lineage import TrainedOn
 from ferjax.inference.trained_model import TrainedModel
 from ferjax.models import functional, weights
@@ -69,16 +70,15 @@ def read(path: str) -> StartingWeights:
         identity = {"weights": path, "sha256": digest}
         return StartingWeights(f"The weights in {path}", arrays, None, identity)
     directory = RunDirectory(path)
-    directory.config_fields()  # says so if this is no run
     result = directory.result()
     if result is None:
+        directory.config_fields()  # says so if this is no run
         raise UserError(
             f"The run in {path} is not finished, and its best epoch may still change; run it to "
             "its end first."
         )
-    trained = TrainedModel.load(path)
+    trained = TrainedModel.load(path, config=stored.of_run_or_none(directory))
     spec = trained.spec
-    agreement.check(path, result=result, spec=spec, best_step=trained.step)
     identity = {
         "weights": path,
         "dataset": result["dataset"],

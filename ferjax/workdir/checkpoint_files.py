@@ -14,8 +14,7 @@ progress next to `format`.
 
 from __future__ import annotations
 
-import gc
-import sys
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -25,14 +24,13 @@ from etils import epath
 
 from ferjax import filesystem, local_files, stored_json
 from ferjax.errors import UserError
-from ferjax.workdir import digests, schemas
+from ferjax.workdir import array_items, digests, schemas
+from ferjax.workdir.array_items import UNREADABLE, Damaged, first_line
 
 FOLDER = "checkpoints"
 FORMAT = 4
 STATE_FORMAT = 3  # with one item `state`
 WEIGHTS, TRAINING, META, STATE = "weights", "training", "meta", "state"
-# Errors that orbax and `stored_json` (an Unfit is a ValueError) raise for damaged files.
-UNREADABLE = (OSError, ValueError, KeyError, TypeError)
 
 
 class About(NamedTuple):
@@ -95,7 +93,7 @@ def read_about(checkpoint: epath.Path) -> About:
 
     Raises:
       UserError: it has a format that this version does not read.
-      OSError, ValueError: it is missing or damaged.
+      OSError, Damaged: it is missing or damaged.
     """
     file, step = checkpoint / META / "metadata", int(checkpoint.name)
     try:
@@ -111,19 +109,19 @@ def read_about(checkpoint: epath.Path) -> About:
             )
         stored_json.check(fields, schemas.Meta)
     except FileNotFoundError:
-        raise ValueError(f"its description, {META}/{file.name}, is missing") from None
+        raise Damaged(f"its description, {META}/{file.name}, is missing") from None
     except stored_json.Unfit as error:
-        raise ValueError(f"its description {error}") from None
+        raise Damaged(f"its description {error}") from None
     about = {"spec": fields["spec"], "progress": fields["progress"]}
     if digests.of_json(about) != fields["sha256"].get(META):
-        raise ValueError("its description does not have the SHA-256 that it was saved with")
+        raise Damaged("its description does not have the SHA-256 that it was saved with")
     return About(step, found, fields["spec"], fields["progress"], fields["sha256"])
 
 
 def check_arrays(tree: Any, what: str, about: About) -> None:
-    """Raises a ValueError unless the arrays have the digest that was saved with them."""
+    """Raises a `Damaged` unless the arrays have the digest that was saved with them."""
     if about.format != STATE_FORMAT and digests.of_arrays(tree) != about.sha256.get(what):
-        raise ValueError(f"its {what} do not have the SHA-256 that they were saved with")
+        raise Damaged(f"its arrays in {what} do not have the SHA-256 that they were saved with")
 
 
 def check_files(checkpoint: epath.Path) -> None:
@@ -152,37 +150,58 @@ class Stored(NamedTuple):
         Raises:
           UserError: they are missing or damaged.
         """
-        item = WEIGHTS if self.about.format != STATE_FORMAT else STATE
-        if not (self.folder / item).exists():
-            raise _unusable(self.folder, ValueError(f"its {item} are missing"))
+        item = self.folder / (WEIGHTS if self.about.format != STATE_FORMAT else STATE)
+        with array_items.quiet() as after_failure:
+            try:
+                array_items.check_listed(item)
+                with array_items.reading(item.name):
+                    restored = self._restored(item, like)
+                check_arrays(restored, WEIGHTS, self.about)
+                return restored
+            except UNREADABLE as error:
+                failed = _unusable(self.folder, error)
+            after_failure()
+        raise failed
+
+    def _restored(self, item: epath.Path, like: Any) -> Any:
+        old, wanted = self.about.format == STATE_FORMAT, like
         reader = ocp.PyTreeCheckpointer()
         try:
-            return self._restored(reader, like)
-        except UNREADABLE as error:
-            collect_unfinished_reads()
-            raise _unusable(self.folder, error) from None
+            if old:
+                average = _tree(reader, item).get("average")
+                wanted = {"average" if jax.tree.leaves(average) else "weights": like}
+            restored = reader.restore(
+                item,
+                args=ocp.args.PyTreeRestore(
+                    item=wanted,
+                    restore_args=ocp.checkpoint_utils.construct_restore_args(wanted),
+                    partial_restore=old,
+                ),
+            )
+        except ValueError as error:
+            if not re.match(r"[A-Z_]+: ", str(error)):  # else tensorstore cannot read its files
+                _check_like(_tree(reader, item), wanted)
+            raise
         finally:
             reader.close()
+        return restored.popitem()[1] if old else restored
 
-    def _restored(self, reader: ocp.PyTreeCheckpointer, like: Any) -> Any:
-        item, wanted = self.folder / WEIGHTS, like
-        old = self.about.format == STATE_FORMAT
-        if old:
-            item = self.folder / STATE
-            average = reader.metadata(item).item_metadata.tree.get("average")
-            wanted = {"average" if jax.tree.leaves(average) else "weights": like}
-        restored = reader.restore(
-            item,
-            args=ocp.args.PyTreeRestore(
-                item=wanted,
-                restore_args=ocp.checkpoint_utils.construct_restore_args(wanted),
-                partial_restore=old,
-            ),
+
+def _tree(reader: ocp.PyTreeCheckpointer, item: epath.Path) -> Any:
+    """The tree of an item, with shapes."""
+    found = reader.metadata(item).item_metadata
+    if found is None:  # what orbax makes of arrays that it cannot open
+        raise Damaged(f"its arrays in {item.name} cannot be read")
+    return found.tree
+
+
+def _check_like(stored: Any, like: Any) -> None:
+    """Raises a `Damaged` unless the stored arrays are those of the model."""
+    unlike = array_items.difference(stored, like)
+    if unlike:
+        raise Damaged(
+            f"its weights are not those of the model that its description names: {unlike}"
         )
-        if old:
-            (restored,) = restored.values()
-        check_arrays(restored, WEIGHTS, self.about)
-        return restored
 
 
 def newest(workdir: epath.PathLike, kind: str) -> Stored | None:
@@ -216,21 +235,3 @@ def _unusable(checkpoint: epath.Path, error: Exception) -> UserError:
         f"{checkpoint.parent} cannot be used ({first_line(error)}). Resume the run, restore "
         "the folder from a copy, or train again in an empty workdir."
     )
-
-
-def collect_unfinished_reads() -> None:
-    """Frees the reads that a failed restore left waiting.
-
-    Otherwise Python prints a traceback for each of them when it collects garbage.
-    """
-    hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
-    try:
-        gc.collect()
-    finally:
-        sys.unraisablehook = hook
-
-
-def first_line(error: Exception) -> str:
-    """The first line of an error's message, or its type."""
-    text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0][:200]

@@ -17,9 +17,10 @@ from etils import epath
 
 from ferjax import filesystem
 from ferjax.errors import SaveFailed, UserError
+from ferjax.workdir import array_items, digests
 from ferjax.workdir import checkpoint_files as files
-from ferjax.workdir import digests
-from ferjax.workdir.checkpoint_files import About, first_line
+from ferjax.workdir.array_items import UNREADABLE, first_line
+from ferjax.workdir.checkpoint_files import About
 
 KEEP = 2
 
@@ -138,44 +139,62 @@ class Checkpoints:
         Raises:
           UserError: there are checkpoints, but none can be read, or in another format.
         """
-        manager = self._managers["last"]
-        failures = []
-        for step in sorted(manager.all_steps(), reverse=True):
-            try:
-                files.check_files(epath.Path(manager.directory) / str(step))
-                about = files.read_about(epath.Path(manager.directory) / str(step))
-                check(about)
-                restored = self._restore(about, like)
-            except files.UNREADABLE as error:
-                failures.append(f"step {step}: {first_line(error)}")
-                self._report(
-                    f"The last checkpoint of step {step} cannot be read "
-                    f"({first_line(error)}); trying the one before it."
-                )
-                continue
+        failures: list[str] = []
+        with array_items.quiet() as after_failure:
+            restored = self._newest_readable(like, check, failures)
             if failures:
-                files.collect_unfinished_reads()
-                self._report(f"Using the last checkpoint of step {step} instead.")
-            return restored, about
-        if failures:
-            files.collect_unfinished_reads()
+                after_failure()
+        if restored is None and failures:
             raise UserError(
-                f"No last checkpoint in {manager.directory} can be read: {'; '.join(failures)}. "
-                "Restore the folder from a copy, or start again in an empty workdir."
+                f"No last checkpoint in {self._managers['last'].directory} can be read: "
+                f"{'; '.join(failures)}. Restore the folder from a copy, or start again in an "
+                "empty workdir."
             )
+        if restored is not None and failures:
+            step = restored[1].step
+            self._report(f"Using the last checkpoint of step {step} instead.")
+        return restored
+
+    def _newest_readable(
+        self, like: S, check: Callable[[About], None], failures: list[str]
+    ) -> tuple[S, About] | None:
+        """As `restore`; appends what is wrong with those that cannot be read to `failures`."""
+        steps = sorted(self._managers["last"].all_steps(), reverse=True)
+        for step in steps:
+            try:
+                return self._read(self.path("last", step), like, check)
+            except UNREADABLE as error:
+                why = first_line(error)
+            failures.append(f"step {step}: {why}")
+            if step != steps[-1]:
+                self._report(
+                    f"The last checkpoint of step {step} cannot be read ({why}); trying the one "
+                    "before it."
+                )
         return None
+
+    def _read(
+        self, checkpoint: epath.Path, like: S, check: Callable[[About], None]
+    ) -> tuple[S, About]:
+        files.check_files(checkpoint)
+        about = files.read_about(checkpoint)
+        check(about)
+        return self._restore(about, like), about
 
     def _restore(self, about: About, like: S) -> S:
         if about.format == files.STATE_FORMAT:
             wanted = {files.STATE: like}
         else:
             wanted = dict(zip((files.WEIGHTS, files.TRAINING), like.split(), strict=True))
-        restored = self._managers["last"].restore(
-            about.step,
-            args=ocp.args.Composite(
-                **{name: ocp.args.StandardRestore(tree) for name, tree in wanted.items()}
-            ),
-        )
+        for name in wanted:
+            array_items.check_listed(self.path("last", about.step) / name)
+        with array_items.reading(" or ".join(wanted)):
+            restored = self._managers["last"].restore(
+                about.step,
+                args=ocp.args.Composite(
+                    **{name: ocp.args.StandardRestore(tree) for name, tree in wanted.items()}
+                ),
+            )
         if about.format == files.STATE_FORMAT:
             return restored[files.STATE]
         for name in wanted:

@@ -13,6 +13,7 @@ import contextlib
 import itertools
 import json
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,9 @@ class JsonlLog:
         resume_step: step of the checkpoint that the run continues from; 0 starts afresh. Rows of
             later steps, and a last line cut short, are dropped from the file at once.
 
+    Attributes:
+        num_kept: how many rows of each kind the file has up to `resume_step`.
+
     Raises:
         UserError: a line that should be kept is not a row; the message names file and line.
     """
@@ -45,7 +49,7 @@ class JsonlLog:
         self.path = filesystem.of(path)
         self._growing = Growing(self.path.parent)
         self._local = self._growing.local / self.path.name
-        self._last_step = _drop_later_rows(self.path, resume_step, self._local)
+        self._last_step, self.num_kept = _drop_later_rows(self.path, resume_step, self._local)
         self._growing.publish()
         # Not buffered: a killed process loses nothing it wrote, and `tail -f` follows the run.
         self._file = local_files.open_to_append(self._local)
@@ -145,15 +149,23 @@ def _row(line: bytes, last: dict[str, int]) -> Row:
     return row
 
 
-def _drop_later_rows(path: Place, resume_step: int, local: Path) -> dict[str, int]:
-    """Writes `local` with the rows up to `resume_step`; returns the last step of each kind."""
+def _drop_later_rows(
+    path: Place, resume_step: int, local: Path
+) -> tuple[dict[str, int], Counter[str]]:
+    """Writes `local` with the rows up to `resume_step`.
+
+    Returns:
+        The last step of each kind, and the number of its rows.
+    """
     last: dict[str, int] = {}
-    kept = []
+    kept: list[str] = []
+    counts: Counter[str] = Counter()
     try:
         for _, row in read_rows(path) if resume_step else ():
             if row["step"] <= resume_step:
                 kept.append(_encode(row))
                 last[row["kind"]] = row["step"]
+                counts[row["kind"]] += 1
     except FileNotFoundError:
         pass  # its rows are lost, and the run goes on
     except OSError as error:
@@ -163,7 +175,7 @@ def _drop_later_rows(path: Place, resume_step: int, local: Path) -> dict[str, in
         ) from None
     # A kill in between leaves the old file or the new one, whole.
     filesystem.write(local, "".join(line + "\n" for line in kept).encode())
-    return last
+    return last, counts
 
 
 def _encode(row: Mapping[str, Any]) -> str:

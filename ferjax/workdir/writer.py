@@ -64,6 +64,16 @@ class Writer:
             start_step=resume_step,
             stream=stream if stream is not None else sys.stderr,
         )
+        kept = self._log.num_kept
+        lost = {
+            "steps": resume_step - kept["train"],
+            "epochs": resume_step // steps_per_epoch - kept["epoch"],
+        }
+        said = " and ".join(f"{number} {name}" for name, number in lost.items() if number > 0)
+        if said:
+            self._progress.note(
+                f"{self._log.path} lacks the rows of {said}: they are lost, and the run goes on."
+            )
         for row in self._log.rows("epoch"):
             self._progress.restore(row["epoch"], row)
 

@@ -10,7 +10,7 @@ from ferjax.workdir.directory import RunDirectory
 
 def model(workdir, started_from=(), **dataset):
     """The best epoch of a run; `dataset` says where its own data are, if elsewhere."""
-    trained = TrainedModel.load(workdir)
+    trained = TrainedModel.load(workdir, config=None)
     config = fields.completed(RunDirectory(workdir).config())
     return ScoredModel(
         trained=trained,

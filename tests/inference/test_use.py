@@ -52,7 +52,6 @@ def test_loading_needs_no_data_set(finished, tmp_path):
     workdir = tmp_path / "run"
     shutil.copytree(finished[0], workdir)
     config = json.loads((workdir / "config.json").read_text())
-    config["dataset"]["name"] = "fer2013"
     config["dataset"]["data_dir"] = str(tmp_path / "nowhere")
     (workdir / "config.json").write_text(json.dumps(config))
     assert ferjax.load(workdir).native_shape == (16, 16, 1)

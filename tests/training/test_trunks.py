@@ -48,7 +48,7 @@ def config(data_dir, argument):
 
 
 def weights_of(workdir):
-    trained = TrainedModel.load(workdir)
+    trained = TrainedModel.load(workdir, config=None)
     return models.weights.named(functional.merge_model(trained.graphdef, trained.weights))
 
 

@@ -29,7 +29,7 @@ def test_a_run_can_start_from_another(finished, data_dir):
     run = experiment.build(tiny.config(data_dir, init_from=str(workdir)))
     said = []
     state, origins = warm_start.initial_state(run, (), report=said.append)
-    origin = TrainedModel.load(workdir)
+    origin = TrainedModel.load(workdir, config=None)
     expected = weights.named(functional.merge_model(origin.graphdef, origin.weights))
     found = named(run, state)
     assert found.keys() == expected.keys()

@@ -10,10 +10,6 @@ from ferjax.errors import UserError
 from ferjax.workdir import checkpoint_files, checkpoints, digests
 from tests.helpers.stored import State
 
-# A read that fails leaves callbacks of orbax's reading threads behind, which find its event loop
-# closed; pytest would report them as the failure of whatever test runs next.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
 
 def state(value):
     weights = {"kernel": jnp.full((64, 65), float(value)), "blocks": {0: jnp.arange(4) + value}}
@@ -105,12 +101,14 @@ def test_a_missing_file_falls_back_too(saved):
 
 
 def test_no_readable_checkpoint_is_an_error(saved):
-    store, _, folder = saved
+    store, messages, folder = saved
     for number in "23":
         for path in files_of(folder / number / "training"):
             path.write_bytes(b"")
     with pytest.raises(UserError, match=r"No last checkpoint .* can be read: step 3: .*; step 2"):
         store.restore(like())
+    (said,) = messages  # there is none before step 2 to try
+    assert "step 3 cannot be read (its file training/_METADATA is damaged" in said
 
 
 def test_a_repeated_step_replaces_what_was_there(saved):
@@ -160,7 +158,7 @@ def test_other_arrays_than_those_that_were_saved_are_refused(saved):
         checkpoint_files.newest(folder.parents[1], "last").weights(like().weights)
     assert_is(store.restore(like()), 2)
     with_changed(folder / "2", "training", lambda leaf: leaf * 2)
-    with pytest.raises(UserError, match=r"step 2: its training do not have the SHA-256"):
+    with pytest.raises(UserError, match=r"step 2: its arrays in training do not have the SHA-256"):
         store.restore(like())
 
 

@@ -1,6 +1,5 @@
 """JSON that comes back from files: each damage is one sentence that names file, key and fix."""
 
-import copy
 import dataclasses
 import json
 import shutil
@@ -10,6 +9,7 @@ import jax
 import numpy as np
 import pytest
 
+import ferjax
 from ferjax import evaluate, filesystem, stored_json
 from ferjax.config import stored as stored_config
 from ferjax.data.dataset import open_dataset
@@ -21,12 +21,12 @@ from ferjax.inference.classifier import Classifier
 from ferjax.inference.trained_model import TrainedModel
 from ferjax.reproduce import study, table
 from ferjax.training.run_progress import RunProgress
-from ferjax.workdir import digests, metrics_log
+from ferjax.workdir import metrics_log
 from ferjax.workdir.checkpoints import Checkpoints
 from ferjax.workdir.directory import RunDirectory
 from tests.helpers import stored, tiny
+from tests.helpers.edited import GONE, changed, edit, edit_checkpoints
 
-GONE = object()
 DEEP = b'{"a":' * 100_000 + b"1" + b"}" * 100_000
 BROKEN = {
     "nothing": (b"", "is damaged"),
@@ -60,20 +60,6 @@ class Outer(TypedDict):
     several: NotRequired[list[Inner]]
     by_name: NotRequired[dict[str, int]]
     maybe: NotRequired[float | None]
-
-
-def changed(fields, path, value):
-    """A copy of nested fields with one value set, or removed where it is `GONE`."""
-    made = copy.deepcopy(fields)
-    *groups, last = path.split("/")
-    inside = made
-    for name in groups:
-        inside = inside[int(name) if isinstance(inside, list) else name]
-    if value is GONE:
-        del inside[last]
-    else:
-        inside[int(last) if isinstance(inside, list) else last] = value
-    return made
 
 
 @pytest.mark.parametrize(
@@ -206,12 +192,7 @@ def damaged(finished, tmp_path, path, value):
     """A copy of the finished run whose best checkpoint says something else of itself."""
     workdir = tmp_path / "run"
     shutil.copytree(finished[0], workdir)
-    for file in (workdir / "checkpoints" / "best").glob("*/meta/metadata"):
-        fields = changed(json.loads(file.read_text()), path, value)
-        about = {name: fields.get(name) for name in ("spec", "progress")}
-        if isinstance(fields.get("sha256"), dict):  # as somebody would who wants it to be used
-            fields["sha256"]["meta"] = digests.of_json(about)
-        file.write_text(json.dumps(fields))
+    edit_checkpoints(workdir, (path, value))
     return workdir
 
 
@@ -229,6 +210,11 @@ def damaged(finished, tmp_path, path, value):
         ("spec/model/evil", 1, "has model.evil, expected the options of resnet10"),
         ("spec/model/width", "8", 'has model.width = "8", expected a value like 64'),
         ("spec/model/width", 10**9, "has model.width = 1000000000"),
+        ("spec/model/width", 0, "cannot be used: width is 0; it must be at least 1. Restore it"),
+        ("spec/model/width", 16, "the model that its description names: params/bn1/bias has the"),
+        ("spec/model/attention", "se", "description names: it has no params/layer1/0/se"),
+        ("spec/options", 5, "has options = 5, expected an object"),
+        ("spec/seed", "7", 'has seed = "7", expected a whole number'),
         ("spec/model/num_classes", 3, "has model.num_classes = 3, expected 7"),
         ("spec/model/image_size", 10**7, "has model.image_size = 10000000, expected a whole"),
         ("spec/labels", GONE, "has no field 'labels', expected class names"),
@@ -254,7 +240,7 @@ def damaged(finished, tmp_path, path, value):
 def test_a_checkpoint_that_says_what_cannot_be(finished, tmp_path, path, value, said):
     workdir = damaged(finished, tmp_path, path, value)
     with pytest.raises(UserError) as caught:
-        TrainedModel.load(workdir)
+        TrainedModel.load(workdir, config=None)
     assert said in str(caught.value) and str(workdir) in str(caught.value)
 
 
@@ -342,6 +328,8 @@ def test_a_damaged_mark_is_none(tmp_path, content):
         ("checkpoint", "spec/labels", list("gfedcba"), '"neutral"] in result.json and ["g", "f"'),
         ("checkpoint", "spec/fingerprint", "0" * 64, "fingerprint is"),
         ("checkpoint", "spec/preprocessing/order", "bgr", "preprocessing.order is"),
+        ("checkpoint", "spec/seed", 7, "seed is 0 in result.json and 7 in the checkpoint"),
+        ("checkpoint", "spec/options/seed", 7, "options is {"),
     ],
 )
 def test_files_of_two_runs_are_refused(finished, tmp_path, file, path, value, said):
@@ -353,19 +341,37 @@ def test_files_of_two_runs_are_refused(finished, tmp_path, file, path, value, sa
         fields = json.loads((workdir / file).read_text())
         (workdir / file).write_text(json.dumps(changed(fields, path, value)))
     directory = RunDirectory(workdir)
-    with pytest.raises(UserError, match="holds files of two runs") as caught:
-        checkpoint_scores.FinishedRun.open(directory, stored_config.of_run(directory), "best")
-    assert said in str(caught.value) and "Restore the folder from a copy" in str(caught.value)
+    for read in (
+        lambda: checkpoint_scores.FinishedRun.open(
+            directory, stored_config.of_run(directory), "best"
+        ),
+        lambda: ferjax.load(workdir),
+    ):
+        with pytest.raises(UserError, match="holds files of two runs") as caught:
+            read()
+        assert said in str(caught.value) and "Restore the folder from a copy" in str(caught.value)
+
+
+def test_a_damaged_config_beside_a_checkpoint_is_not_passed_over(finished, tmp_path):
+    workdir = tmp_path / "run"
+    shutil.copytree(finished[0], workdir)
+    edit(workdir / "config.json", ("dataset/limit_mib", "x"))
+    with pytest.raises(UserError, match=r"config\.json: dataset\.limit_mib is 'x'"):
+        ferjax.load(workdir)
+    (workdir / "config.json").unlink()
+    (workdir / "result.json").write_text("[1]")
+    with pytest.raises(UserError, match=r"result\.json holds \[1\], expected an object"):
+        ferjax.load(workdir)
 
 
 def test_a_missing_checkpoint_of_a_finished_run_is_called_missing(finished, tmp_path):
     for name in ("config.json", "result.json"):
         shutil.copy(finished[0] / name, tmp_path / name)
     with pytest.raises(UserError, match=r"finished run whose 'best' checkpoint is missing"):
-        TrainedModel.load(tmp_path)
+        TrainedModel.load(tmp_path, config=None)
     (tmp_path / "checkpoints").write_text("")
     with pytest.raises(UserError, match="checkpoint") as caught:
-        TrainedModel.load(tmp_path)
+        TrainedModel.load(tmp_path, config=None)
     assert "writ" not in str(caught.value)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "checkpoints",
@@ -375,7 +381,13 @@ def test_a_missing_checkpoint_of_a_finished_run_is_called_missing(finished, tmp_
 
 
 @pytest.mark.parametrize(
-    ("item", "said"), [("meta/metadata", "meta/metadata, is missing"), ("weights", "are missing")]
+    ("item", "said"),
+    [
+        ("meta/metadata", "meta/metadata, is missing"),
+        ("weights", "its arrays in weights are missing"),
+        ("weights/_METADATA", "its file weights/_METADATA is missing"),
+        ("weights/manifest.ocdbt", "its arrays in weights cannot be read: "),
+    ],
 )
 def test_a_missing_part_of_a_checkpoint_is_called_missing(finished, tmp_path, item, said):
     workdir = tmp_path / "run"
@@ -384,7 +396,27 @@ def test_a_missing_part_of_a_checkpoint_is_called_missing(finished, tmp_path, it
         part = checkpoint / item
         shutil.rmtree(part) if part.is_dir() else part.unlink()
     with pytest.raises(UserError, match=f"cannot be used .*{said}"):
-        TrainedModel.load(workdir)
+        TrainedModel.load(workdir, config=None)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("_METADATA", b"garbage", "file weights/_METADATA is damaged"),
+        ("_METADATA", b"{}", "file weights/_METADATA has no field 'tree_metadata'"),
+        ("_METADATA", DEEP, "file weights/_METADATA is damaged"),
+        ("_METADATA", b'{"tree_metadata": {"x": 5}}', "arrays in weights cannot be read"),
+        ("array_metadatas/process_0", b"5", "arrays in weights cannot be read"),
+        ("array_metadatas/process_0", DEEP, "arrays in weights cannot be read"),
+    ],
+)
+def test_damaged_files_of_orbax(finished, tmp_path, name, content, said):
+    workdir = tmp_path / "run"
+    shutil.copytree(finished[0], workdir)
+    for checkpoint in (workdir / "checkpoints" / "best").glob("[0-9]*"):
+        (checkpoint / "weights" / name).write_bytes(content)
+    with pytest.raises(UserError, match=f"cannot be used .its {said}"):
+        TrainedModel.load(workdir, config=None)
 
 
 @pytest.mark.parametrize(

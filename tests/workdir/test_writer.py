@@ -171,6 +171,24 @@ def test_writer_resumes_with_the_best_epoch_so_far(tmp_path):
     assert len(list((tmp_path / "tensorboard").glob("events*"))) == 2
 
 
+@pytest.mark.parametrize(
+    ("kept", "said"),
+    [
+        ([], "lacks the rows of 4 steps and 2 epochs: they are lost, and the run goes on"),
+        ([("train", 1), ("train", 2), ("epoch", 2), ("train", 4)], "of 1 steps and 1 epochs"),
+        ([("train", step) for step in (1, 2, 3, 4)], "lacks the rows of 2 epochs: they"),
+    ],
+)
+def test_rows_that_are_lost_are_counted(tmp_path, kept, said):
+    rows = [{"kind": kind, "step": step, "epoch": step // 2} for kind, step in kept]
+    lines = [json.dumps(row) + "\n" for row in rows]
+    (tmp_path / "metrics.jsonl").write_text("".join(lines))
+    out = Stream()
+    with open_writer(tmp_path, out, resume_step=4):
+        pass
+    assert said in out.getvalue()
+
+
 def test_tensorboard_holds_the_scalars_and_the_purge(tmp_path):
     with open_writer(tmp_path, Stream(), resume_step=6) as writer:
         writer.write_step(7, {"loss": 0.25, "loss_bad": float("nan"), "note": "text"})

@@ -10,6 +10,7 @@ with 1 if an input is unsafe, hangs, ends in a traceback, or if more than --allo
 import argparse
 import collections
 import importlib
+import os
 import pkgutil
 import sys
 import tempfile
@@ -41,13 +42,13 @@ def main() -> int:
     parser.add_argument("--show", action="store_true", help="print what every command prints")
     args = parser.parse_args()
     wanted = set(filter(None, args.only.split(",")))
-    chosen = [case for case in cases() if not wanted or {case.name, case.group} & wanted]
     counts: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(args.folder or temporary).resolve()
         folder.mkdir(exist_ok=True)
         shared.make(folder)
         running.prepare(folder)
+        chosen = [case for case in cases() if not wanted or {case.name, case.group} & wanted]
         for case in chosen:
             answer = running.run(case, folder, patience=args.patience)
             counts[case.group][answer.verdict] += 1

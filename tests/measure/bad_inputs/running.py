@@ -176,6 +176,7 @@ def _command(command: Sequence[str]) -> None:
     from ferjax.cli import command as commands
 
     module = importlib.import_module(MODULES[command[0]])
+    sys.argv = list(command)  # where ml_collections looks for fields of the config
     commands.run(module.main, flag_values=module.FLAGS, argv=list(command))
 
 
