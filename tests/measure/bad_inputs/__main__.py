@@ -10,7 +10,6 @@ with 1 if an input is unsafe, hangs, ends in a traceback, or if more than --allo
 import argparse
 import collections
 import importlib
-import os
 import pkgutil
 import sys
 import tempfile
