@@ -63,7 +63,7 @@ def test_a_changed_weight_is_refused_instead_of_answered_with_other_probabilitie
 ):
     workdir = tmp_path / "run"
     shutil.copytree(finished[0], workdir)
-    (checkpoint,) = (workdir / "checkpoints" / "best").glob("[0-9]*[0-9]")
+    (checkpoint,) = (workdir / "checkpoints" / "best").glob("[0-9]*")
     files = [path for path in (checkpoint / "weights").rglob("*") if path.is_file()]
     file = max(files, key=lambda path: path.stat().st_size)
     content = bytearray(file.read_bytes())

@@ -54,10 +54,12 @@ def test_the_learning_rate_is_reduced_on_the_plateau(finished):
 
 
 def test_loss_terms_add_up_to_the_loss(finished):
-    for row in rows(finished[0]):
+    workdir, config, _ = finished
+    assert (config.loss.weight, config.loss.pairwise_weight) == (0.5, 0.5)
+    for row in rows(workdir):
         if row["kind"] == "train":
-            island = row["center_loss"] + 10.0 * row["pairwise_cosine"]
-            assert row["loss"] == pytest.approx(row["softmax_loss"] + 0.01 * island, rel=1e-5)
+            island = row["center_loss"] + 0.5 * row["pairwise_cosine"]
+            assert row["loss"] == pytest.approx(row["softmax_loss"] + 0.5 * island, rel=1e-5)
 
 
 def test_the_result_says_where_its_numbers_come_from(finished):
