@@ -132,7 +132,7 @@ def test_evaluate_calls_a_split_that_the_model_has_seen_optimistic(finished, tmp
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--tta="], "--tta names no view"),
+        (["--tta="], "--tta is empty; give it a value"),
         (["--split=tests"], "--split is 'tests'; expected one of train, validation, test, valid"),
         (["--split=train+test"], "--split is 'train+test'; expected one of"),
         (["--dataset=fer2013", "--clean_index=a.json"], "--clean_index knows near duplicates wit"),
