@@ -201,7 +201,7 @@ def _weigh(config: ConfigDict, args: Mapping[str, Any]) -> None:
 
 
 def _shrink(config: ConfigDict) -> None:
-    """3.6 million parameters and 36 epochs: two and a quarter hours of FER2013 on two CPU cores."""
+    """3.6 million parameters and 36 epochs: about two hours of FER2013 on two CPU cores."""
     config.model.stem = "half"
     config.model.width = 36
     config.model.dtype = "float32"
