@@ -115,13 +115,19 @@ def quiet() -> Iterator[Callable[[], None]]:
 
 
 class _WithoutLateReads:
-    """A `sys.unraisablehook` that passes on all but the end of a read without its event loop."""
+    """A `sys.unraisablehook` that passes on all but what comes of a read whose run has failed.
+
+    It finds its event loop closed; or, still waiting, it is collected as garbage.
+    """
 
     def __init__(self, hook: Callable[[Any], Any]):
         self._hook = hook
 
     def __call__(self, found: Any) -> None:
-        if "Event loop is closed" not in str(found.exc_value):
+        code = getattr(found.object, "cr_code", None)  # of a coroutine
+        waiting = code is not None and "orbax" in code.co_filename
+        late = waiting or "Event loop is closed" in str(found.exc_value)
+        if not (late and issubclass(found.exc_type, Exception)):
             self._hook(found)
 
 

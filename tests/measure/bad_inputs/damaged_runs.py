@@ -7,12 +7,12 @@ from tests.helpers.edited import edit
 from tests.measure.bad_inputs import shared
 
 
-def predict(damage, *more, name="run"):
+def predict(damage, *more):
     """A maker of a command line that predicts an image by a run that `damage` has altered."""
 
     def command(stage):
-        damage(stage.run(name))
-        return "predict", f"--workdir={name}", stage.shared / "images" / "happy" / "0.png", *more
+        damage(stage.run())
+        return "predict", "--workdir=run", stage.shared / "images" / "happy" / "0.png", *more
 
     return command
 
@@ -27,7 +27,7 @@ def evaluate(damage, *more):
     return command
 
 
-def train(damage, *more, finished=True, workdir="run"):
+def train(damage, *more, finished=True):
     """A maker of the command line of the run itself, on a copy that `damage` has altered.
 
     With `finished=False` the copy has no result.json, so that the run is resumed and tested.
@@ -38,7 +38,7 @@ def train(damage, *more, finished=True, workdir="run"):
         if not finished:
             (run / "result.json").unlink()
         damage(run)
-        return "main", *shared.TINY, f"--workdir={workdir}", *more
+        return "main", *shared.TINY, "--workdir=run", *more
 
     return command
 

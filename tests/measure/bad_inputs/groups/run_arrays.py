@@ -10,11 +10,11 @@ _BEST = "checkpoints/best/8"
 _FIX = "Resume the run, restore the folder from a copy, or train again in an empty workdir"
 
 
-def _arrays(change):
-    """Lets `change` alter the bytes of every file of arrays."""
+def _arrays(change, item=f"{_BEST}/weights"):
+    """Lets `change` alter the bytes of every file of arrays in an item."""
 
     def damage(run):
-        for path in (run / _BEST / "weights").rglob("d/*"):
+        for path in (run / item).rglob("d/*"):
             path.write_bytes(change(path.read_bytes()))
 
     return damage
@@ -29,13 +29,17 @@ def _renamed(old, new):
     return lambda run: (run / old).rename(run / new)
 
 
+def _no_last(stage):
+    assert not (stage.here / "run" / "checkpoints" / "last").exists(), "reading made a folder"
+
+
 _REFUSED = {
     "a_nostate": (
         "no weights",
         damaged_runs.removed(f"{_BEST}/weights"),
         "its arrays in weights are missing",
     ),
-    "a_nometa": (
+    "m_missing": (
         "no description",
         damaged_runs.removed(f"{_BEST}/meta"),
         "its description, meta/metadata, is missing",
@@ -125,6 +129,41 @@ CASES = [
         "checkpoint: a later one is an empty folder",
         damaged_runs.predict(lambda run: made.folder(run / "checkpoints" / "best" / "9")),
         says=["checkpoint of step 9", "its description, meta/metadata, is missing", _FIX],
+    ),
+    Case(
+        "run.a_last",
+        "the last checkpoint has no training arrays: the run is resumed from the one before it",
+        damaged_runs.train(damaged_runs.removed("checkpoints/last/16/training"), finished=False),
+        code=0,
+        says=[
+            "of step 16 cannot be read (its arrays in training are missing); trying the one before",
+            "Using the last checkpoint of step 8 instead",
+            "Resuming run after step 8",
+        ],
+    ),
+    Case(
+        "run.a_last_both",
+        "a flipped byte in each file of arrays of both last checkpoints",
+        damaged_runs.train(
+            damaged_runs.every(
+                _arrays(_flip, "checkpoints/last/16"), _arrays(_flip, "checkpoints/last/8")
+            ),
+            finished=False,
+        ),
+        says=[
+            "No last checkpoint in",
+            "can be read: step 16: its arrays in",
+            "step 8: its",
+            "empty",
+        ],
+    ),
+    Case(
+        "run.a_nolast",
+        "no checkpoint to resume from: the best one is read, and no folder made",
+        damaged_runs.predict(damaged_runs.removed("checkpoints/last")),
+        code=0,
+        says=["0.png"],
+        check=_no_last,
     ),
     Case(
         "run.a_none",

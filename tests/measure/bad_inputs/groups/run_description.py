@@ -4,6 +4,7 @@ Its own digest is made anew, as by somebody who wants it to be used. Where confi
 result.json would contradict it first, they are not there.
 """
 
+from tests.helpers import strangers as made
 from tests.helpers.edited import GONE, edit_checkpoints
 from tests.measure.bad_inputs import damaged_runs
 from tests.measure.bad_inputs.case import Case
@@ -25,7 +26,7 @@ _SPEC = {
         ["x", "x"],
         'has labels = ["x", "x"], expected class names, none of them empty or there twice',
     ),
-    "m_labels_markup": ("labels", ["[/b]", " "], "none of them empty or there twice"),
+    "m_labels_space": ("labels", ["a", " "], "none of them empty or there twice"),
     "m_model_extra": ("model/evil", 1, "has model.evil, expected the options of resnet18"),
     "m_model_name": ("model/name", "evil", "model is 'evil'; expected one of resnet10"),
     "m_model_width_str": ("model/width", "8", 'has model.width = "8", expected a value like 64'),
@@ -128,6 +129,13 @@ CASES = [
             says=["The best checkpoint of step 8 in ", "checkpoints/best", said, _FIX_FILES],
         )
         for name, (changes, content, said) in _META.items()
+    ),
+    Case(
+        "run.m_labels_markup",
+        "checkpoint: labels that are markup, escapes and lines, shown as they are",
+        damaged_runs.predict(_alone(_spec(("labels", ["[/b]", made.EVIL])))),
+        code=0,
+        says=["[/b]", made.EVIL_SHOWN[:8]],  # a heading has eight characters
     ),
     Case(
         "run.nanjson",

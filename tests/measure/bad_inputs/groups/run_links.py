@@ -6,13 +6,12 @@ from tests.measure.bad_inputs.case import CANARY, Case, unharmed
 _FIX = "ferjax writes and deletes there, and follows no link in a workdir. Put a copy in its place"
 
 
-def _linked(entry, *, folder=False, finished=False):
+def _linked(entry, *, folder=False):
     """The command of a run in which an entry is a link: to a file, or to a folder with one."""
 
     def command(stage):
         run = stage.run()
-        if not finished:
-            (run / "result.json").unlink()
+        (run / "result.json").unlink()
         outside = stage.outside()
         if folder:
             outside.unlink()

@@ -45,7 +45,7 @@ _seen = itertools.count(int(time.time()), -1)
 time.time = lambda: float(next(_seen))
 """
 _PATH = {"PYTHONPATH": f"hooks{os.pathsep}{shared.REPOSITORY}"}
-_SAVED = "everything is saved in run. Run the same command again to resume"
+_SAVED = "step 1 of 16; everything is saved in run. Run the same command again to resume"
 _held = []  # open files, whose locks end with this process
 
 
@@ -59,9 +59,9 @@ def _hooked(code, command):
     return made
 
 
-def _signalled(start, place, *numbers, command):
+def _sending(start, place, numbers):
     hook = _HOOK.format(place=place, numbers=[int(number) for number in numbers])
-    return _hooked(f"{hook}{_STARTS[start]}\n", command)
+    return f"{hook}{_STARTS[start]}\n"
 
 
 def _train(stage):
@@ -97,35 +97,50 @@ def _nothing_made(stage):
 
 _INTERRUPTED = "interrupted from the keyboard"
 _WRITES = "run/metrics.jsonl"
+_INT, _TERM = signal.SIGINT, signal.SIGTERM
+# name: (what, start, place, signals, command, exit code, says)
 _SIGNALS = {
-    # name: (what, start, place, signals, command, exit code, says)
-    "4": ("SIGINT in the first imports", "import", "absl", _train, -signal.SIGINT, _INTERRUPTED),
+    "4": ("SIGINT in the first imports", "import", "absl", [_INT], _train, -_INT, _INTERRUPTED),
     "4_callback": (
         "SIGINT in a callback while a command imports",
         "callback",
         "absl",
+        [_INT],
         _train,
-        -signal.SIGINT,
+        -_INT,
         _INTERRUPTED,
     ),
-    "6": ("SIGINT in the imports of the command", "import", "jax", _train, 130, _INTERRUPTED),
-    "12": ("SIGINT in predict", "import", "orbax.checkpoint", _predict, 130, _INTERRUPTED),
+    "6": ("SIGINT in the later imports", "import", "jax", [_INT], _train, 130, _INTERRUPTED),
+    "7": ("SIGINT in training", "file", _WRITES, [_INT], _train, 75, f"SIGINT after {_SAVED}"),
+    "8": ("SIGTERM in the imports: ends at once", "import", "jax", [_TERM], _train, -_TERM, ""),
+    "9": ("SIGTERM in training", "file", _WRITES, [_TERM], _train, 75, f"SIGTERM after {_SAVED}"),
+    "10": (
+        "two SIGINT in training, the second in a callback, where Python raises nothing",
+        "callback",
+        _WRITES,
+        [_INT, _INT],
+        _train,
+        130,
+        _INTERRUPTED,
+    ),
+    "12": ("SIGINT in predict", "import", "orbax.checkpoint", [_INT], _predict, 130, _INTERRUPTED),
     "12_callback": (
         "SIGINT in a callback in predict",
         "callback",
         "orbax.checkpoint",
+        [_INT],
         _predict,
         130,
         _INTERRUPTED,
     ),
-    "13": ("SIGINT in prepare", "import", "tensorflow_datasets", _prepare, 130, _INTERRUPTED),
-    "7": (
-        "SIGINT in training",
-        "file",
-        _WRITES,
-        _train,
-        75,
-        f"SIGINT after step 1 of 16; {_SAVED}",
+    "13": (
+        "SIGINT in prepare",
+        "import",
+        "tensorflow_datasets",
+        [_INT],
+        _prepare,
+        130,
+        _INTERRUPTED,
     ),
 }
 
@@ -134,40 +149,14 @@ CASES = [
         Case(
             f"sig.{name}",
             what,
-            _signalled(start, place, signal.SIGINT, command=command),
+            _hooked(_sending(start, place, numbers), command),
             code=code,
             says=[said],
             check=_nothing_made,
             env=_PATH,
             process=True,
         )
-        for name, (what, start, place, command, code, said) in _SIGNALS.items()
-    ),
-    Case(
-        "sig.8",
-        "SIGTERM in the imports: ends at once and says nothing",
-        _signalled("import", "jax", signal.SIGTERM, command=_train),
-        code=-signal.SIGTERM,
-        env=_PATH,
-        process=True,
-    ),
-    Case(
-        "sig.9",
-        "SIGTERM in training",
-        _signalled("file", _WRITES, signal.SIGTERM, command=_train),
-        code=75,
-        says=[f"SIGTERM after step 1 of 16; {_SAVED}"],
-        env=_PATH,
-        process=True,
-    ),
-    Case(
-        "sig.10",
-        "two SIGINT in training, the second in a callback, where Python raises nothing",
-        _signalled("callback", _WRITES, signal.SIGINT, signal.SIGINT, command=_train),
-        code=130,
-        says=[_INTERRUPTED],
-        env=_PATH,
-        process=True,
+        for name, (what, start, place, numbers, command, code, said) in _SIGNALS.items()
     ),
     Case(
         "sig.14",
