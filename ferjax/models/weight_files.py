@@ -15,6 +15,11 @@ from ferjax.errors import UserError
 SUFFIXES = (".safetensors", ".npz", ".pth", ".pt")
 # Of all arrays of an .npz together, unpacked. VGG-19 has 575 MB; a small zip can hold any number.
 MAX_NPZ_BYTES = 1 << 30
+# What the types of weights are called in a .safetensors; others of its types NumPy has, too.
+_FLOATS = ("F64", "F32", "F16", "BF16")
+_KINDS = (*_FLOATS, "BOOL", "I8", "U8", "I16", "U16", "I32", "U32", "I64", "U64")
+# What a batch norm of PyTorch counts: the one whole number beside its weights.
+COUNTER = "num_batches_tracked"
 # Until then `weights_only` could be made to run code (CVE-2025-32434).
 SAFE_TORCH = (2, 6)
 
@@ -47,18 +52,29 @@ def read(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
 def _check_file(path: Path) -> None:
     try:
         local_files.check_regular(path)
-    except FileNotFoundError as error:
-        said = "the file does not exist" if not path.is_symlink() else local_files.problem(error)
+    except FileNotFoundError:
+        said = local_files.missing(path, "the file does not exist")
         raise UserError(f"There are no weights at {path}: {said}.") from None
     except OSError as error:
         raise UserError(f"{path} cannot be read ({local_files.problem(error)}).") from None
 
 
 def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
+    from safetensors import safe_open
     from safetensors.numpy import load_file
 
     try:
+        with safe_open(path, framework="numpy") as file:
+            for name in file.keys():  # noqa: SIM118 - it is no mapping
+                kind = file.get_slice(name).get_dtype()
+                if kind not in _KINDS:
+                    raise UserError(
+                        f"{path}: {name} has the type {kind}; expected {', '.join(_FLOATS)}. "
+                        "Convert the weights to F32."
+                    )
         return load_file(path)
+    except UserError:
+        raise
     except Exception as error:  # the library raises many kinds of errors
         raise UserError(f"{path} is damaged or no safetensors file: {_reason(error)}") from None
 
@@ -72,7 +88,10 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
     except UserError:
         raise
     except Exception as error:
-        raise UserError(f"{path} is damaged or no .npz of plain arrays: {_reason(error)}") from None
+        reason = _reason(error)
+        if "allow_pickle" in str(error):  # NumPy advises to let the file run code
+            reason = "it holds objects, or a header that is longer than any of an array"
+        raise UserError(f"{path} is damaged or no .npz of plain arrays: {reason}") from None
 
 
 def _check_members(path: Path, members: list[zipfile.ZipInfo]) -> None:
@@ -120,8 +139,14 @@ def _read_torch(path: Path) -> dict[str, np.ndarray]:
         or not all(isinstance(value, torch.Tensor) for value in tensors.values())
     ):
         raise UserError(f"{path} is not a state dict: expected names with a tensor each.")
-    # Old files hold parameters, which require a gradient.
-    return {name: value.detach().float().numpy() for name, value in tensors.items()}
+    try:
+        # Old files hold parameters, which require a gradient.
+        return {
+            name: (value.float() if value.is_floating_point() else value).detach().numpy()
+            for name, value in tensors.items()
+        }
+    except (RuntimeError, TypeError) as error:
+        raise UserError(f"{path} holds tensors that are no arrays: {_reason(error)}") from None
 
 
 def _reason(error: Exception) -> str:
@@ -132,8 +157,12 @@ def _reason(error: Exception) -> str:
 def _as_float(path: Path, name: str, array: object) -> np.ndarray:
     if not isinstance(array, np.ndarray):
         raise UserError(f"{path}: {name} is no array of NumPy's format, whatever its name says.")
-    if array.dtype.kind not in "fiu" and array.dtype.name != "bfloat16":
-        raise UserError(f"{path}: {name} has the type {array.dtype}; expected numbers.")
+    is_counter = name.endswith(COUNTER) and array.dtype.kind in "iu"
+    if array.dtype.kind != "f" and array.dtype.name != "bfloat16" and not is_counter:
+        raise UserError(
+            f"{path}: {name} has the type {array.dtype}; expected floating-point numbers. "
+            "Quantised weights are not read: convert them to float32."
+        )
     with np.errstate(over="ignore"):  # what is too large for float32 becomes infinite
         numbers = np.asarray(array, np.float32)
     finite = np.isfinite(numbers)

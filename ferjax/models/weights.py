@@ -13,11 +13,11 @@ from flax import nnx
 from ferjax.errors import UserError
 from ferjax.models.layers.frozen import Frozen
 from ferjax.models.resnet import STEMS
+from ferjax.models.weight_files import COUNTER
 from ferjax.models.weight_files import read as read
 
 _LEAVES = {"kernel": "weight", "scale": "weight", "mean": "running_mean", "var": "running_var"}
 _RESNET_STEM = "conv1.weight"
-_IGNORED = "num_batches_tracked"
 _SHOWN = 5
 
 
@@ -56,7 +56,7 @@ def from_torch(state_dict: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {
         name: _from_torch_layout(np.asarray(array))
         for name, array in state_dict.items()
-        if not name.endswith(_IGNORED)
+        if not name.endswith(COUNTER)
     }
 
 

@@ -7,7 +7,7 @@ import functools
 from flax import nnx
 from ml_collections import ConfigDict
 
-from ferjax import filesystem
+from ferjax import filesystem, local_files
 from ferjax.errors import UserError
 from ferjax.filesystem import Place
 from ferjax.models import weights
@@ -118,5 +118,9 @@ def _check_trunk(
 
 
 def _check_exists(path: str) -> None:
-    if not filesystem.is_there(filesystem.of(path)):
-        raise UserError(f"There are no weights at {path}: neither a run nor a file is there.")
+    place = filesystem.of(path)
+    if not filesystem.is_there(place):
+        said = "neither a run nor a file is there"
+        if not filesystem.is_remote(place):
+            said = local_files.missing(place, said)
+        raise UserError(f"There are no weights at {path}: {said}.")
