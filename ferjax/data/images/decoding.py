@@ -18,6 +18,7 @@ from jaxtyping import UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ferjax import local_files
+from ferjax.data.images import unused
 from ferjax.errors import UserError, one_line
 
 # Of all that Pillow reads: others take long or start programs, as Ghostscript for PostScript.
@@ -39,9 +40,9 @@ _DAMAGE = (
     struct.error,
     zlib.error,
 )
-# Pillow's modes with one integer of up to 32 bits or a float per pixel have no fixed range.
-_UNBOUNDED_MODES = ("I", "F")
 _GREY_MODES = ("1", "L", "LA")
+# Of 8 bits per channel. Integers of up to 32 bits and floats have no fixed range of grey levels.
+_MODES = (*_GREY_MODES, "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")
 
 
 def decode(data: bytes, where: str, channels: int) -> UInt8[np.ndarray, "H W C"]:
@@ -89,16 +90,17 @@ def opened(source: bytes | str | os.PathLike[str], where: str) -> Image.Image:
     """The decoded image of a regular file or of its bytes, upright.
 
     Raises:
-      UserError: as `decode`, or the file cannot be read.
+      UserError: as `decode`, or the file cannot be read, or `unused` refuses it.
     """
     with _image(source, where) as image:
-        if image.mode.split(";")[0] in _UNBOUNDED_MODES:
+        if image.mode not in _MODES:
             raise UserError(
-                f"{one_line(where)} has pixels of mode {image.mode}, whose range is not known; "
-                "convert it to 8 bits per channel."
+                f"{one_line(where)} has pixels of mode {image.mode}; convert it to 8 bits per "
+                "channel, grey or RGB."
             )
         upright = ImageOps.exif_transpose(image)
         upright.load()
+        unused.look_at(image, upright, one_line(where))
         return upright
     raise AssertionError("an image was returned or an error raised")
 

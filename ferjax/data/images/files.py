@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -14,8 +15,9 @@ import numpy as np
 from PIL import Image
 
 from ferjax import filesystem, local_files
+from ferjax.data import folder_listing
 from ferjax.data.images import decoding
-from ferjax.errors import UserError, one_line
+from ferjax.errors import UserError, one_line, some
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm")
 # Of what a folder holds and is left out, a sentence names as many.
@@ -28,62 +30,79 @@ def find(
     """The image files that `paths` name: files as they are, folders searched in sorted order.
 
     Args:
-      paths: of files and folders. Links to files are followed, links to folders are not.
-      on_left_out: called with a sentence for all of a folder that could hold images and is left
-        out: folders that cannot be read, links that lead nowhere or to folders, FIFOs and the like.
+      paths: of files and folders. Links to files are followed, links to folders are not. A file
+        that is named again counts once.
+      on_left_out: called with a sentence for each kind of what is left out: files that are named
+        again; and of a folder what cannot be read (folders, links that lead nowhere or to folders,
+        FIFOs and the like), what is hidden (see `folder_listing`), and other files than images.
 
     Raises:
       UserError: a path that does not exist or cannot be looked at, or a folder without images.
     """
-    files = []
+    files: list[Path] = []
     for path in paths:
         if not os.fspath(path):
             raise UserError("An image is named by ''; expected the path of a file or a folder.")
         place = filesystem.local(path, "an image")
-        try:
-            is_folder = stat.S_ISDIR(place.stat().st_mode)
-        except FileNotFoundError as error:
-            if place.is_symlink():
-                raise UserError(
-                    f"{place} is a link to {os.readlink(place)}, which is not there."
-                ) from None
-            raise UserError(f"There is no file or folder {place}.") from error
-        except OSError as error:
+        files += _in_folder(place, on_left_out) if _is_folder(place) else [place]
+    once: dict[str, Path] = {}
+    for file in files:
+        once.setdefault(os.path.abspath(file), file)
+    if len(once) < len(files):
+        times = Counter(map(os.path.abspath, files))
+        repeated = [str(file) for name, file in once.items() if times[name] > 1]
+        names = some(repeated, MAX_NAMED)
+        on_left_out(f"{len(repeated):,} named more than once, and classified once: {names}.")
+    return list(once.values())
+
+
+def _is_folder(place: Path) -> bool:
+    try:
+        return stat.S_ISDIR(place.stat().st_mode)
+    except FileNotFoundError as error:
+        if place.is_symlink():
             raise UserError(
-                f"{one_line(place)} cannot be looked at ({local_files.problem(error)})."
+                f"{place} is a link to {os.readlink(place)}, which is not there."
             ) from None
-        files += _in_folder(place, on_left_out) if is_folder else [place]
-    return files
+        raise UserError(f"There is no file or folder {place}.") from error
+    except OSError as error:
+        raise UserError(
+            f"{one_line(place)} cannot be looked at ({local_files.problem(error)})."
+        ) from None
 
 
 def _in_folder(folder: Path, on_left_out: Callable[[str], None]) -> list[Path]:
     found: list[Path] = []
-    left_out: list[str] = []
+    unreadable: list[str] = []
+    others: list[str] = []
 
     def denied(error: OSError) -> None:
-        left_out.append(f"{error.filename} ({local_files.problem(error)})")
+        unreadable.append(f"{error.filename} ({local_files.problem(error)})")
 
-    for where, folders, names in os.walk(folder, onerror=denied):
-        for name in folders:
-            path = Path(where, name)
-            if path.is_symlink():
-                left_out.append(f"{path} (a link to a folder)")
-        for name in names:
-            path = Path(where, name)
-            if path.suffix.lower() in EXTENSIONS:
-                try:
-                    local_files.check_kind(path)
-                    found.append(path)
-                except OSError as error:
-                    left_out.append(f"{path} ({local_files.problem(error)})")
-    if left_out:
-        on_left_out(
-            f"Left out of {one_line(folder)}: {len(left_out):,} that cannot be read: "
-            f"{one_line(', '.join(sorted(left_out)[:MAX_NAMED]))}"
-            f"{', ...' if len(left_out) > MAX_NAMED else ''}."
-        )
+    names, folders = folder_listing.below(folder, denied)
+    for path in map(folder.joinpath, folder_listing.visible(folders)):
+        if path.is_symlink():
+            unreadable.append(f"{path} (a link to a folder)")
+    for path in map(folder.joinpath, folder_listing.visible(names)):
+        if path.suffix.lower() not in EXTENSIONS:
+            others.append(str(path))
+            continue
+        try:
+            local_files.check_kind(path)
+            found.append(path)
+        except OSError as error:
+            unreadable.append(f"{path} ({local_files.problem(error)})")
+    hidden = [str(folder / name) for name in folder_listing.hidden(names)]
+    for left_out, what in (
+        (unreadable, "that cannot be read"),
+        (hidden, "hidden"),
+        (others, "without the name of an image"),
+    ):
+        if left_out:
+            number = f"{len(left_out):,} {what}"
+            on_left_out(f"Left out of {one_line(folder)}: {number}: {some(left_out, MAX_NAMED)}.")
     if not found:
-        blame = f" that can be read: {one_line(sorted(left_out)[0])}" if left_out else ""
+        blame = f" that can be read: {one_line(min(unreadable))}" if unreadable else ""
         raise UserError(
             f"The folder {one_line(folder)} has no image in it{blame} (looked for "
             f"{', '.join(EXTENSIONS)})."

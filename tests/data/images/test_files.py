@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ferjax.data.images import files
+from ferjax.data.images import files, unused
 from ferjax.errors import UserError
 
 GREY, RGB = (8, 8, 1), (8, 8, 3)
@@ -42,6 +42,57 @@ def test_folders_are_searched_in_order(tmp_path):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("")
     assert [path.name for path in files.find([tmp_path])] == ["1.JPG", "2.png"]
+
+
+def test_what_a_folder_holds_beside_is_counted(tmp_path):
+    for name in ("a.png", ".b.png", ".git/c.png", "__MACOSX/._a.png", "d.heic", ".DS_Store"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("")
+    said = []
+    assert files.find([tmp_path], said.append) == [tmp_path / "a.png"]
+    start = f"Left out of {tmp_path}: "
+    assert said == [
+        f"{start}2 hidden: {tmp_path}/.b.png, {tmp_path}/.git/c.png.",
+        f"{start}1 without the name of an image: {tmp_path}/d.heic.",
+    ]
+
+
+def test_a_file_that_is_named_again_counts_once(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_text("")
+    said = []
+    assert list(map(str, files.find(["b.png", ".", "./b.png"], said.append))) == ["b.png", "a.png"]
+    assert said == ["1 named more than once, and classified once: b.png."]
+
+
+def saved(path, mode, *frames, form="PNG"):
+    first, *others = [Image.new(mode, (8, 8), frame) for frame in frames]
+    more = {"save_all": True, "append_images": others} if others else {}
+    first.save(path, form, **more)
+
+
+def test_frames_and_transparency_that_are_not_used_are_counted(tmp_path):
+    saved(tmp_path / "a.png", "L", 1)
+    saved(tmp_path / "opaque.png", "RGBA", (1, 2, 3, 255))
+    saved(tmp_path / "half.png", "LA", (1, 9))
+    saved(tmp_path / "b.gif", "L", 1, 2, form="GIF")
+    saved(tmp_path / "c.tiff", "L", 1, 2, form="TIFF")
+    saved(tmp_path / "camera.jpg", "L", 1, 2, form="MPO")
+    with unused.collected() as found:
+        for path in tmp_path.iterdir():
+            assert files.read(path, GREY).max() <= 3
+    frames, transparent = found.sentences()
+    some = f"({tmp_path}/b.gif, {tmp_path}/c.tiff)"
+    assert frames == f"2 images have several frames, of which the first is used {some}."
+    assert transparent.startswith("1 image has transparent pixels, whose hidden colours are used (")
+
+
+@pytest.mark.parametrize(("mode", "pixel"), [("RGBA", (1, 2, 3, 0)), ("LA", (1, 0))])
+def test_an_image_that_nobody_can_see_is_refused(mode, pixel, tmp_path):
+    saved(tmp_path / "a.png", mode, pixel)
+    with unused.collected(), pytest.raises(UserError, match=r"a\.png is wholly transparent"):
+        files.read(tmp_path / "a.png", GREY)
 
 
 def broken(tmp_path):
