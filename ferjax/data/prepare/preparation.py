@@ -4,12 +4,10 @@ Everything is read, decoded and checked before the first byte is written. Images
 time, so that a data set may be larger than memory where its reader allows it.
 """
 
-import contextlib
 import dataclasses
 import inspect
 import io
 import os
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +21,7 @@ from ferjax import filesystem, local_files
 from ferjax.cli import progress
 from ferjax.data import catalog
 from ferjax.data.catalog import DatasetSpec
+from ferjax.data.images import unused
 from ferjax.data.prepare import builders, checking
 from ferjax.data.prepare.items import Reader, Reading
 from ferjax.data.prepare.readers.ck_plus import read as ck_plus
@@ -30,7 +29,7 @@ from ferjax.data.prepare.readers.fer2013 import read as fer2013
 from ferjax.data.prepare.readers.fer_plus import read as fer_plus
 from ferjax.data.prepare.readers.image_folder import read as image_folder
 from ferjax.data.prepare.readers.raf_db import read as raf_db
-from ferjax.data.storage import local, remote
+from ferjax.data.storage import local, remote, writing
 from ferjax.data.storage.fingerprint import fingerprint
 from ferjax.errors import UserError, literal, nearest
 
@@ -99,19 +98,19 @@ def prepare(
     console = console or Console(file=io.StringIO())
     path = _source(spec, source)
     own_name = _own_name(spec, options)
-    reading = _read(spec, path, options, console)
-    names = reading.names or (spec.labels.names if spec.labels else ())
-    counts = checking.check_counts(spec, path, reading, names)
-    splits, features = checking.check_images(reading, console)
+    with unused.collected() as left_out:
+        reading = _read(spec, path, options, console)
+        names = reading.names or (spec.labels.names if spec.labels else ())
+        counts = checking.check_counts(spec, path, reading, names)
+        splits, features = checking.check_images(reading, console)
+    notes = (*reading.notes, *left_out.sentences())
     found = fingerprint({name: [one.digest for one in split] for name, split in splits.items()})
     root = local.resolve(data_dir)
     directory = local.version_dir(root, spec.name, own_name)
-    result = Prepared(
-        directory, counts, found, reading.source_format, names, reading.notes, was_there=True
-    )
+    result = Prepared(directory, counts, found, reading.source_format, names, notes, was_there=True)
 
-    def write(on_item: Callable[[], None]) -> None:
-        builder = _BUILDERS[spec.name](
+    def builder(on_item: Callable[[], None]) -> builders.PreparedBuilder:
+        return _BUILDERS[spec.name](
             splits=splits,
             features={**features, "names": names},
             metadata={
@@ -124,15 +123,14 @@ def prepare(
             data_dir=remote.local(root),
             file_format="array_record",
         )
-        _write(builder)
 
     total = sum(map(len, splits.values()))
-    wrote = _store(spec, path, root, result, write, total, console, overwrite=overwrite)
+    wrote = _store(spec, path, root, result, builder, total, console, overwrite=overwrite)
     return dataclasses.replace(result, was_there=not wrote)
 
 
 def _source(spec: DatasetSpec, source: str | os.PathLike) -> Path:
-    path = filesystem.local(source, "--source").expanduser()
+    path = filesystem.local(local_files.expanded(source, "--source"), "--source")
     try:
         path.stat()
     except FileNotFoundError:
@@ -147,7 +145,7 @@ def _store(
     path: Path,
     root: epath.Path,
     prepared: Prepared,
-    write: Callable[[Callable[[], None]], None],
+    builder: Callable[[Callable[[], None]], builders.PreparedBuilder],
     total: int,
     console: Console,
     *,
@@ -160,7 +158,7 @@ def _store(
       path: what the user obtained.
       root: the data directory.
       prepared: the data set to write.
-      write: writes it, and calls its argument after each item.
+      builder: makes what writes it, and calls the argument after each item.
       total: how many items there are.
       console: where progress is shown.
       overwrite: whether other content that is there may be replaced.
@@ -189,12 +187,12 @@ def _store(
                         "--overwrite to replace it, or another --data_dir to keep both."
                     )
             with local.replaced(here), progress.bar(console, "writing", total) as on_item:
-                write(on_item)
+                writing.write(lambda: builder(on_item))
             if is_remote:
                 console.print(literal(f"putting it into {directory}"), markup=False)
                 remote.put(directory)
     except OSError as error:
-        raise UserError(f"cannot write to {directory}: {error}.") from error
+        raise writing.refused(directory, error) from error
     return True
 
 
@@ -256,14 +254,6 @@ def _read(spec: DatasetSpec, path: Path, options: dict[str, Any], console: Conso
             return reader(path, on_item, **options)
         except OSError as error:
             where = error.filename or path
-            raise UserError(f"cannot read {where}: {local_files.problem(error)}.") from error
-
-
-def _write(builder: builders.PreparedBuilder) -> None:
-    tfds.disable_progress_bar()
-    # TFDS prints about a download that does not take place, and makes a folder for it.
-    with (
-        contextlib.redirect_stdout(io.StringIO()),
-        tempfile.TemporaryDirectory() as no_downloads,
-    ):
-        builder.download_and_prepare(download_dir=no_downloads)
+            said = f"cannot read {where}: {local_files.problem(error)}"
+            fix = local_files.advice(error, "")
+            raise UserError(f"{said}{'; ' if fix else ''}{fix}.") from error

@@ -42,8 +42,9 @@ def check(directory: epath.Path, version: str) -> None:
         local_files.check_tree(directory)
     except OSError as error:
         where = error.filename or directory
+        advice = local_files.advice(error, _advice(directory))
         raise UserError(
-            f"{where} cannot be read ({local_files.problem(error)}); {_advice(directory)}"
+            f"{where} cannot be read ({local_files.problem(error)}); {advice}."
         ) from None
     _check_features(directory, _fields(directory, "features.json"))
     _check_info(directory, _fields(directory, "dataset_info.json"), version)
@@ -164,12 +165,12 @@ def _difference(found: Any, wanted: Any, path: str) -> str:
 def _refused(directory: epath.Path, name: str, found: str) -> UserError:
     return UserError(
         f"{directory / name} is not what ferjax writes ({found}), and is not used; "
-        f"{_advice(directory)}"
+        f"{_advice(directory)}."
     )
 
 
 def _advice(directory: epath.Path) -> str:
-    return f"delete {directory} and prepare the data set again, from its source."
+    return f"delete {directory} and prepare the data set again, from its source"
 
 
 def _short(value: Any) -> str:

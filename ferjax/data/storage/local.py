@@ -38,18 +38,27 @@ def default_data_dir() -> epath.Path:
 
 
 def cache_dir() -> epath.Path:
-    """`ferjax` in the user's cache folder."""
+    """`ferjax` in the user's cache folder; raises a UserError if it is none."""
     cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return epath.Path(cache).expanduser() / "ferjax"
+    found = local_files.expanded(cache, "The cache folder")
+    if not os.path.isabs(found):  # it would be another one in each working folder
+        raise UserError(
+            f"XDG_CACHE_HOME is {cache}, expected an absolute path; correct it, or name the folder "
+            "of the data by FERJAX_DATA_DIR."
+        )
+    return epath.Path(found) / "ferjax"
 
 
 def resolve(data_dir: str | os.PathLike | None) -> epath.Path:
     """`data_dir` with `~` expanded, or the default one if it is None or empty.
 
     Raises:
-      UserError: it is no path, or a gs:// path that cannot be used here.
+      UserError: it is no path, begins with a ~ of nobody, or is a gs:// path that cannot be used
+        here.
     """
-    return epath.Path(filesystem.of(data_dir)).expanduser() if data_dir else default_data_dir()
+    if not data_dir:
+        return default_data_dir()
+    return epath.Path(filesystem.of(local_files.expanded(data_dir, "The data directory")))
 
 
 def version_dir(data_dir: epath.Path, name: str, own_name: str = "") -> epath.Path:

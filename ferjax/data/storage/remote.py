@@ -77,7 +77,10 @@ def open_finished(directory: epath.Path) -> Any | None:
                 if not _is_copy(target, directory):
                     _fetch(directory, target)
     except OSError as error:
-        raise UserError(f"{directory} cannot be brought to {target}: {error}.") from error
+        raise UserError(
+            f"{directory} cannot be brought to {target}: {error}. Check the network, the name of "
+            "the bucket, who may read it, and the room there is."
+        ) from error
     return storage.open_finished(target)
 
 

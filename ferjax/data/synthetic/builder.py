@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import io
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
-from absl import logging
 from etils import epath
 from PIL import Image
 from rich.console import Console
@@ -22,7 +19,7 @@ from ferjax.cli import progress
 from ferjax.data.examples import Examples
 from ferjax.data.images import decoding
 from ferjax.data.labels import FER2013
-from ferjax.data.storage import local
+from ferjax.data.storage import local, writing
 from ferjax.data.storage.features import example_features
 from ferjax.data.storage.fingerprint import example_digest, fingerprint, pixel_hash
 from ferjax.data.synthetic import faces
@@ -256,9 +253,16 @@ def _made(config: SyntheticConfig, root: epath.Path) -> Any:
                     local.replaced(directory),
                     progress.bar(console, "rendering faces", total) as on_example,
                 ):
-                    _write(config, root, on_example)
+                    writing.write(
+                        lambda: Synthetic(
+                            on_example=on_example,
+                            config=config,
+                            data_dir=root,
+                            file_format="array_record",
+                        )
+                    )
     except OSError as error:
-        raise UserError(f"cannot write to {directory}: {error}.") from error
+        raise writing.refused(directory, error) from error
     return local.open_finished(directory)
 
 
@@ -279,22 +283,3 @@ def _check(config: SyntheticConfig) -> None:
         raise UserError(
             f"synthetic: channels must be 1 (grey) or 3 (RGB), found {config.channels}."
         )
-
-
-def _write(config: SyntheticConfig, root: epath.Path, on_example: Callable[[], None]) -> None:
-    tfds.disable_progress_bar()
-    verbosity = logging.get_verbosity()
-    # TFDS warns of a configuration that it has not been told of before: each of ours.
-    logging.set_verbosity(logging.ERROR)
-    try:
-        # It prints about a download that does not take place, and makes a folder for it.
-        with (
-            contextlib.redirect_stdout(io.StringIO()),
-            tempfile.TemporaryDirectory() as no_downloads,
-        ):
-            builder = Synthetic(
-                on_example=on_example, config=config, data_dir=root, file_format="array_record"
-            )
-            builder.download_and_prepare(download_dir=no_downloads)
-    finally:
-        logging.set_verbosity(verbosity)

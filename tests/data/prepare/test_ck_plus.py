@@ -197,7 +197,9 @@ def test_the_labelled_frame_is_missing(refused, release):
     assert "its last frame is 4" in message
 
 
-@pytest.mark.parametrize("text", [b"   3.5000000e+00", b"8", b"-1", b"happy", b"", b"3 4", b"nan"])
+@pytest.mark.parametrize(
+    "text", [b"   3.5000000e+00", b"8", b"-1", b"happy", b"", b"3 4", b"nan", b"0_1"]
+)
 def test_an_emotion_that_is_none(refused, release, text):
     message = refused(release | {EMOTION: text})
     assert f"{EMOTION}: expected one whole number from 0 to 7" in message
@@ -240,7 +242,7 @@ def test_landmarks_of_another_number(refused, release):
     assert f"{LANDMARKS} has 67 points; a face has 68" in message
 
 
-@pytest.mark.parametrize("line", [b"1.0 2.0 3.0", b"1.0 nan", b"one two", b"5"])
+@pytest.mark.parametrize("line", [b"1 2 3", b"1.0 nan", b"one two", b"5", b"1_0 2", b"1 1e999"])
 def test_a_line_of_landmarks_that_is_no_point(refused, release, line):
     lines = landmark_file(landmarks()).splitlines()
     lines[6] = line

@@ -167,6 +167,16 @@ def test_a_zip_that_holds_the_data_set_twice(tmp_path):
         (1, "1 2 3", "expected 2304 pixels (48x48), found 3"),
         (1, " ".join(["7"] * 2303 + ["256"]), "pixels must be whole numbers from 0 to 255, found"),
         (1, " ".join(["7"] * 2303 + ["x"]), "pixels must be whole numbers from 0 to 255, found"),
+        *(
+            (1, " ".join([value] + ["7"] * 2303), f"pixels must be whole numbers {found}")
+            for value, found in (
+                ("1_0", "from 0 to 255, found '1_0'"),  # Python reads these five as numbers
+                ("+5", "from 0 to 255, found '+5'"),
+                ("\u0667", "from 0 to 255, found '\u0667'"),
+                ("\u00b2", "from 0 to 255, found '\u00b2'"),
+                ("9" * 5000, "from 0 to 255, found '999"),
+            )
+        ),
         (2, "Testing", "Usage must be one of Training, PublicTest, PrivateTest, found 'Testing'"),
     ],
 )
@@ -183,6 +193,30 @@ def test_a_csv_with_another_header(tmp_path):
     message = error_of(tmp_path / "a.csv")
     assert "expected a header with the columns emotion, pixels, Usage" in message
     assert "found 'Usage,Image name,neutral'" in message
+
+
+@pytest.mark.parametrize(
+    "header", ["emotion,emotion,pixels,Usage", "pixels,Usage,emotion, Emotion"]
+)
+def test_a_csv_with_two_columns_of_one_name(tmp_path, header):
+    (tmp_path / "a.csv").write_text(f"{header}\n1,2,3,4\n")
+    message = error_of(tmp_path / "a.csv")
+    assert f"{tmp_path}/a.csv has 2 columns named emotion (emotion, " in message
+
+
+def test_files_that_hold_all_of_it_twice(tmp_path):
+    for name in ("a/fer2013.csv", "b/fer2013.csv"):
+        (tmp_path / name).parent.mkdir()
+        write_fer2013_csv(tmp_path / name, rows(files()))
+    message = error_of(tmp_path)
+    assert "holds 2 files that have all of FER2013 (a/fer2013.csv, b/fer2013.csv)" in message
+
+
+def test_what_is_left_out_of_a_folder_is_said(tmp_path):
+    path = write_folder(tmp_path / "a", files() | {".git/x": b"", "fer2013.csv": b""})
+    beside, hidden = fer2013.read(path).notes
+    assert beside == "Left out, since the images are read: fer2013.csv."
+    assert hidden.startswith("1 hidden file is left out (.git/x)")
 
 
 def test_files_that_are_no_csv(tmp_path):

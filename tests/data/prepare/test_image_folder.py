@@ -318,3 +318,22 @@ def test_a_share_that_leaves_no_test_image_is_refused_before_training(tmp_path):
     with pytest.raises(UserError, match=r"The test split of image_folder has no example, .*share"):
         loop.train(config, str(tmp_path / "run"))
     assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+@pytest.mark.parametrize("options", [{}, {"image_size": 8}])
+def test_frames_and_transparency_that_are_left_out_are_counted(options, tmp_path):
+    content = class_files()
+    frames = [Image.new("L", (12, 12), level) for level in (9, 8)]
+    several = {"save_all": True, "append_images": frames[1:]}
+    for name, first, form, more in (
+        ("a.png", Image.new("LA", (12, 12), (9, 9)), "PNG", {}),
+        ("b.tiff", frames[0], "TIFF", several),
+        ("c.png", frames[0], "PNG", several),
+    ):
+        file = io.BytesIO()
+        first.save(file, form, **more)
+        content[f"sad/{name}"] = file.getvalue()
+    path = write_folder(tmp_path / "a", content)
+    frames, transparent = prepare(path, tmp_path / "data", **options).notes
+    assert frames.startswith("2 images have several frames, of which the first is used (")
+    assert transparent.startswith("1 image has transparent pixels, whose hidden colours are used (")

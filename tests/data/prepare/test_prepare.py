@@ -9,7 +9,7 @@ from rich.console import Console
 
 from ferjax.data import catalog, dataset
 from ferjax.data.prepare import preparation
-from ferjax.data.storage import local
+from ferjax.data.storage import local, writing
 from ferjax.errors import UserError
 from tests.helpers import watched
 from tests.helpers.fake_fer2013 import (
@@ -128,7 +128,7 @@ def test_an_interruption_keeps_what_was_there(tmp_path, zip_path, data_dir, monk
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(preparation, "_write", interrupted)
+    monkeypatch.setattr(writing, "write", interrupted)
     other = write_zip(tmp_path / "other.zip", files(seed=1))
     with pytest.raises(KeyboardInterrupt):
         preparation.prepare(SPEC, other, data_dir, overwrite=True)

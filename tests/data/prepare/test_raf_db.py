@@ -46,6 +46,7 @@ def test_each_layout_as_folder_and_zip(tmp_path, layout, write, prefix):
     assert prepared.counts == COUNTS
     assert layout in prepared.source_format.lower()
     assert prepared.source_format.endswith("folder" if write is write_folder else "zip")
+    assert prepared.notes == ()
     opened = dataset.open_dataset("raf_db", tmp_path / "data", held_out=0.0)
     assert opened.image_shape == (100, 100, 3)
     for split, each in COUNTS.items():
@@ -194,6 +195,8 @@ def test_a_row_that_is_there_twice(refused):
         (b"train_00001.jpg", "expected a line like"),
         (b"train_00001.jpg 0", "expected a label from 1 to 7 (1 surprise, 2 fear, 3 disgust"),
         (b"train_00001.jpg happy", "found 'happy'"),
+        (b"train_00001.jpg 1_0", "found '1_0'"),
+        (b"train_00001.jpg \xd9\xa5", "found '\u0665'"),  # an Arabic five
     ],
 )
 def test_a_malformed_line(refused, line, expected):

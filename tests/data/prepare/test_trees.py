@@ -9,7 +9,14 @@ import pytest
 
 from ferjax.data.prepare import preparation
 from ferjax.data.prepare.readers import trees, zip_tree
+from ferjax.data.prepare.readers.ck_plus import read as ck_plus
+from ferjax.data.prepare.readers.fer2013 import read as fer2013
+from ferjax.data.prepare.readers.fer_plus import read as fer_plus
+from ferjax.data.prepare.readers.image_folder import read as image_folder
+from ferjax.data.prepare.readers.raf_db import read as raf_db
 from ferjax.errors import UserError
+from tests.helpers import fake_ck_plus, fake_fer_plus, fake_raf_db
+from tests.helpers import strangers as made
 from tests.helpers.fake_fer2013 import SPEC, files, jpeg, write_folder, write_zip
 
 
@@ -149,10 +156,57 @@ def test_empty_folders_are_folders(tmp_path):
 
 
 def test_what_is_neither_a_folder_nor_a_zip(tmp_path):
-    path = tmp_path / "a.rar"
-    path.write_bytes(b"Rar!\x1a\x07")
-    with pytest.raises(UserError, match=r"a.rar is neither a folder nor a zip \(it begins with"):
+    path = made.text(tmp_path / "a.zip", "text")
+    with pytest.raises(UserError, match=r"a.zip is neither a folder nor a zip \(it begins with"):
         trees.opened(path)
-    path.write_bytes(b"\x1f\x8b\x08\x00")
-    with pytest.raises(UserError, match=r"is a gzip archive: unpack it \(tar -xzf a.rar\)"):
-        trees.opened(path)
+
+
+ARCHIVES = {
+    "a gzip archive: unpack it (tar -xzf x.zip)": b"\x1f\x8b\x08\x00",
+    "a bzip2 archive: unpack it (tar -xjf x.zip)": b"BZh9",
+    "an xz archive: unpack it (tar -xJf x.zip)": b"\xfd7zXZ\0\0",
+    "a zstd archive: unpack it (tar --zstd -xf x.zip)": b"\x28\xb5\x2f\xfd",
+    "a tar archive: unpack it (tar -xf x.zip)": b"happy/0.png".ljust(257, b"\0") + b"ustar\0",
+    "a RAR archive: unpack it (unrar x x.zip)": b"Rar!\x1a\x07\x00",
+    "a 7-Zip archive: unpack it (7z x x.zip)": b"7z\xbc\xaf\x27\x1c",
+}
+
+
+@pytest.mark.parametrize("said", ARCHIVES)
+def test_another_archive_is_called_what_it_is(said, tmp_path):
+    (tmp_path / "x.zip").write_bytes(ARCHIVES[said])
+    for read in (trees.opened, fer2013.read):
+        with pytest.raises(UserError) as caught:
+            read(tmp_path / "x.zip")
+        assert f"x.zip is {said} and pass the folder" in str(caught.value)
+
+
+def test_hidden_files_are_counted_and_those_of_a_system_are_not(tmp_path):
+    content = {name: b"" for name in ("a/.b", ".c/d", "a/e", "__MACOSX/._e", "a/Thumbs.db")}
+    for path in (write_folder(tmp_path / "a", content), write_zip(tmp_path / "a.zip", content)):
+        tree = trees.opened(path)
+        assert tree.names() == ["a/e"]
+        (note,) = tree.notes()
+        assert note.startswith("2 hidden files are left out (.c/d, a/.b)")
+        tree.close()
+
+
+READERS = {
+    "fer2013": (fer2013.read, lambda: files()),
+    "raf_db": (raf_db.read, lambda: fake_raf_db.kaggle(fake_raf_db.faces())),
+    "raf_db of its authors": (raf_db.read, lambda: fake_raf_db.official(fake_raf_db.faces())),
+    "ck_plus": (ck_plus.read, lambda: fake_ck_plus.official(fake_ck_plus.some())),
+    "CK+48": (ck_plus.read, lambda: fake_ck_plus.ck_48(fake_ck_plus.some())),
+    "fer_plus": (fer_plus.read, lambda: fake_fer_plus.folder_files()),
+    "image_folder": (image_folder.read, lambda: dict.fromkeys(("a/1.png", "b/2.png"), b"")),
+}
+
+
+@pytest.mark.parametrize("write", [write_folder, write_zip])
+@pytest.mark.parametrize("name", READERS)
+def test_every_reader_tells_of_hidden_files(name, write, tmp_path):
+    read, content = READERS[name]
+    hidden = {".x/1.png": b"", ".2.png": b""}
+    found = read(write(tmp_path / "a", content() | hidden))
+    said = [note for note in found.notes if "hidden" in note]
+    assert len(said) == 1 and said[0].startswith("2 hidden files are left out (.2.png, .x/1.png)")

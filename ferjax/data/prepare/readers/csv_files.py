@@ -33,8 +33,8 @@ def table(
       `wanted`.
 
     Raises:
-      UserError: see `rows`; or a column is missing in the header. The iterator raises one for a row
-        with another number of cells.
+      UserError: see `rows`; or a column is missing in the header, or there twice. The iterator
+        raises one for a row with another number of cells.
     """
     lines = rows(file, where, title)
     columns = [column.strip() for column in next(lines, [])]
@@ -44,6 +44,13 @@ def table(
             f"{where} is not {title}: expected a header with the columns {', '.join(wanted)}, "
             f"found {shortened(','.join(columns))!r}."
         )
+    for name in wanted:
+        same = [column for column in columns if column.lower() == name.lower()]
+        if len(same) > 1:
+            raise UserError(
+                f"{where} has {len(same)} columns named {name} ({', '.join(same)}), and which one "
+                "is meant is not known; remove or rename the others."
+            )
     places = [names.index(name.lower()) for name in wanted]
 
     def parsed() -> Iterator[Line]:

@@ -2,12 +2,9 @@
 
 import io
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
 from pathlib import Path
 
-from ferjax.errors import one_line
-
-_OF_THE_SYSTEM = ("__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini")
+from ferjax.errors import one_line, some
 
 
 class Tree(ABC):
@@ -36,27 +33,18 @@ class Tree(ABC):
     def open_text(self, name: str) -> io.TextIOWrapper:
         """One file as UTF-8 text, to be read line by line."""
 
+    def notes(self) -> tuple[str, ...]:
+        """A sentence about the files that `hidden` returns, if there are any, for the user."""
+        found = self.hidden()
+        if not found:
+            return ()
+        number = f"{len(found):,} hidden file{'s are' if len(found) > 1 else ' is'}"
+        why = "a part of the path begins with a dot"
+        return (f"{number} left out ({some(found)}): {why}.",)
+
     def where(self, name: str) -> str:
         """How to call a file in a message."""
         return one_line(f"{self.path}/{name}")
 
     def close(self) -> None:  # noqa: B027 - a folder has nothing to close
         """Ends the reading."""
-
-
-def visible(names: Iterable[str]) -> list[str]:
-    """Those of files and folders that are read, sorted."""
-    return sorted(name for name in names if not _is_left_out(name))
-
-
-def _is_left_out(name: str) -> bool:
-    return any(part.startswith(".") or part in _OF_THE_SYSTEM for part in name.split("/"))
-
-
-def hidden(names: Iterable[str]) -> list[str]:
-    """Those that `visible` leaves out, but for what macOS and Windows add, sorted."""
-    return sorted(
-        name
-        for name in names
-        if _is_left_out(name) and not any(part in _OF_THE_SYSTEM for part in name.split("/"))
-    )

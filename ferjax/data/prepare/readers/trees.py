@@ -10,9 +10,21 @@ from pathlib import Path
 from typing import NoReturn
 
 from ferjax import local_files
-from ferjax.data.prepare.readers.tree import Tree, hidden, visible
+from ferjax.data.folder_listing import below, hidden, visible
+from ferjax.data.prepare.readers.tree import Tree
 from ferjax.data.prepare.readers.zip_tree import ZipTree
 from ferjax.errors import UserError
+
+# Where it is and what it is that tells an archive, how to call it, and what unpacks it.
+_OTHER_ARCHIVES = (
+    (0, b"\x1f\x8b", "a gzip", "tar -xzf"),
+    (0, b"BZh", "a bzip2", "tar -xjf"),
+    (0, b"\xfd7zXZ\0", "an xz", "tar -xJf"),
+    (0, b"\x28\xb5\x2f\xfd", "a zstd", "tar --zstd -xf"),
+    (257, b"ustar", "a tar", "tar -xf"),
+    (0, b"Rar!\x1a\x07", "a RAR", "unrar x"),
+    (0, b"7z\xbc\xaf\x27\x1c", "a 7-Zip", "7z x"),
+)
 
 
 def opened(path: Path) -> "Tree":
@@ -23,28 +35,33 @@ def opened(path: Path) -> "Tree":
     """
     if path.is_dir():
         return FolderTree(path)
-    magic = first_bytes(path)
-    if magic[:2] == b"PK":
+    if is_zip(path):
         return ZipTree(path)
-    refuse_gzip(path, magic)
     raise UserError(
-        f"{path} is neither a folder nor a zip (it begins with {magic!r}): pass the folder that "
-        "holds it, or a zip of that folder."
+        f"{path} is neither a folder nor a zip (it begins with {_first_bytes(path)[:4]!r}): pass "
+        "the folder that holds it, or a zip of that folder."
     )
 
 
-def first_bytes(path: Path) -> bytes:
-    """The first four bytes of a regular file, which tell its kind; raises an OSError for else."""
+def is_zip(path: Path) -> bool:
+    """Whether a regular file is a zip, by its first bytes.
+
+    Raises:
+      OSError: it cannot be read, or is no regular file.
+      UserError: it is an archive of another kind; the message says how it is unpacked.
+    """
+    first = _first_bytes(path)
+    for at, magic, kind, command in _OTHER_ARCHIVES:
+        if first.startswith(magic, at):
+            raise UserError(
+                f"{path} is {kind} archive: unpack it ({command} {path.name}) and pass the folder."
+            )
+    return first.startswith(b"PK")
+
+
+def _first_bytes(path: Path) -> bytes:
     with local_files.open_regular(path) as file:
-        return file.read(4)
-
-
-def refuse_gzip(path: Path, magic: bytes) -> None:
-    """Raises a UserError if a file begins like a .tar.gz; `magic` has its first bytes."""
-    if magic[:2] == b"\x1f\x8b":
-        raise UserError(
-            f"{path} is a gzip archive: unpack it (tar -xzf {path.name}) and pass the folder."
-        )
+        return file.read(512)
 
 
 class FolderTree(Tree):
@@ -76,7 +93,7 @@ class FolderTree(Tree):
 
     def hidden(self) -> list[str]:
         """The files that are left out."""
-        return hidden(self._all()[0])
+        return hidden(below(self.path, _raise)[0])
 
     def read(self, name: str) -> bytes:
         """The content of one regular file."""
@@ -97,7 +114,7 @@ class FolderTree(Tree):
 
     def _walk(self) -> tuple[list[str], list[str]]:
         """The visible files and the visible folders; names that are no text are refused."""
-        files, folders = map(visible, self._all())
+        files, folders = map(visible, below(self.path, _raise))
         for name in (*folders, *files):
             try:
                 name.encode()
@@ -106,15 +123,6 @@ class FolderTree(Tree):
                     f"{self.where(name)}: the name is not UTF-8, so that it cannot be stored; "
                     "rename it."
                 ) from None
-        return files, folders
-
-    def _all(self) -> tuple[list[str], list[str]]:
-        """All files and folders."""
-        files, folders = [], []
-        for folder, folders_here, files_here in os.walk(self.path, onerror=_raise):
-            relative = Path(folder).relative_to(self.path)
-            folders += [(relative / name).as_posix() for name in folders_here]
-            files += [(relative / name).as_posix() for name in files_here]
         return files, folders
 
 

@@ -9,7 +9,8 @@ import zlib
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import cast
 
-from ferjax.data.prepare.readers.tree import Tree, hidden, visible
+from ferjax.data.folder_listing import hidden, visible
+from ferjax.data.prepare.readers.tree import Tree
 from ferjax.errors import UserError, one_line
 
 # A FER2013 image has about 2 kB and its CSV files 300 MB: more is not what it claims to be.

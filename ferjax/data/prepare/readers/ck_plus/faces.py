@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
 
-from ferjax.data.prepare.readers import text_files
+from ferjax.data.prepare.readers import numbers, text_files
 from ferjax.data.prepare.readers.tree import Tree
 from ferjax.errors import UserError
 
@@ -47,22 +47,19 @@ def points(tree: Tree, name: str) -> Float[np.ndarray, "P 2"]:
     rows = []
     where = tree.where(name)
     for number, line in text_files.lines(tree, name):
-        try:
-            x, y = map(float, line.split())
-        except ValueError:
-            x = y = math.nan
-        if not (math.isfinite(x) and math.isfinite(y)):
+        point = [numbers.real(text) for text in line.split()]
+        if len(point) != 2 or None in point:
             raise UserError(
                 f"{where}, line {number}: expected the x and y of a point, found "
                 f"{line.strip()[:60]!r}."
             )
-        rows.append((x, y))
+        rows.append(point)
     if len(rows) != NUM_POINTS:
         raise UserError(
             f"{where} has {len(rows)} points; a face has {NUM_POINTS}. The file is cut short or "
             "another's: unpack the landmarks of CK+ again."
         )
-    found = np.array(rows)
+    found = np.array(rows, np.float64)
     if np.ptp(found, axis=0).max() < 1:
         raise UserError(f"{where}: all points are in one place, so that there is no face to crop.")
     return found

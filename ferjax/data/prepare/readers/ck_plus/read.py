@@ -38,7 +38,7 @@ def read(
     if sequences.is_layout(names):
         size = faces.check_size(image_size)
         items, notes = sequences.read(tree, names, size, on_item)
-        return Reading(f"sequences, {kind}", {"whole": items}, notes=notes)
+        return Reading(f"sequences, {kind}", {"whole": items}, notes=(*notes, *tree.notes()))
     if ck_48.is_layout(names):
         if image_size is not None:
             raise UserError(
@@ -46,7 +46,8 @@ def read(
                 f"cropped; {path} is CK+48, whose faces have 48x48 pixels. Leave it out; training "
                 "resizes images by its own config."
             )
-        return Reading(f"CK+48, {kind}", {"whole": ck_48.read(tree, names, on_item)})
+        items = ck_48.read(tree, names, on_item)
+        return Reading(f"CK+48, {kind}", {"whole": items}, notes=tree.notes())
     examples = ", ".join(names[:3]) or "no file at all"
     raise UserError(
         f"{path} is not CK+: expected cohn-kanade-images/S005/001/S005_001_00000011.png and so on "

@@ -18,7 +18,7 @@ import numpy as np
 from ferjax.data.images import decoding
 from ferjax.data.labels import CK_PLUS
 from ferjax.data.prepare.items import Item
-from ferjax.data.prepare.readers import text_files
+from ferjax.data.prepare.readers import numbers, text_files
 from ferjax.data.prepare.readers.ck_plus import faces
 from ferjax.data.prepare.readers.ck_plus.names import Frame, by_frame
 from ferjax.data.prepare.readers.tree import Tree
@@ -112,11 +112,8 @@ def _emotions(tree: Tree, files: Mapping[Frame, str]) -> dict[tuple[str, str], t
 
 def _emotion(tree: Tree, name: str) -> int:
     text = " ".join(line.strip() for _, line in text_files.lines(tree, name))
-    try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
-    if value not in range(CK_PLUS.num_classes + 1):
+    value = numbers.real(text)
+    if value is None or value not in range(CK_PLUS.num_classes + 1):
         meanings = ", ".join(f"{index} {one}" for index, one in enumerate(CK_PLUS.names, 1))
         raise UserError(
             f"{tree.where(name)}: expected one whole number from 0 to {CK_PLUS.num_classes} "

@@ -3,13 +3,12 @@ has leading spaces and another order (emotion, Usage, pixels). Columns are found
 """
 
 import contextlib
-import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from ferjax.data.examples import Examples
 from ferjax.data.labels import FER2013
-from ferjax.data.prepare.readers import csv_files
+from ferjax.data.prepare.readers import csv_files, numbers
 from ferjax.data.prepare.readers.collect import Collector
 from ferjax.data.prepare.readers.fer2013.from_images import IMAGE_SIZE, USAGE_TO_SPLIT
 from ferjax.data.prepare.readers.tree import Tree
@@ -92,11 +91,11 @@ def _pixels(text: str, at: str) -> bytes:
             f"{at}: expected {_NUM_PIXELS} pixels ({IMAGE_SIZE}x{IMAGE_SIZE}), found "
             f"{len(values)}. The file may be cut short: download it again."
         )
-    try:
-        return bytes(map(int, values))
-    except ValueError:
-        wrong = next(v for v in values if not re.fullmatch(r"\d{1,3}", v) or int(v) > 255)
+    levels = numbers.whole(values, 255)
+    if levels is None:
+        wrong = next(value for value in values if numbers.whole([value], 255) is None)
         raise UserError(
             f"{at}: pixels must be whole numbers from 0 to 255, found "
             f"{csv_files.shortened(wrong)!r}."
-        ) from None
+        )
+    return bytes(levels)

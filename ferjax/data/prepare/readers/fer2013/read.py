@@ -8,9 +8,9 @@ from ferjax.data.examples import Examples
 from ferjax.data.prepare.items import Reading, items_of
 from ferjax.data.prepare.readers.fer2013 import from_csv, from_images
 from ferjax.data.prepare.readers.tree import Tree
-from ferjax.data.prepare.readers.trees import FolderTree, first_bytes, refuse_gzip
+from ferjax.data.prepare.readers.trees import FolderTree, is_zip
 from ferjax.data.prepare.readers.zip_tree import ZipTree
-from ferjax.errors import UserError
+from ferjax.errors import UserError, some
 
 CSV_NAMES = ("fer2013.csv", "icml_face_data.csv")
 
@@ -28,22 +28,26 @@ def read(path: Path, on_item: Callable[[], None] = lambda: None) -> Reading:
     """
     if path.is_dir():
         return _read_tree(FolderTree(path), "folder", on_item)
-    magic = first_bytes(path)
-    if magic[:2] == b"PK":
+    if is_zip(path):
         with contextlib.closing(ZipTree(path)) as tree:
             return _read_tree(tree, "zip", on_item)
-    refuse_gzip(path, magic)
     return _read_csv(FolderTree(path.parent), path.name, on_item)
 
 
 def _read_tree(tree: Tree, source_format: str, on_item: Callable[[], None]) -> Reading:
-    names = tree.names()
+    names, notes = tree.names(), tree.notes()
+    csv_files = [name for name in names if name.split("/")[-1] in CSV_NAMES]
     if from_images.image_names(names):
-        return _reading(source_format, from_images.read(tree, names, on_item))
-    for csv_name in CSV_NAMES:
-        for name in names:
-            if name.split("/")[-1] == csv_name:
-                return _read_csv(tree, name, on_item)
+        if csv_files:
+            notes = (f"Left out, since the images are read: {some(csv_files)}.", *notes)
+        return _reading(source_format, from_images.read(tree, names, on_item), notes)
+    if len(csv_files) > 1:
+        raise UserError(
+            f"{tree.path} holds {len(csv_files)} files that have all of FER2013 "
+            f"({some(csv_files)}): pass one of them."
+        )
+    if csv_files:
+        return _read_csv(tree, csv_files[0], on_item, notes)
     examples = ", ".join(names[:3]) or "no file at all"
     raise UserError(
         f"{tree.path} is not FER2013: expected images named train/<class>/Training_N.jpg and "
@@ -52,10 +56,13 @@ def _read_tree(tree: Tree, source_format: str, on_item: Callable[[], None]) -> R
     )
 
 
-def _read_csv(tree: Tree, name: str, on_item: Callable[[], None]) -> Reading:
+def _read_csv(
+    tree: Tree, name: str, on_item: Callable[[], None], notes: tuple[str, ...] = ()
+) -> Reading:
     source_format, splits = from_csv.read(tree, name, on_item)
-    return _reading(source_format, splits)
+    return _reading(source_format, splits, notes)
 
 
-def _reading(source_format: str, splits: Mapping[str, Examples]) -> Reading:
-    return Reading(source_format, {name: items_of(split) for name, split in splits.items()})
+def _reading(source_format: str, splits: Mapping[str, Examples], notes: tuple[str, ...]) -> Reading:
+    items = {name: items_of(split) for name, split in splits.items()}
+    return Reading(source_format, items, notes=notes)

@@ -13,7 +13,7 @@ from ferjax.data.prepare.readers.fer2013.from_images import IMAGE_SIZE, grey_pix
 from ferjax.data.prepare.readers.fer_plus.ballots import Ballot, image_name, votes_of
 from ferjax.data.prepare.readers.tree import Tree
 from ferjax.data.splits import votes
-from ferjax.errors import UserError
+from ferjax.errors import UserError, some
 
 FOLDERS = {"FER2013Train": "train", "FER2013Valid": "validation", "FER2013Test": "test"}
 LABELS = "label.csv"
@@ -69,7 +69,7 @@ def read(
             for file in by_folder[paths[0]]
             if file != LABELS and not is_image(file)
         ]
-    note = f"{len(others):,} files that are no images are left out ({_some(others)})."
+    note = f"{len(others):,} files that are no images are left out ({some(others)})."
     return splits, (note,) if others else ()
 
 
@@ -89,7 +89,7 @@ def _ballots(
     ):
         if missing:
             raise UserError(
-                f"{tree.where(folder)}: {len(missing):,} {what} ({_some(missing)}); {len(rows):,} "
+                f"{tree.where(folder)}: {len(missing):,} {what} ({some(missing)}); {len(rows):,} "
                 f"rows and {len(images):,} images found. Unpack the data set again."
             )
     ballots = []
@@ -127,7 +127,3 @@ def _check_box(text: str, at: str) -> None:
             f"{at}: the box of the face must be {_BOX}, the whole image, found "
             f"{csv_files.shortened(text)!r}; use the original file."
         )
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")

@@ -52,6 +52,7 @@ def read(path: Path, on_item: Callable[[], None] = lambda: None) -> Reading:
                 f"{' or '.join(fer2013.CSV_NAMES)}, or the folders "
                 f"{', '.join(from_folders.FOLDERS)}; found {_found(names)}."
             )
+        notes = (*notes, *tree.notes())
     items = {split: fer_plus_ballots.items(ballots) for split, ballots in splits.items()}
     return Reading(source_format, items, notes=(*notes, *fer_plus_ballots.kept(splits)))
 

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 from ferjax.data.images.files import EXTENSIONS
 from ferjax.data.prepare.readers.tree import Tree
-from ferjax.errors import UserError, nearest, one_line
+from ferjax.errors import UserError, nearest, some
 
 # Names of split folders, in any case, and the stored split that each one is.
 SPLIT_FOLDERS = {
@@ -82,21 +82,15 @@ def find(tree: Tree) -> Layout:
     if strays:
         raise UserError(
             f"{tree.path}: {len(strays):,} images lie outside the class folders "
-            f"({_some(strays)}); expected {LAYOUT}."
+            f"({some(strays)}); expected {LAYOUT}."
         )
     notes = _check_classes(tree, found, {split: folder for folder, split in split_of.items()})
     if others:
         notes.append(
             f"{len(others):,} files are no images by their names and are left out "
-            f"({_some(others)}); images end in {', '.join(EXTENSIONS)}."
+            f"({some(others)}); images end in {', '.join(EXTENSIONS)}."
         )
-    hidden = tree.hidden()
-    if hidden:
-        notes.append(
-            f"{len(hidden):,} hidden files, and those of hidden folders, are left out "
-            f"({_some(hidden)}); their names begin with a dot."
-        )
-    return Layout(tree, root, found, tuple(notes))
+    return Layout(tree, root, found, (*notes, *tree.notes()))
 
 
 def _root(files: Sequence[PurePosixPath], folders: Sequence[PurePosixPath]) -> PurePosixPath:
@@ -180,7 +174,3 @@ def _check_classes(
 
 def _where(tree: Tree, folder: PurePosixPath) -> str:
     return tree.where(folder.as_posix()) if folder.parts else str(tree.path)
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(map(one_line, names[:3])) + (", ..." if len(names) > 3 else "")

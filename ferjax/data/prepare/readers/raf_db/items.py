@@ -1,20 +1,19 @@
 """What both layouts of RAF-DB share: its images, its label numbers, rows that match the images."""
 
 import functools
-import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 
 from ferjax.data.images import decoding
 from ferjax.data.labels import RAF_DB
 from ferjax.data.prepare.items import Item
+from ferjax.data.prepare.readers import numbers
 from ferjax.data.prepare.readers.tree import Tree
-from ferjax.errors import UserError
+from ferjax.errors import UserError, some
 
 IMAGE_SIZE = 100
 SPLITS = ("train", "test")
 
 _COMPOUND_CLASSES = 11
-_SHOWN = 3
 
 
 def item(tree: Tree, name: str, label: int) -> Item:
@@ -39,7 +38,7 @@ def label_of(text: str, at: str) -> int:
     Raises:
       UserError: it is no such number, or is one of the compound emotions.
     """
-    number = int(text) if re.fullmatch(r"\d{1,3}", text) else 0
+    (number,) = numbers.whole([text], 999) or [0]
     if number > RAF_DB.num_classes:
         raise UserError(
             f"{at}: the label is {number}, and the basic emotions are 1 to {RAF_DB.num_classes}. "
@@ -72,13 +71,13 @@ def check_match(
     if without_image:
         faults.append(
             f"  {len(without_image):,} of its {len(rows):,} rows have no image: "
-            + shortened(without_image)
+            + some(without_image)
         )
     without_row = [name for name in images if name not in rows]
     if without_row:
         faults.append(
             f"  {len(without_row):,} of the {len(images):,} images have no row: "
-            + shortened(without_row)
+            + some(without_row)
         )
     if faults:
         raise UserError(
@@ -92,7 +91,7 @@ def only_file(tree: Tree, files: Collection[str], what: str) -> str:
     """The one of the files that should be one; a UserError lists them where there are more."""
     if len(files) > 1:
         raise UserError(
-            f"{tree.path} holds {len(files)} files {what}: {shortened(files)}. It may hold the "
+            f"{tree.path} holds {len(files)} files {what}: {some(files)}. It may hold the "
             "basic and the compound emotions, or RAF-DB twice: pass a folder or zip of the basic "
             "emotions alone."
         )
@@ -111,9 +110,3 @@ def by_key(tree: Tree, names: Iterable[str], key_of: Callable[[str], str]) -> di
             )
         found[key] = name
     return found
-
-
-def shortened(names: Collection[str]) -> str:
-    """The first few of some names."""
-    first = ", ".join(sorted(names)[:_SHOWN])
-    return f"{first}, ..." if len(names) > _SHOWN else first

@@ -29,9 +29,11 @@ def read(path: Path, on_item: Callable[[], None] = lambda: None) -> Reading:
     kind = "folder" if path.is_dir() else "zip"
     # The files of both have the same names, but the official list is nowhere else.
     if from_kaggle.is_layout(names) and not from_official.lists(names):
-        return Reading(f"Kaggle layout, {kind}", from_kaggle.read(tree, names, on_item))
+        splits = from_kaggle.read(tree, names, on_item)
+        return Reading(f"Kaggle layout, {kind}", splits, notes=tree.notes())
     if from_official.is_layout(names):
-        return Reading(f"official layout, {kind}", from_official.read(tree, names, on_item))
+        splits = from_official.read(tree, names, on_item)
+        return Reading(f"official layout, {kind}", splits, notes=tree.notes())
     examples = ", ".join(names[:3]) or "no file at all"
     raise UserError(
         f"{path} is not RAF-DB: expected Image/aligned/train_00001_aligned.jpg and so on with "
