@@ -15,10 +15,14 @@ from ferjax.errors import UserError, explain, nearest
 _ERRORS_OF_THE_MACHINE = (
     errno.EACCES,
     errno.EDQUOT,
+    errno.EFBIG,
     errno.EIO,
     errno.EISDIR,
     errno.ELOOP,
+    errno.EMFILE,
     errno.ENAMETOOLONG,
+    errno.ENFILE,
+    errno.ENOMEM,
     errno.ENOSPC,
     errno.ENOTDIR,
     errno.EPERM,
@@ -46,17 +50,18 @@ def run(
     argv = list(sys.argv if argv is None else argv)
     # Orbax warns of every wait for a save that it was asked to wait for.
     logging.set_verbosity(logging.ERROR)
-    output.prepare_streams()
+    try:
+        output.prepare_streams()
+    except UserError as error:
+        sys.exit(explain(error))
     code = _exit_code(main, flag_values, argv)
     try:
-        sys.stdout.flush()
+        with output.checked():
+            sys.stdout.flush()
     except BrokenPipeError:
         output.silence()  # the reader has enough; the code stays what it is
-    except OSError as error:
-        output.silence()
-        code = explain(
-            UserError(f"Standard output cannot be written ({local_files.problem(error)}).")
-        )
+    except UserError as error:
+        code = explain(error)
     sys.exit(code)
 
 
@@ -74,7 +79,7 @@ def _exit_code(
     arguments = argv[1 : argv.index("--")] if "--" in argv else argv[1:]
     try:
         if any(argument in _HELP for argument in arguments):
-            print(_help(main, flag_values), flush=True)
+            output.say(_help(main, flag_values))
             return 0
         return main(_parse(flag_values, argv)) or 0
     except (Exception, KeyboardInterrupt) as error:

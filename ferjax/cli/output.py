@@ -14,7 +14,8 @@ import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from ferjax.errors import literal
+from ferjax import local_files
+from ferjax.errors import UserError, literal
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,7 +23,26 @@ if TYPE_CHECKING:
 
 def say(text: object = "", *, file: Any = None) -> None:
     """Prints a text of several lines literally, on standard output or on `file`, at once."""
-    print(literal(text), file=file, flush=True)
+    with checked() if file is None else contextlib.nullcontext():
+        print(literal(text), file=file, flush=True)
+
+
+@contextlib.contextmanager
+def checked() -> Iterator[None]:
+    """Prints inside the block to standard output, and gives the reason if that fails.
+
+    Raises:
+      BrokenPipeError: nobody reads it.
+      UserError: it cannot be written, for example because the disk is full.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        silence()  # what is left of the text, too
+        said = local_files.problem(error)
+        raise UserError(f"Standard output cannot be written ({said}).") from None
 
 
 def prepare_streams() -> None:
@@ -31,7 +51,26 @@ def prepare_streams() -> None:
     Pillow's warning of a large image is not shown: the error that refuses it says the same. The
     filter is that of a process, so a command sets it and not the library that opens images: around
     each image it would change the filters of threads that decode others.
+
+    Raises:
+      UserError: standard output is closed. Other streams that are closed are opened on nothing.
     """
+    # The system gives the number of a closed stream to the next file that is opened, and whatever
+    # is printed would go into that file.
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            opened = os.open(os.devnull, os.O_RDWR)
+            if opened != number:
+                os.dup2(opened, number)
+                os.close(opened)
+            os.set_inheritable(number, True)
+            if name != "stdout":
+                setattr(sys, name, os.fdopen(number, "r" if name == "stdin" else "w"))
+    if sys.stdout is None:
+        raise UserError(
+            "Standard output is closed; redirect it to a file, or to /dev/null if nobody is to "
+            "read it."
+        )
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
@@ -50,14 +89,16 @@ def page() -> Iterator[Console]:
 
     Raises:
       BrokenPipeError: nobody reads; a console that writes by itself would end the process.
+      UserError: as `checked`.
     """
     from rich.console import Console  # which --help does not need
 
     console = Console(markup=False, emoji=False, highlight=False)
-    with console.capture() as captured:
-        yield console
-    sys.stdout.write(captured.get())
-    sys.stdout.flush()
+    console.begin_capture()
+    yield console
+    with checked():  # where a capture ends, Rich itself writes an empty text
+        sys.stdout.write(console.end_capture())
+        sys.stdout.flush()
 
 
 @contextlib.contextmanager

@@ -6,16 +6,13 @@ For damaged files it raises errors of many kinds, which say little that helps.
 from __future__ import annotations
 
 import contextlib
-import gc
-import logging
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, TypedDict
 
 import jax
 from etils import epath
 
-from ferjax import filesystem, stored_json
+from ferjax import filesystem, local_files, stored_json
 from ferjax.stored_json import Object
 
 UNREADABLE = (OSError, ValueError)  # what the reader of a damaged checkpoint raises
@@ -85,55 +82,11 @@ def difference(stored: Any, like: Any) -> str:
     return next((f"it has {name}, which that model lacks" for name in more), "")
 
 
-@contextlib.contextmanager
-def quiet() -> Iterator[Callable[[], None]]:
-    """Says nothing of reads that a failed one leaves waiting.
-
-    Python and asyncio would report each with a traceback, when it is collected as garbage or finds
-    that the failed one has closed their event loop. Yields what is to be called after a failure; a
-    read that ends after the block is then not reported, either.
-    """
-    hook, log = sys.unraisablehook, logging.getLogger("asyncio")
-    disabled, failed = log.disabled, False
-
-    def unless_interrupted(found: Any) -> None:
-        if not issubclass(found.exc_type, Exception):
-            hook(found)
-
-    def after_failure() -> None:
-        nonlocal failed
-        failed = True
-        gc.collect()
-
-    sys.unraisablehook, log.disabled = unless_interrupted, True
-    try:
-        yield after_failure
-    finally:
-        late = failed and not isinstance(hook, _WithoutLateReads)
-        sys.unraisablehook = _WithoutLateReads(hook) if late else hook
-        log.disabled = disabled
-
-
-class _WithoutLateReads:
-    """A `sys.unraisablehook` that passes on all but what comes of a read whose run has failed.
-
-    It finds its event loop closed; or, still waiting, it is collected as garbage.
-    """
-
-    def __init__(self, hook: Callable[[Any], Any]):
-        self._hook = hook
-
-    def __call__(self, found: Any) -> None:
-        code = getattr(found.object, "cr_code", None)  # of a coroutine
-        waiting = code is not None and "orbax" in code.co_filename
-        late = waiting or "Event loop is closed" in str(found.exc_value)
-        if not (late and issubclass(found.exc_type, Exception)):
-            self._hook(found)
-
-
 def first_line(error: Exception) -> str:
-    """The first line of an error's message, or its type."""
-    text = str(error).strip() or type(error).__name__
+    """The first line of an error's message, or its type; what the system refused says all."""
+    refused = None if isinstance(error, OSError) else local_files.behind(error)
+    text = refused.strerror if refused else str(error).strip()
+    text = text or type(error).__name__
     return text.splitlines()[0][:200]
 
 

@@ -24,7 +24,7 @@ from etils import epath
 
 from ferjax import filesystem, local_files, stored_json
 from ferjax.errors import UserError
-from ferjax.workdir import array_items, digests, schemas
+from ferjax.workdir import array_items, digests, orbax_threads, schemas
 from ferjax.workdir.array_items import UNREADABLE, Damaged, first_line
 
 FOLDER = "checkpoints"
@@ -151,7 +151,7 @@ class Stored(NamedTuple):
           UserError: they are missing or damaged.
         """
         item = self.folder / (WEIGHTS if self.about.format != STATE_FORMAT else STATE)
-        with array_items.quiet() as after_failure:
+        with orbax_threads.quiet() as after_failure:
             try:
                 array_items.check_listed(item)
                 with array_items.reading(item.name):
@@ -230,8 +230,11 @@ def at(checkpoint: epath.Path) -> Stored:
 
 
 def _unusable(checkpoint: epath.Path, error: Exception) -> UserError:
+    advice = local_files.advice(
+        local_files.behind(error) or error,
+        "resume the run, restore the folder from a copy, or train again in an empty workdir",
+    )
     return UserError(
         f"The {checkpoint.parent.name} checkpoint of step {checkpoint.name} in "
-        f"{checkpoint.parent} cannot be used ({first_line(error)}). Resume the run, restore "
-        "the folder from a copy, or train again in an empty workdir."
+        f"{checkpoint.parent} cannot be used ({first_line(error)}): {advice}."
     )

@@ -17,7 +17,7 @@ from etils import epath
 
 from ferjax import filesystem
 from ferjax.errors import SaveFailed, UserError
-from ferjax.workdir import array_items, digests
+from ferjax.workdir import array_items, digests, orbax_threads
 from ferjax.workdir import checkpoint_files as files
 from ferjax.workdir.array_items import UNREADABLE, first_line
 from ferjax.workdir.checkpoint_files import About
@@ -54,6 +54,7 @@ class Checkpoints:
 
     def __init__(self, workdir: epath.PathLike, *, report: Callable[[str], None] = print):
         root = filesystem.absolute(workdir) / files.FOLDER
+        orbax_threads.quieten()
         self._report = report
         # The errors of an object store and its libraries have no common class.
         remote = filesystem.is_remote(root)
@@ -140,7 +141,7 @@ class Checkpoints:
           UserError: there are checkpoints, but none can be read, or in another format.
         """
         failures: list[str] = []
-        with array_items.quiet() as after_failure:
+        with orbax_threads.quiet() as after_failure:
             restored = self._newest_readable(like, check, failures)
             if failures:
                 after_failure()

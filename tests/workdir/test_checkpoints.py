@@ -1,8 +1,5 @@
 """Checkpoints: what is kept, and what happens to one that is cut short."""
 
-import sys
-import types
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,7 +7,7 @@ import orbax.checkpoint as ocp
 import pytest
 
 from ferjax.errors import UserError
-from ferjax.workdir import array_items, checkpoint_files, checkpoints, digests
+from ferjax.workdir import checkpoint_files, checkpoints, digests
 from tests.helpers.stored import State
 
 
@@ -171,34 +168,6 @@ def test_another_description_than_what_was_saved_is_refused(saved):
     file.write_text(file.read_text().replace('"spec"}', '"spic"}'))
     with pytest.raises(UserError, match=r"its description does not have the SHA-256"):
         checkpoint_files.newest(folder.parents[1], "last")
-
-
-@pytest.mark.parametrize(
-    ("error", "in_block", "after_success", "after_failure"),
-    [
-        (RuntimeError("Event loop is closed"), False, True, False),
-        (RuntimeError("another"), False, True, True),
-        (KeyboardInterrupt(), True, True, True),
-    ],
-)
-def test_what_is_said_of_reads_that_are_left_waiting(
-    monkeypatch, error, in_block, after_success, after_failure
-):
-    said = []
-    monkeypatch.setattr(sys, "unraisablehook", said.append)
-    found = types.SimpleNamespace(exc_type=type(error), exc_value=error, object=None)
-
-    def is_said():
-        said.clear()
-        sys.unraisablehook(found)
-        return bool(said)
-
-    with array_items.quiet():
-        assert is_said() == in_block
-    assert is_said() == after_success
-    with array_items.quiet() as failed:
-        failed()
-    assert is_said() == after_failure
 
 
 def test_a_digest_is_of_values_types_shapes_and_paths():
