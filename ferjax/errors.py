@@ -12,7 +12,7 @@ import difflib
 import sys
 import traceback
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 EXIT_USER_ERROR = 2
 EXIT_DEFECT = 70
@@ -113,6 +113,12 @@ def literal(text: object, *, keep: str = "\n") -> str:
 def one_line(text: object) -> str:
     """`literal` for a name, which takes one line."""
     return literal(text, keep="")
+
+
+def some(names: Collection[str], most: int = 3) -> str:
+    """The first of some names, as they may be printed."""
+    shown = ", ".join(map(one_line, sorted(names)[:most]))
+    return f"{shown}, ..." if len(names) > most else shown
 
 
 def _spelled(one: str) -> str:

@@ -8,8 +8,6 @@ places fail with an OSError, like files, whatever the library below raises.
 from __future__ import annotations
 
 import contextlib
-import errno
-import importlib.util
 import io
 import json
 import os
@@ -21,7 +19,7 @@ from typing import Any, TypeAlias
 
 from etils import epath
 
-from ferjax import local_files, stored_json
+from ferjax import local_files, object_store, stored_json
 from ferjax.errors import UserError
 
 SCHEME = "gs://"
@@ -50,7 +48,7 @@ def of(path: str | os.PathLike[str]) -> Place:
         return Path(text)
     if not text.removeprefix(SCHEME).strip("/"):
         raise UserError(f"{text} names no bucket; expected gs://BUCKET/PATH.")
-    _store()
+    object_store.client()
     return epath.Path(text)
 
 
@@ -94,7 +92,7 @@ def make_folder(folder: Place) -> None:
 def exists(path: Place) -> bool:
     """Whether there is a file, a folder, or an object that begins with this path and a slash."""
     with _as_os_errors(path):
-        return _store().exists(os.fspath(path)) if is_remote(path) else path.exists()
+        return object_store.client().exists(os.fspath(path)) if is_remote(path) else path.exists()
 
 
 def is_there(path: Place) -> bool:
@@ -120,7 +118,7 @@ def is_whole(folder: Place) -> bool:
 def is_folder(path: Place) -> bool:
     """Whether a path is a folder, or a prefix of objects."""
     with _as_os_errors(path):
-        return _store().isdir(os.fspath(path)) if is_remote(path) else path.is_dir()
+        return object_store.client().isdir(os.fspath(path)) if is_remote(path) else path.is_dir()
 
 
 def read_bytes(file: Place) -> bytes:
@@ -131,7 +129,9 @@ def read_bytes(file: Place) -> bytes:
         there.
     """
     with _as_os_errors(file):
-        return _store().cat_file(os.fspath(file)) if is_remote(file) else local_files.read(file)
+        if is_remote(file):
+            return object_store.client().cat_file(os.fspath(file))
+    return local_files.read(file)
 
 
 def open_bytes(file: Place) -> io.BytesIO | io.BufferedReader:
@@ -169,6 +169,7 @@ def read_json(
     except FileNotFoundError:
         raise
     except OSError as error:
+        fix = local_files.advice(error, fix)
         raise UserError(f"{file} cannot be read ({problem(file, error)}): {fix}.") from None
     except stored_json.Unfit as error:
         raise UserError(f"{file} {error}: {fix}.") from None
@@ -178,7 +179,7 @@ def write(file: Place, data: bytes) -> None:
     """Writes a file, durably, and whole or not at all; see `local_files.write`."""
     if is_remote(file):
         with _as_os_errors(file):
-            _store().pipe_file(os.fspath(file), data)
+            object_store.client().pipe_file(os.fspath(file), data)
         return
     local_files.write(file, data)
 
@@ -203,7 +204,7 @@ def create(file: epath.Path, data: bytes) -> bool:
     """Writes an object unless it exists; true if written. Of two callers, only one writes."""
     with _as_os_errors(file):
         try:
-            _store().pipe_file(os.fspath(file), data, mode="create")
+            object_store.client().pipe_file(os.fspath(file), data, mode="create")
         except FileExistsError:
             return False
     return True
@@ -212,14 +213,14 @@ def create(file: epath.Path, data: bytes) -> bool:
 def remove(file: epath.Path) -> None:
     """Removes an object that may not be there."""
     with _as_os_errors(file), contextlib.suppress(FileNotFoundError):
-        _store().rm_file(os.fspath(file))
+        object_store.client().rm_file(os.fspath(file))
 
 
 def sizes(folder: epath.Path) -> dict[str, int]:
     """Name -> bytes of the objects directly below a remote folder; empty where there is none."""
     with _as_os_errors(folder):
         try:
-            found = _store().ls(os.fspath(folder), detail=True)
+            found = object_store.client().ls(os.fspath(folder), detail=True)
         except FileNotFoundError:
             return {}
     return {os.path.basename(one["name"]): one["size"] for one in found if one["type"] == "file"}
@@ -228,13 +229,13 @@ def sizes(folder: epath.Path) -> dict[str, int]:
 def fetch(source: epath.Path, target: Place) -> None:
     """Copies an object into a local file, which is in pieces until this returns."""
     with _as_os_errors(source):
-        _store().get_file(os.fspath(source), os.fspath(target))
+        object_store.client().get_file(os.fspath(source), os.fspath(target))
 
 
 def put(source: Place, target: epath.Path) -> None:
     """Copies a local file into an object, whole or not at all."""
     with _as_os_errors(target):
-        _store().put_file(os.fspath(source), os.fspath(target))
+        object_store.client().put_file(os.fspath(source), os.fspath(target))
 
 
 @contextlib.contextmanager
@@ -256,38 +257,11 @@ def here(file: Place) -> Iterator[Path]:
         yield target
 
 
-def _store() -> Any:
-    """The file system behind gs://, the one that epath uses too."""
-    if importlib.util.find_spec("gcsfs") is None:
-        raise UserError(
-            "Paths that begin with gs:// need gcsfs, which is not installed: pip install "
-            "'ferjax[gcs]'."
-        )
-    # Before gcsfs is imported: it would ask over gRPC of what kind each bucket is, which takes
-    # minutes where that way is closed. Set to true, it knows zonal buckets.
-    os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
-    import fsspec
-    import fsspec.config
-
-    # Checkpoints are written past gcsfs, which would go on believing an older listing.
-    fsspec.config.conf.setdefault("gcs", {}).setdefault("use_listings_cache", False)
-    return fsspec.filesystem("gcs", finalize_on_close=True)
-
-
 def problem(place: Place, error: OSError) -> str:
     """What an OSError is about, as it follows "cannot be read" in brackets."""
     return str(error) if is_remote(place) else local_files.problem(error)
 
 
-@contextlib.contextmanager
-def _as_os_errors(place: Place) -> Iterator[None]:
-    """Turns errors of gcsfs and the libraries below it into an OSError that names the place."""
-    try:
-        yield
-    except (OSError, UserError):
-        raise
-    except Exception as error:
-        if not is_remote(place):
-            raise
-        text = str(error) or type(error).__name__
-        raise OSError(errno.EIO, text.splitlines()[0][:200], os.fspath(place)) from error
+def _as_os_errors(place: Place) -> contextlib.AbstractContextManager[None]:
+    """Turns what the object store raises into an OSError; local files raise them anyway."""
+    return object_store.asked(place) if is_remote(place) else contextlib.nullcontext()

@@ -31,10 +31,37 @@ _KINDS = (
     (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),
 )
+# What the system may say of a file; libraries that are no Python have it in the text of an error.
+_REFUSALS = (
+    errno.EACCES,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EIO,
+    errno.EMFILE,
+    errno.ENAMETOOLONG,
+    errno.ENOSPC,
+    errno.EPERM,
+    errno.EROFS,
+)
 _PROBLEMS = {
     errno.ELOOP: "its links lead round in a circle",
     errno.ENAMETOOLONG: "the name is too long for a file",
 }
+
+
+def expanded(path: Local, what: str) -> str:
+    """A path whose ~ is a home folder.
+
+    Raises:
+      UserError: there is no such home folder; `what` names the flag, such as "--source".
+    """
+    found = os.path.expanduser(os.fspath(path))
+    if found.startswith("~"):
+        raise UserError(
+            f"{what} is {found}, and there is no home folder {found.split('/')[0]} here; write "
+            f"./{found} for what lies in the working folder."
+        )
+    return found
 
 
 def open_regular(path: Local) -> io.BufferedReader:
@@ -115,8 +142,20 @@ def make_folder(path: Local) -> None:
         raise
 
 
+def missing(path: Local, otherwise: str) -> str:
+    """Why nothing can be read at a path where nothing exists: what is wrong with its links, if it
+    is one, or `otherwise`.
+    """
+    if os.path.islink(path):
+        try:
+            check_kind(path)
+        except OSError as error:
+            return problem(error)
+    return otherwise
+
+
 def check_tree(folder: Local) -> None:
-    """Raises an OSError if something in or below a folder is neither file nor folder.
+    """Raises an OSError for what in or below a folder is no folder and no file that can be read.
 
     For what a library reads by path. A link to a file counts as that file, one to a folder is
     refused.
@@ -126,10 +165,27 @@ def check_tree(folder: Local) -> None:
             if os.path.islink(os.path.join(where, name)):
                 raise OSError(errno.ELOOP, f"{name} in it is a link", os.fspath(folder))
         for name in files:
-            path = os.path.join(where, name)
-            mode = os.stat(path).st_mode
-            if not stat.S_ISREG(mode):
-                raise _no_file(path, mode)
+            check_regular(os.path.join(where, name))
+
+
+def advice(error: Exception, otherwise: str) -> str:
+    """What to do about a file that cannot be read, as a clause: `otherwise`, unless it is there and
+    may not be read.
+    """
+    return "check who may read it" if isinstance(error, PermissionError) else otherwise
+
+
+def behind(error: Exception) -> OSError | None:
+    """What the system refused, where an error of a library tells it by its cause or its text."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError):
+            return cause
+        for number in _REFUSALS:
+            if os.strerror(number) in str(cause):
+                return OSError(number, os.strerror(number))
+        cause = cause.__cause__
+    return None
 
 
 def problem(error: OSError) -> str:

@@ -39,7 +39,7 @@ def main(argv: list[str]) -> None:
     from ferjax.workdir.directory import own_files
 
     files = find(argv[1:], lambda text: output.say(text, file=sys.stderr))
-    if FLAGS.json:
+    if FLAGS.json is not None:
         filesystem.check_output("--json", FLAGS.json, [*files, *own_files(FLAGS.workdir)])
     prediction = ferjax.load(FLAGS.workdir, checkpoint=FLAGS.checkpoint)(files)
     rows = {str(file): row.tolist() for file, row in zip(files, prediction[0], strict=True)}

@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import types
 import warnings
@@ -83,6 +84,7 @@ IMAGES = {
     "an object store": (lambda path: "gs://b/x.png", "expected a path on this machine"),
     "PostScript": (made.postscript, "is not an image that can be read"),
     "text": (made.text, "is not an image that can be read"),
+    "other colours": (made.lab, "has pixels of mode LAB; convert it to 8 bits per channel"),
     "a bomb": (made.png_of(50_000), "pixels, more than the 89,478,485 that an image may have"),
     "a small bomb": (made.png_of(13_000), "has 13000x13000 pixels, more than"),
     "a file cut short": (made.cut, "is a damaged image"),
@@ -422,6 +424,20 @@ def _not_finite(path):
     return path
 
 
+def _saved(array):
+    def make(path):
+        save_file({"a": array}, path)
+        return path
+
+    return make
+
+
+def _eight_bits(path):
+    header = json.dumps({"a": {"dtype": "F8_E4M3", "shape": [2], "data_offsets": [0, 2]}}).encode()
+    path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(2))
+    return path
+
+
 WEIGHTS = {
     "a bomb.npz": (
         lambda path: made.npz(path, {"a": np.zeros((1 << 17), np.float64)}),
@@ -439,6 +455,13 @@ WEIGHTS = {
     ),
     "large.npz": (lambda path: made.npz(path, {"a": np.float64([1e300])}), r"NaN or infinite"),
     "nan.safetensors": (_not_finite, r"a holds 2 numbers of 3 that are NaN or infinite"),
+    "whole.npz": (
+        lambda path: made.npz(path, {"a": np.int8([1])}),
+        r"a has the type int8; expected f",
+    ),
+    "flags.safetensors": (_saved(np.bool_([True])), r"a has the type bool; expected floating"),
+    "complex.safetensors": (_saved(np.complex64([1])), r"a has the type C64; expected F64, F32"),
+    "eight.safetensors": (_eight_bits, r"a has the type F8_E4M3; expected F64, F32"),
     "fifo.safetensors": (made.fifo, r"cannot be read \(it is a FIFO"),
     "fifo.npz": (made.fifo, r"cannot be read \(it is a FIFO"),
     "loop.npz": (made.loop, r"its links lead round"),
@@ -578,7 +601,7 @@ def test_ctrl_c_within_a_callback_is_not_lost(run_python, repository, tmp_path):
     assert done.stderr == "interrupted from the keyboard\n"
 
 
-@pytest.mark.parametrize("number", [13, 28, 30, 36, 40])
+@pytest.mark.parametrize("number", [13, 24, 28, 30, 36, 40])
 def test_what_the_machine_refuses_is_no_defect(number, run_main, monkeypatch):
     def fails(_):
         raise OSError(number, os.strerror(number), "some file")
@@ -588,17 +611,44 @@ def test_what_the_machine_refuses_is_no_defect(number, run_main, monkeypatch):
     assert code == 2 and "error: some file cannot be read or written (" in err
 
 
-def test_a_full_standard_output_is_said(monkeypatch, capsys):
+@pytest.mark.parametrize(
+    ("closed", "code", "out"), [("<&- 2>&-", 0, "''2\n"), (">&-", 1, ""), ("<&- >&- 2>&-", 1, "")]
+)
+def test_a_closed_standard_output_is_refused_and_other_streams_are_not_missed(
+    closed, code, out, repository
+):
+    program = (
+        "import sys\nfrom ferjax.cli import output\noutput.prepare_streams()\n"
+        "print(repr(sys.stdin.read()), sys.stderr.fileno(), sep='')"
+    )
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-c", program],
+        env=os.environ | {"PYTHONPATH": str(repository)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (code, out)
+    assert ("Standard output is closed; redirect it" in done.stderr) == (closed == ">&-")
+
+
+@pytest.mark.parametrize("main_", [lambda _: None, lambda _: command.output.say("x")])
+def test_a_full_standard_output_is_said(main_, monkeypatch, capsys):
     class Full(io.StringIO):
         def flush(self):
             raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(sys, "stdout", Full())
-    monkeypatch.setattr(command.output, "silence", lambda: None)
+    # What silences the descriptor of a real one gives this one a buffer that takes it.
+    monkeypatch.setattr(
+        command.output, "silence", lambda: monkeypatch.setattr(sys, "stdout", io.StringIO())
+    )
     with pytest.raises(SystemExit) as caught:
-        command.run(lambda _: None, flag_values=predict.FLAGS, argv=["x", "--workdir=run"])
+        command.run(main_, flag_values=predict.FLAGS, argv=["x", "--workdir=run"])
     assert caught.value.code == 2
-    assert "Standard output cannot be written (No space left on device)" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert err == "error: Standard output cannot be written (No space left on device).\n"
 
 
 def test_what_fails_halfway_leaves_nothing_behind(tmp_path, monkeypatch):

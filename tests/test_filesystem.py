@@ -2,12 +2,13 @@
 
 import importlib.util
 import io
+import time
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ferjax import filesystem
+from ferjax import filesystem, object_store
 from ferjax.errors import FolderLost, SaveFailed, UserError
 from ferjax.training import starting_weights, trunks
 from ferjax.workdir.checkpoints import Checkpoints
@@ -64,6 +65,17 @@ def test_what_another_library_writes_is_seen_at_once(store):  # noqa: F811
     assert filesystem.sizes(folder) == {"1": 0, "2": 0}
     assert filesystem.exists(folder / "2")
     assert [path.name for path in folder.iterdir()] == ["1", "2"]
+
+
+def test_what_is_waited_for_is_said(monkeypatch, capsys):
+    monkeypatch.setattr(object_store, "SLOW_SECONDS", 0.01)
+    with object_store.asked("gs://bucket/a\x1b"):
+        time.sleep(0.2)
+    assert capsys.readouterr().err == "waiting for gs://bucket/a\\x1b\n"
+    monkeypatch.setattr(object_store, "SLOW_SECONDS", 60)
+    with object_store.asked("gs://bucket/a"):
+        pass
+    assert capsys.readouterr().err == ""
 
 
 def test_what_the_store_refuses_is_an_oserror(store):  # noqa: F811

@@ -6,13 +6,14 @@ Shapes: N images, h w c the native shape of the training images, K classes.
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
 
-from ferjax.data.images import files
+from ferjax.data.images import files, unused
 from ferjax.errors import UserError
 
 # Batches are padded to one of two sizes, so that at most two programs are compiled.
@@ -61,7 +62,7 @@ class Classifier:
           images: one uint8 array [H, W] or [H, W, 1 or 3], or a batch [N, H, W] or [N, H, W, 1 or
             3], where no image is 1 or 3 pixels wide; or a path or an iterable of paths of image
             files; or an iterable of arrays of any sizes. A face should fill the image as it does in
-            the training data.
+            the training data. A warning tells of files with several frames or with transparency.
 
         Raises:
           UserError: no image, a file that is not an image, an array of another type, or
@@ -116,10 +117,13 @@ class Classifier:
         ):
             images = images[None]
         fitted, names = [], []
-        for number, image in enumerate(images):
-            fitted.append(self._one(image))
-            is_path = isinstance(image, str | os.PathLike)
-            names.append(os.fspath(image) if is_path else f"image {number}")
+        with unused.collected() as found:
+            for number, image in enumerate(images):
+                fitted.append(self._one(image))
+                is_path = isinstance(image, str | os.PathLike)
+                names.append(os.fspath(image) if is_path else f"image {number}")
+        for sentence in found.sentences():
+            warnings.warn(sentence, stacklevel=3)
         if not fitted:
             raise UserError("There is no image to classify.")
         return np.stack(fitted), names

@@ -74,6 +74,11 @@ def image(path, seed=0, size=(8, 8)):
     return path
 
 
+def lab(path):
+    Image.new("LAB", (8, 8)).save(path, "TIFF")
+    return path
+
+
 def image_bytes(seed=0):
     file = io.BytesIO()
     image(file, seed)

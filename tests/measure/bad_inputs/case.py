@@ -60,6 +60,8 @@ class Case:
       env: added to the environment.
       process: run the real command line in a process of its own, for what happens before or outside
         of `command.run`; otherwise a fork runs it, which saves the imports.
+      shell: a line for bash that starts this process, in which "$@" is the command, as in
+        `"$@" | head -c 1`.
     """
 
     name: str
@@ -71,6 +73,7 @@ class Case:
     check: Callable[[Stage], None] | None = None
     env: Mapping[str, str] = field(default_factory=dict)
     process: bool = False
+    shell: str = ""
 
     @property
     def group(self) -> str:

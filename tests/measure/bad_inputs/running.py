@@ -73,10 +73,10 @@ def run(case: Case, folder: Path, *, patience: float) -> Answer:
     here.mkdir(parents=True)
     stage = Stage(here, folder)
     command = [str(part) for part in case.make(stage)]
-    start = _process if case.process else _fork
+    start = _process if case.process or case.shell else _fork
     code, output = start(command, case, stage, patience)
-    (here / "output.txt").write_text(output, errors="backslashreplace")
     verdict, why = _judge(case, stage, code, output)
+    (here / "output.txt").write_text(output, errors="backslashreplace")
     if verdict == "ok":
         _remove(here)
     return Answer(verdict, why, output)
@@ -124,9 +124,10 @@ def _process(
     command: Sequence[str], case: Case, stage: Stage, patience: float
 ) -> tuple[int | None, str]:
     module = MODULES[command[0]].removesuffix(".__main__")
+    shell = ["bash", "-c", case.shell, "bash"] if case.shell else []
     try:
         done = subprocess.run(
-            [sys.executable, "-m", module, *command[1:]],
+            [*shell, sys.executable, "-m", module, *command[1:]],
             cwd=stage.here,
             env=_environment(case, stage),
             stdin=subprocess.DEVNULL,
