@@ -549,6 +549,10 @@ CONFIGS = {
     "an unknown name": ("get_config = nothing", "NameError: name 'nothing' is not defined"),
     "a wrong type": ("def get_config(): return int('x')", "ValueError: invalid literal"),
     "exits": ("def get_config(): raise SystemExit(0)", "cannot be run (SystemExit"),
+    "raises what is no Exception": (
+        "def get_config(): raise type('Odd', (BaseException,), {})('x')",
+        "cannot be run (Odd: x)",
+    ),
     "returns nothing": ("def get_config(): pass", "returns NoneType; expected ConfigDict"),
     "a FIFO": (made.fifo, "it is a FIFO"),
     "a folder": (made.folder, "it is a folder"),

@@ -150,9 +150,9 @@ def running(path: str, what: str) -> Iterator[None]:
     """Turns what a config raises in the block into a UserError; its own UserErrors stay."""
     try:
         yield
-    except UserError:
+    except (UserError, KeyboardInterrupt):
         raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:  # a SystemExit, or what is derived from none of these
         raise UserError(f"{what}: {_failure(path, error)}") from None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 import time
 from typing import Any
 
@@ -56,19 +57,22 @@ def train(
     preflight.check_start(config)
     directory = RunDirectory(workdir)
     processes.check_equal("The flag --report_last", str(report_last))
+    profile = Profile(profile_steps, directory.path, traces=processes.is_main())
     with preflight.claimed(directory, config):
         result = directory.result()
         if result is None:
             preflight.open_data(config)
             for name, stage in own_runs(config, directory).items():
                 train(stage, str(directory.path / TRUNKS / name))
-            profile = Profile(profile_steps, directory.path, traces=processes.is_main())
             watchdog = Watchdog(60 * config.train.watchdog_minutes)
             with StopRequest() as stop, watchdog:
                 run = _Run(config, directory, stop, watchdog, profile)
                 result = run.execute(report_last=report_last)
         else:
             agreement.check(directory.path, config=config, result=result)
+            if profile_steps is not None and processes.is_main():
+                text = f"The run is finished: --profile_steps={profile_steps} makes no trace."
+                output.say(text, file=sys.stderr)
             if report_last and "test_last" not in result:
                 preflight.open_data(config)
                 result = last_epoch.add(config, directory, result)

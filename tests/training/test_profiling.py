@@ -67,6 +67,14 @@ def test_steps_that_were_made_before_are_not_traced_and_that_is_said(tmp_path):
     assert profiling.Profile(None, tmp_path).missed(3) == ""
 
 
+def test_a_finished_run_is_not_traced_and_that_is_said(data_dir, traced, capsys):
+    config = tiny.config(data_dir, train__num_epochs=1)
+    loop.train(config, str(traced[0]), profile_steps="1:2")
+    assert capsys.readouterr().err == ("The run is finished: --profile_steps=1:2 makes no trace.\n")
+    with pytest.raises(UserError, match="expected FIRST:LAST"):
+        loop.train(config, str(traced[0]), profile_steps="2:1")
+
+
 def test_one_run_is_traced(data_dir, tmp_path):
     with pytest.raises(UserError, match="traces one run"):
         sweep.run(tiny.config(data_dir), str(tmp_path), num_seeds=2, profile_steps="1:2")
