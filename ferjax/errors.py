@@ -149,5 +149,5 @@ def explain(error: BaseException) -> int:
 
 
 def _say(text: str) -> None:
-    with contextlib.suppress(BrokenPipeError):  # nobody reads; the exit code still tells
+    with contextlib.suppress(OSError):  # nobody reads, or it is full; the exit code still tells
         print(text, file=sys.stderr, flush=True)

@@ -19,7 +19,7 @@ from typing import Any, TypeAlias
 
 from etils import epath
 
-from ferjax import local_files, object_store, stored_json
+from ferjax import local_files, object_store, refusals, stored_json
 from ferjax.errors import UserError
 
 SCHEME = "gs://"
@@ -169,7 +169,7 @@ def read_json(
     except FileNotFoundError:
         raise
     except OSError as error:
-        fix = local_files.advice(error, fix)
+        fix = refusals.advice(error, fix)
         raise UserError(f"{file} cannot be read ({problem(file, error)}): {fix}.") from None
     except stored_json.Unfit as error:
         raise UserError(f"{file} {error}: {fix}.") from None
@@ -195,7 +195,7 @@ def write_json(path: Place, fields: Mapping[str, Any]) -> None:
         write(path, content)
     except OSError as error:
         raise UserError(
-            f"{path} cannot be written ({local_files.problem(error)}): make room there, or let it "
+            f"{path} cannot be written ({refusals.problem(error)}): make room there, or let it "
             "be written, and run the same command again."
         ) from None
 
@@ -259,7 +259,7 @@ def here(file: Place) -> Iterator[Path]:
 
 def problem(place: Place, error: OSError) -> str:
     """What an OSError is about, as it follows "cannot be read" in brackets."""
-    return str(error) if is_remote(place) else local_files.problem(error)
+    return str(error) if is_remote(place) else refusals.problem(error)
 
 
 def _as_os_errors(place: Place) -> contextlib.AbstractContextManager[None]:

@@ -18,6 +18,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TypeAlias
 
+from ferjax import refusals
 from ferjax.errors import UserError
 
 Local: TypeAlias = str | os.PathLike[str]
@@ -31,22 +32,6 @@ _KINDS = (
     (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),
 )
-# What the system may say of a file; libraries that are no Python have it in the text of an error.
-_REFUSALS = (
-    errno.EACCES,
-    errno.EDQUOT,
-    errno.EFBIG,
-    errno.EIO,
-    errno.EMFILE,
-    errno.ENAMETOOLONG,
-    errno.ENOSPC,
-    errno.EPERM,
-    errno.EROFS,
-)
-_PROBLEMS = {
-    errno.ELOOP: "its links lead round in a circle",
-    errno.ENAMETOOLONG: "the name is too long for a file",
-}
 
 
 def expanded(path: Local, what: str) -> str:
@@ -61,17 +46,19 @@ def expanded(path: Local, what: str) -> str:
             f"{what} is {found}, and there is no home folder {found.split('/')[0]} here; write "
             f"./{found} for what lies in the working folder."
         )
-    return found
+    # Path drops the ./ of ./~name, which would then be asked for again.
+    return os.path.abspath(found) if found.startswith("./~") else found
 
 
 def open_regular(path: Local) -> io.BufferedReader:
     """Opens a regular file to be read, or a link to one; never waits.
 
     Raises:
-      OSError: it cannot be read, or is something else; `problem` says what.
+      OSError: it cannot be read, or is something else; `refusals.problem` says what.
     """
+    check_kind(path)  # some devices act when they are opened
     try:
-        # O_NONBLOCK: a FIFO opens at once, and is refused by what it is.
+        # O_NONBLOCK: what has become a FIFO opens at once, and is refused by what it is.
         found = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise _explained(path, error) from None
@@ -126,7 +113,8 @@ def make_folder(path: Local) -> None:
     """Makes a folder and those above it, unless they are there.
 
     Raises:
-      OSError: it cannot be made, and `problem` says what is in its way; see `check_utf8`, too.
+      OSError: it cannot be made, and `refusals.problem` says what is in its way; see `check_utf8`,
+        too.
     """
     path = Path(path)
     check_utf8(path)
@@ -138,7 +126,9 @@ def make_folder(path: Local) -> None:
             check_folder(there)
         except OSError as error:
             where = "" if there == path else f"{there}: "
-            raise OSError(error.errno, f"{where}{problem(error)}", os.fspath(path)) from None
+            raise OSError(
+                error.errno, f"{where}{refusals.problem(error)}", os.fspath(path)
+            ) from None
         raise
 
 
@@ -150,7 +140,7 @@ def missing(path: Local, otherwise: str) -> str:
         try:
             check_kind(path)
         except OSError as error:
-            return problem(error)
+            return refusals.problem(error)
     return otherwise
 
 
@@ -166,32 +156,6 @@ def check_tree(folder: Local) -> None:
                 raise OSError(errno.ELOOP, f"{name} in it is a link", os.fspath(folder))
         for name in files:
             check_regular(os.path.join(where, name))
-
-
-def advice(error: Exception, otherwise: str) -> str:
-    """What to do about a file that cannot be read, as a clause: `otherwise`, unless it is there and
-    may not be read.
-    """
-    return "check who may read it" if isinstance(error, PermissionError) else otherwise
-
-
-def behind(error: Exception) -> OSError | None:
-    """What the system refused, where an error of a library tells it by its cause or its text."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, OSError):
-            return cause
-        for number in _REFUSALS:
-            if os.strerror(number) in str(cause):
-                return OSError(number, os.strerror(number))
-        cause = cause.__cause__
-    return None
-
-
-def problem(error: OSError) -> str:
-    """What an OSError is about, as it follows "cannot be read" in brackets."""
-    known = _PROBLEMS.get(error.errno or 0)
-    return known or error.strerror or str(error) or type(error).__name__
 
 
 def write(path: Local, data: bytes) -> None:
@@ -254,8 +218,8 @@ def check_output(flag: str, path: Local, inputs: Iterable[Local] = ()) -> None:
         there = os.path.lexists(path)
     except OSError as error:
         raise UserError(
-            f"{flag} is {path}, which cannot be written ({problem(error)}); name a file that is "
-            "not there yet, or a regular one."
+            f"{flag} is {path}, which cannot be written ({refusals.problem(error)}); name a "
+            "file that is not there yet, or a regular one."
         ) from None
     if not there and not path.parent.is_dir():
         raise UserError(f"{flag} is {path}, and there is no folder {path.parent}; make it first.")

@@ -32,7 +32,9 @@ def client() -> Any:
 
     # Checkpoints are written past gcsfs, which would go on believing an older listing.
     fsspec.config.conf.setdefault("gcs", {}).setdefault("use_listings_cache", False)
-    logging.getLogger("gcsfs").setLevel(logging.CRITICAL)  # its tracebacks; its errors are raised
+    log = logging.getLogger("gcsfs")
+    if log.level == logging.NOTSET:
+        log.setLevel(logging.CRITICAL)  # its tracebacks; its errors are raised
     return fsspec.filesystem("gcs", finalize_on_close=True)
 
 

@@ -15,7 +15,7 @@ FLOORS = [
     ["data", "models", "workdir"],
     ["distributed", "cli", "filesystem"],
     ["local_files", "losses", "metrics", "object_store", "random_streams"],
-    ["errors", "stored_json"],
+    ["errors", "refusals", "stored_json"],
 ]
 FLOOR = {room: number for number, floor in enumerate(FLOORS) for room in floor}
 LIGHT = {"ferjax"}

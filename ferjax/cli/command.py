@@ -1,6 +1,5 @@
 """How every command starts and ends: flags, `--help`, error messages; exit codes: see `errors`."""
 
-import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -8,27 +7,10 @@ from typing import NoReturn
 
 from absl import flags, logging
 
-from ferjax import local_files
+from ferjax import refusals
 from ferjax.cli import config_flags, flag_checks, output
 from ferjax.errors import UserError, explain, nearest
 
-_ERRORS_OF_THE_MACHINE = (
-    errno.EACCES,
-    errno.EDQUOT,
-    errno.EFBIG,
-    errno.EIO,
-    errno.EISDIR,
-    errno.ELOOP,
-    errno.EMFILE,
-    errno.ENAMETOOLONG,
-    errno.ENFILE,
-    errno.ENOMEM,
-    errno.ENOSPC,
-    errno.ENOTDIR,
-    errno.EPERM,
-    errno.EROFS,
-    errno.ESTALE,
-)
 _HELP = ("--help", "-help", "-h", "--helpshort", "--helpfull")
 
 
@@ -91,9 +73,9 @@ def _exit_code(
 
 def _of_the_machine(error: BaseException) -> UserError | None:
     """A sentence for what no program can help and a command did not expect, else None."""
-    if isinstance(error, OSError) and error.errno in _ERRORS_OF_THE_MACHINE:
+    if isinstance(error, OSError) and error.errno in refusals.OF_THE_MACHINE:
         where = error.filename if isinstance(error.filename, str) else "A file or standard output"
-        return UserError(f"{where} cannot be read or written ({local_files.problem(error)}).")
+        return UserError(f"{where} cannot be read or written ({refusals.problem(error)}).")
     if isinstance(error, UserError) or not isinstance(error, Exception):
         return None
     if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):  # what JAX raises

@@ -21,7 +21,7 @@ import ml_collections.config_flags
 from absl import flags
 from ml_collections import ConfigDict, FrozenConfigDict
 
-from ferjax import local_files
+from ferjax import local_files, refusals
 from ferjax.errors import UserError, nearest
 
 _EXPECTED = "expected a Python file with a function get_config, as those in configs/"
@@ -122,15 +122,13 @@ def _checked(path: str, what: str) -> types.CodeType:
     except FileNotFoundError as error:
         place = Path(path)
         if place.is_symlink():
-            raise UserError(
-                f"{what}: {path} cannot be read ({local_files.problem(error)})."
-            ) from None
+            raise UserError(f"{what}: {path} cannot be read ({refusals.problem(error)}).") from None
         siblings = [str(other) for other in place.parent.glob("*.py")]
         hint = nearest(path, siblings)
         raise UserError(f"{what}: there is no file '{path}'.{hint}") from None
     except OSError as error:
         raise UserError(
-            f"{what}: {path} cannot be read ({local_files.problem(error)}); {_EXPECTED}."
+            f"{what}: {path} cannot be read ({refusals.problem(error)}); {_EXPECTED}."
         ) from None
     try:
         tree = ast.parse(source, path)
@@ -150,9 +148,9 @@ def running(path: str, what: str) -> Iterator[None]:
     """Turns what a config raises in the block into a UserError; its own UserErrors stay."""
     try:
         yield
-    except (UserError, KeyboardInterrupt):
+    except (UserError, KeyboardInterrupt, GeneratorExit):
         raise
-    except BaseException as error:  # a SystemExit, or what is derived from none of these
+    except BaseException as error:  # such as a SystemExit
         raise UserError(f"{what}: {_failure(path, error)}") from None
 
 

@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from ferjax import local_files
+from ferjax import refusals
 from ferjax.errors import UserError, literal
 
 if TYPE_CHECKING:
@@ -22,8 +22,12 @@ if TYPE_CHECKING:
 
 
 def say(text: object = "", *, file: Any = None) -> None:
-    """Prints a text of several lines literally, on standard output or on `file`, at once."""
-    with checked() if file is None else contextlib.nullcontext():
+    """Prints a text of several lines literally, on standard output or on `file`, at once.
+
+    A standard error that cannot be written loses the text, and ends nothing.
+    """
+    lost = contextlib.suppress(OSError) if file is sys.stderr else contextlib.nullcontext()
+    with checked() if file is None else lost:
         print(literal(text), file=file, flush=True)
 
 
@@ -41,7 +45,7 @@ def checked() -> Iterator[None]:
         raise
     except OSError as error:
         silence()  # what is left of the text, too
-        said = local_files.problem(error)
+        said = refusals.problem(error)
         raise UserError(f"Standard output cannot be written ({said}).") from None
 
 
@@ -77,6 +81,8 @@ def prepare_streams() -> None:
     warnings.formatwarning = _plain_warning
     too_large = r"Image size \(\d+ pixels\) exceeds limit"
     warnings.filterwarnings("ignore", message=too_large, category=RuntimeWarning)
+    # It is told as any transparency; see `data.images.unused`.
+    warnings.filterwarnings("ignore", message="Palette images with Transparency expressed in bytes")
 
 
 def _plain_warning(message: Warning | str, *_: object, **__: object) -> str:

@@ -10,7 +10,7 @@ from flax import nnx
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from ferjax import local_files
+from ferjax import local_files, refusals
 from ferjax.distributed import sharding
 from ferjax.errors import UserError, one_of
 from ferjax.filesystem import Place
@@ -71,7 +71,7 @@ class TrainedModel:
         try:
             local_files.check_utf8(directory.path)
         except OSError as error:
-            problem = local_files.problem(error)
+            problem = refusals.problem(error)
             raise UserError(
                 f"{directory.path} cannot be read ({problem}); rename the folder."
             ) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import os
 import re
 import zipfile
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ferjax import local_files
+from ferjax import local_files, refusals
 from ferjax.errors import UserError
 
 SUFFIXES = (".safetensors", ".npz", ".pth", ".pt")
@@ -56,7 +57,7 @@ def _check_file(path: Path) -> None:
         said = local_files.missing(path, "the file does not exist")
         raise UserError(f"There are no weights at {path}: {said}.") from None
     except OSError as error:
-        raise UserError(f"{path} cannot be read ({local_files.problem(error)}).") from None
+        raise UserError(f"{path} cannot be read ({refusals.problem(error)}).") from None
 
 
 def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
@@ -97,10 +98,10 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
 def _check_members(path: Path, members: list[zipfile.ZipInfo]) -> None:
     """Refuses what is more than named arrays, and more of them than fit, before one is read."""
     names = [member.filename for member in members]
-    for name in names:
+    for name, times in collections.Counter(names).items():
         if not name.endswith(".npy"):
             raise UserError(f"{path} holds {name!r}, which is no array: an .npz holds .npy alone.")
-        if names.count(name) > 1:
+        if times > 1:
             raise UserError(f"{path} holds {name!r} twice, and only one could be read.")
     total = sum(member.file_size for member in members)
     if total > MAX_NPZ_BYTES:
@@ -161,7 +162,8 @@ def _as_float(path: Path, name: str, array: object) -> np.ndarray:
     if array.dtype.kind != "f" and array.dtype.name != "bfloat16" and not is_counter:
         raise UserError(
             f"{path}: {name} has the type {array.dtype}; expected floating-point numbers. "
-            "Quantised weights are not read: convert them to float32."
+            "Quantised weights are not read: convert them to float32, and leave out what is no "
+            "weight."
         )
     with np.errstate(over="ignore"):  # what is too large for float32 becomes infinite
         numbers = np.asarray(array, np.float32)

@@ -26,7 +26,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from ferjax import filesystem, local_files
+from ferjax import filesystem, local_files, refusals
 from ferjax.cli import config_flags, output
 from ferjax.cli.pairs import parse_pairs
 from ferjax.config import checks
@@ -97,7 +97,7 @@ def read(path: str) -> Study:
     try:
         fields = tomllib.loads(local_files.read(path).decode())
     except OSError as error:
-        raise UserError(f"--study: {path} cannot be read ({local_files.problem(error)}).") from None
+        raise UserError(f"--study: {path} cannot be read ({refusals.problem(error)}).") from None
     except ValueError as error:
         raise UserError(f"--study: {path} is not TOML ({error}).") from None
     _check(path, "the study", fields, _KEYS, {"title": str, "config": str, "rows": list})

@@ -64,15 +64,14 @@ def train(
             preflight.open_data(config)
             for name, stage in own_runs(config, directory).items():
                 train(stage, str(directory.path / TRUNKS / name))
-            watchdog = Watchdog(60 * config.train.watchdog_minutes)
-            with StopRequest() as stop, watchdog:
+            minutes = config.train.watchdog_minutes
+            with StopRequest() as stop, Watchdog(60 * minutes) as watchdog:
                 run = _Run(config, directory, stop, watchdog, profile)
                 result = run.execute(report_last=report_last)
         else:
             agreement.check(directory.path, config=config, result=result)
             if profile_steps is not None and processes.is_main():
-                text = f"The run is finished: --profile_steps={profile_steps} makes no trace."
-                output.say(text, file=sys.stderr)
+                output.say("The run is finished: no trace is made.", file=sys.stderr)
             if report_last and "test_last" not in result:
                 preflight.open_data(config)
                 result = last_epoch.add(config, directory, result)

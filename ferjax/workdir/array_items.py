@@ -12,7 +12,7 @@ from typing import Any, TypedDict
 import jax
 from etils import epath
 
-from ferjax import filesystem, local_files, stored_json
+from ferjax import filesystem, refusals, stored_json
 from ferjax.stored_json import Object
 
 UNREADABLE = (OSError, ValueError)  # what the reader of a damaged checkpoint raises
@@ -84,8 +84,8 @@ def difference(stored: Any, like: Any) -> str:
 
 def first_line(error: Exception) -> str:
     """The first line of an error's message, or its type; what the system refused says all."""
-    refused = None if isinstance(error, OSError) else local_files.behind(error)
-    text = refused.strerror if refused else str(error).strip()
+    refused = None if isinstance(error, OSError) else refusals.behind(error)
+    text = refusals.problem(refused) if refused else str(error).strip()
     text = text or type(error).__name__
     return text.splitlines()[0][:200]
 

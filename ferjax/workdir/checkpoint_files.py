@@ -22,7 +22,7 @@ import jax
 import orbax.checkpoint as ocp
 from etils import epath
 
-from ferjax import filesystem, local_files, stored_json
+from ferjax import filesystem, local_files, refusals, stored_json
 from ferjax.errors import UserError
 from ferjax.workdir import array_items, digests, orbax_threads, schemas
 from ferjax.workdir.array_items import UNREADABLE, Damaged, first_line
@@ -230,8 +230,8 @@ def at(checkpoint: epath.Path) -> Stored:
 
 
 def _unusable(checkpoint: epath.Path, error: Exception) -> UserError:
-    advice = local_files.advice(
-        local_files.behind(error) or error,
+    advice = refusals.advice(
+        refusals.behind(error) or error,
         "resume the run, restore the folder from a copy, or train again in an empty workdir",
     )
     return UserError(

@@ -12,7 +12,7 @@ from typing import Any
 import filelock
 from ml_collections import ConfigDict
 
-from ferjax import filesystem, local_files, stored_json
+from ferjax import filesystem, local_files, refusals, stored_json
 from ferjax.errors import UserError
 from ferjax.filesystem import Place
 from ferjax.workdir import schemas
@@ -72,7 +72,7 @@ class RunDirectory:
             filesystem.make_folder(self.path)
         except OSError as error:
             raise UserError(
-                f"The workdir {self.path} cannot be made ({local_files.problem(error)}); name a "
+                f"The workdir {self.path} cannot be made ({refusals.problem(error)}); name a "
                 "folder that can be written."
             ) from None
         if not filesystem.is_remote(self.path):
@@ -116,7 +116,7 @@ class RunDirectory:
         except PermissionError:
             pass  # to read the file says the same of it
         except OSError as error:
-            raise self._no_run(local_files.problem(error)) from None
+            raise self._no_run(refusals.problem(error)) from None
         try:
             found = filesystem.read_json(file, stored_json.Object, fix="restore it from a copy")
         except FileNotFoundError:

@@ -10,6 +10,7 @@ import gc
 import logging
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 # TensorStore says it of each array that it was still writing or reading.
@@ -17,9 +18,9 @@ _CLOSED = "Event loop is closed"
 
 
 def quieten() -> None:
-    """Drops it in this process; everything else is printed as before."""
+    """Drops it in this process; what other code logs and raises is printed as before."""
     logging.getLogger("absl").addFilter(_is_no_traceback_of_orbax)
-    logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # an exception that nobody asked for
+    logging.getLogger("asyncio").addFilter(_is_no_task_of_orbax)
     if not isinstance(sys.unraisablehook, _WithoutLateWork):
         sys.unraisablehook = _WithoutLateWork(sys.unraisablehook)
 
@@ -71,4 +72,10 @@ class _WithoutLateWork:
 
 
 def _is_no_traceback_of_orbax(record: logging.LogRecord) -> bool:
-    return not (record.exc_info and "orbax" in record.pathname)
+    return not (record.exc_info and "orbax" in Path(record.pathname).parts)
+
+
+def _is_no_task_of_orbax(record: logging.LogRecord) -> bool:
+    """Whether asyncio says something else than that nobody asked for the exception of a task."""
+    said = record.getMessage()
+    return not (_CLOSED in said or "/orbax/" in said)

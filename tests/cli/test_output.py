@@ -47,6 +47,10 @@ def goes_on(argv):
 def another_pipe(argv):
     raise BrokenPipeError(32, "Broken pipe")
 
+def both_streams(argv):
+    output.say("left out", file=sys.stderr)
+    output.say("a table")
+
 command.run(globals()[sys.argv[1]], argv=["script"])
 """
 
@@ -59,6 +63,24 @@ def test_a_table_ends_the_command_and_a_training_goes_on(repository, tmp_path, n
     script.write_text(f"import sys; sys.path.insert(0, {str(repository)!r})\n{SCRIPT}")
     assert unread(str(script), name, cwd=tmp_path) == (code, "")
     assert (tmp_path / "after").exists() == after
+
+
+def test_an_error_stream_that_is_full_ends_nothing(repository, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(f"import sys; sys.path.insert(0, {str(repository)!r})\n{SCRIPT}")
+    with open("/dev/full", "w") as full:
+        for arguments, code, said in (
+            ([str(script), "both_streams"], 0, "a table\n"),
+            (["-m", "ferjax.predict"], 2, ""),
+        ):
+            done = subprocess.run(
+                [sys.executable, *arguments],
+                stdout=subprocess.PIPE,
+                stderr=full,
+                text=True,
+                cwd=repository,
+            )
+            assert (done.returncode, done.stdout) == (code, said)
 
 
 def test_another_pipe_that_breaks_is_a_defect(repository, tmp_path):

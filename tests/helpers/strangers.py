@@ -85,7 +85,7 @@ def image_bytes(seed=0):
     return file.getvalue()
 
 
-def _chunk(kind, data):
+def chunk(kind, data):
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
@@ -93,9 +93,9 @@ def png_of(side):
     """A maker of a PNG of side x side pixels in some hundred bytes."""
 
     def make(path):
-        header = _chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0))
-        data = _chunk(b"IDAT", zlib.compress(b"\0" * 100))
-        path.write_bytes(b"\x89PNG\r\n\x1a\n" + header + data + _chunk(b"IEND", b""))
+        header = chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0))
+        data = chunk(b"IDAT", zlib.compress(b"\0" * 100))
+        path.write_bytes(b"\x89PNG\r\n\x1a\n" + header + data + chunk(b"IEND", b""))
         return path
 
     return make

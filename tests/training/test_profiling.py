@@ -70,7 +70,7 @@ def test_steps_that_were_made_before_are_not_traced_and_that_is_said(tmp_path):
 def test_a_finished_run_is_not_traced_and_that_is_said(data_dir, traced, capsys):
     config = tiny.config(data_dir, train__num_epochs=1)
     loop.train(config, str(traced[0]), profile_steps="1:2")
-    assert capsys.readouterr().err == ("The run is finished: --profile_steps=1:2 makes no trace.\n")
+    assert capsys.readouterr().err == "The run is finished: no trace is made.\n"
     with pytest.raises(UserError, match="expected FIRST:LAST"):
         loop.train(config, str(traced[0]), profile_steps="2:1")
 

@@ -15,11 +15,9 @@ def said(monkeypatch):
     """What the hook of Python, as it is before orbax_threads, is told of."""
     told = []
     monkeypatch.setattr(sys, "unraisablehook", told.append)
-    logger = logging.getLogger("absl")
-    level = logging.getLogger("asyncio").level
     yield told
-    logger.removeFilter(orbax_threads._is_no_traceback_of_orbax)
-    logging.getLogger("asyncio").setLevel(level)
+    logging.getLogger("absl").removeFilter(orbax_threads._is_no_traceback_of_orbax)
+    logging.getLogger("asyncio").removeFilter(orbax_threads._is_no_task_of_orbax)
 
 
 def test_only_the_closed_loop_is_dropped(said):
@@ -64,6 +62,20 @@ def test_what_is_said_of_reads_that_are_left_waiting(
     with orbax_threads.quiet() as failed:
         failed()
     assert is_said() == after_failure
+
+
+@pytest.mark.parametrize(
+    ("text", "is_said"),
+    [
+        ("Task exception was never retrieved: <coro=<f() defined at /x/orbax/a.py:1>>", False),
+        ("Event loop is closed", False),
+        ("Task exception was never retrieved: <coro=<f() defined at /x/orbax_of_mine.py:1>>", True),
+    ],
+)
+def test_tasks_of_others_are_reported(said, caplog, text, is_said):
+    orbax_threads.quieten()
+    logging.getLogger("asyncio").error("%s", text)
+    assert (text in caplog.text) == is_said
 
 
 @pytest.mark.parametrize(

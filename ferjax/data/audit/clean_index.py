@@ -25,7 +25,7 @@ from typing import Any, TypedDict
 import numpy as np
 from jaxtyping import Bool, Integer
 
-from ferjax import filesystem, local_files, stored_json
+from ferjax import filesystem, refusals, stored_json
 from ferjax.data.dataset import Source
 from ferjax.errors import UserError
 from ferjax.filesystem import write_json
@@ -106,7 +106,7 @@ def _fields(path: str | os.PathLike[str]) -> dict[str, Any]:
         fields = filesystem.read_json(place, stored_json.Object, fix=_AGAIN, most_bytes=_MOST_BYTES)
     except FileNotFoundError as error:
         raise UserError(
-            f"cannot read {path} ({local_files.problem(error)}); expected the clean_test.json that "
+            f"cannot read {path} ({refusals.problem(error)}); expected the clean_test.json that "
             "ferjax.data.audit writes."
         ) from None
     if fields.get("format") != FORMAT:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from ferjax import local_files
+from ferjax import local_files, refusals
 from ferjax.data.audit import clean_index, report
 from ferjax.data.audit import page as audit_page
 from ferjax.data.audit.audit import Audit
@@ -63,5 +63,5 @@ def save(audit: Audit, source: Source, folder: Path, *, max_groups: int) -> list
 
 
 def _not_written(folder: Path, error: OSError) -> UserError:
-    problem = local_files.problem(error)
+    problem = refusals.problem(error)
     return UserError(f"cannot write to {folder} ({problem}): name another folder with --output.")

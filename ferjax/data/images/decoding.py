@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from ferjax import local_files
+from ferjax import local_files, refusals
 from ferjax.data.images import unused
 from ferjax.errors import UserError, one_line
 
@@ -41,7 +41,8 @@ _DAMAGE = (
     zlib.error,
 )
 _GREY_MODES = ("1", "L", "LA")
-# Of 8 bits per channel. Integers of up to 32 bits and floats have no fixed range of grey levels.
+# Of at most 8 bits per channel, which Pillow converts to RGB. Integers of up to 32 bits and floats
+# have no fixed range of grey levels.
 _MODES = (*_GREY_MODES, "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")
 
 
@@ -54,7 +55,8 @@ def decode(data: bytes, where: str, channels: int) -> UInt8[np.ndarray, "H W C"]
       channels: 1 for grey (ITU-R 601 luma of a colour image), 3 for RGB (grey replicated).
 
     Raises:
-      UserError: the bytes are no image, are damaged, or have no fixed range of grey levels.
+      UserError: the bytes are no image, are damaged, or have more than 8 bits per channel; or
+        `unused` collects, and refuses the image.
     """
     return _array(opened(data, where), channels)
 
@@ -93,10 +95,11 @@ def opened(source: bytes | str | os.PathLike[str], where: str) -> Image.Image:
       UserError: as `decode`, or the file cannot be read, or `unused` refuses it.
     """
     with _image(source, where) as image:
-        if image.mode not in _MODES:
+        if image.mode not in _MODES or _is_deep(image):
+            more = " with 16 bits per channel" if image.mode in _MODES else ""
             raise UserError(
-                f"{one_line(where)} has pixels of mode {image.mode}; convert it to 8 bits per "
-                "channel, grey or RGB."
+                f"{one_line(where)} has pixels of mode {image.mode}{more}; convert it to 8 bits "
+                "per channel, grey or RGB."
             )
         upright = ImageOps.exif_transpose(image)
         upright.load()
@@ -105,15 +108,26 @@ def opened(source: bytes | str | os.PathLike[str], where: str) -> Image.Image:
     raise AssertionError("an image was returned or an error raised")
 
 
+def _is_deep(image: Image.Image) -> bool:
+    """Whether a file has more than 8 bits per channel, of which Pillow would keep the upper 8."""
+    if image.format == "BMP":  # whose 16 bits are those of a pixel
+        return False
+    for codec, _, _, arguments in getattr(image, "tile", ()):
+        arguments = arguments if isinstance(arguments, tuple) else (arguments,)
+        if ";16" in str(arguments[0]):
+            return True
+        if codec.startswith("ppm") and arguments[-1] > 255:
+            return True
+    return False
+
+
 @contextlib.contextmanager
 def _image(source: bytes | str | os.PathLike[str], where: str) -> Iterator[Image.Image]:
     """An image whose header is read; raises as `opened` does, also out of the block."""
     try:
         file = io.BytesIO(source) if isinstance(source, bytes) else local_files.open_regular(source)
     except OSError as error:
-        raise UserError(
-            f"{one_line(where)} cannot be read ({local_files.problem(error)})."
-        ) from None
+        raise UserError(f"{one_line(where)} cannot be read ({refusals.problem(error)}).") from None
     with file, _errors(source, where), Image.open(file, formats=FORMATS) as image:
         width, height = image.size
         if width * height > MAX_PIXELS:

@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ferjax import filesystem, local_files
+from ferjax import filesystem, local_files, refusals
 from ferjax.data import folder_listing
 from ferjax.data.images import decoding
 from ferjax.errors import UserError, one_line, some
 
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm")
+EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".pgm", ".ppm")
 # Of what a folder holds and is left out, a sentence names as many.
 MAX_NAMED = 5
 
@@ -52,7 +52,7 @@ def find(
         times = Counter(map(os.path.abspath, files))
         repeated = [str(file) for name, file in once.items() if times[name] > 1]
         names = some(repeated, MAX_NAMED)
-        on_left_out(f"{len(repeated):,} named more than once, and classified once: {names}.")
+        on_left_out(f"{len(repeated):,} named more than once, and taken once: {names}.")
     return list(once.values())
 
 
@@ -67,7 +67,7 @@ def _is_folder(place: Path) -> bool:
         raise UserError(f"There is no file or folder {place}.") from error
     except OSError as error:
         raise UserError(
-            f"{one_line(place)} cannot be looked at ({local_files.problem(error)})."
+            f"{one_line(place)} cannot be looked at ({refusals.problem(error)})."
         ) from None
 
 
@@ -77,7 +77,7 @@ def _in_folder(folder: Path, on_left_out: Callable[[str], None]) -> list[Path]:
     others: list[str] = []
 
     def denied(error: OSError) -> None:
-        unreadable.append(f"{error.filename} ({local_files.problem(error)})")
+        unreadable.append(f"{error.filename} ({refusals.problem(error)})")
 
     names, folders = folder_listing.below(folder, denied)
     for path in map(folder.joinpath, folder_listing.visible(folders)):
@@ -91,7 +91,7 @@ def _in_folder(folder: Path, on_left_out: Callable[[str], None]) -> list[Path]:
             local_files.check_kind(path)
             found.append(path)
         except OSError as error:
-            unreadable.append(f"{path} ({local_files.problem(error)})")
+            unreadable.append(f"{path} ({refusals.problem(error)})")
     hidden = [str(folder / name) for name in folder_listing.hidden(names)]
     for left_out, what in (
         (unreadable, "that cannot be read"),
@@ -114,8 +114,7 @@ def read(path: str | os.PathLike[str], native_shape: tuple[int, int, int]) -> np
     """Decodes one image file to uint8 [h, w, c].
 
     Raises:
-      UserError: the file cannot be read, is not an image, is damaged, or has no fixed range of grey
-        levels.
+      UserError: see `decoding.opened`.
     """
     return decoding.fitted(decoding.opened(path, str(path)), native_shape)
 

@@ -43,7 +43,7 @@ class Unused:
           UserError: all of it is transparent, so that nothing of it can be seen.
         """
         # A camera's MPO has a second picture for its own use.
-        if getattr(file, "is_animated", False) and file.format != "MPO":
+        if file.format != "MPO" and _has_more_frames(file):
             self._names[_FRAMES].add(where)
         if not pixels.has_transparency_data:
             return
@@ -63,6 +63,13 @@ class Unused:
             for what, names in self._names.items()
             if names
         )
+
+
+def _has_more_frames(file: Image.Image) -> bool:
+    try:
+        return getattr(file, "is_animated", False)
+    except Exception:  # as many kinds as formats; what follows the first frame is no frame
+        return False
 
 
 _CURRENT: ContextVar[Unused | None] = ContextVar("unused", default=None)

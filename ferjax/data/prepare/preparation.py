@@ -17,7 +17,7 @@ import tensorflow_datasets as tfds
 from etils import epath
 from rich.console import Console
 
-from ferjax import filesystem, local_files
+from ferjax import filesystem, local_files, refusals
 from ferjax.cli import progress
 from ferjax.data import catalog
 from ferjax.data.catalog import DatasetSpec
@@ -136,7 +136,7 @@ def _source(spec: DatasetSpec, source: str | os.PathLike) -> Path:
     except FileNotFoundError:
         raise UserError(f"there is nothing at {path}.\n{spec.how_to_obtain}") from None
     except OSError as error:
-        raise UserError(f"cannot read {path}: {local_files.problem(error)}.") from None
+        raise UserError(f"cannot read {path}: {refusals.problem(error)}.") from None
     return path
 
 
@@ -254,6 +254,6 @@ def _read(spec: DatasetSpec, path: Path, options: dict[str, Any], console: Conso
             return reader(path, on_item, **options)
         except OSError as error:
             where = error.filename or path
-            said = f"cannot read {where}: {local_files.problem(error)}"
-            fix = local_files.advice(error, "")
+            said = f"cannot read {where}: {refusals.problem(error)}"
+            fix = refusals.advice(error, "")
             raise UserError(f"{said}{'; ' if fix else ''}{fix}.") from error

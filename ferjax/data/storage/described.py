@@ -14,7 +14,7 @@ from typing import Any
 from etils import epath
 from google.protobuf import json_format
 
-from ferjax import filesystem, local_files, stored_json
+from ferjax import filesystem, local_files, refusals, stored_json
 from ferjax.data.storage.features import example_features
 from ferjax.errors import UserError
 
@@ -42,10 +42,8 @@ def check(directory: epath.Path, version: str) -> None:
         local_files.check_tree(directory)
     except OSError as error:
         where = error.filename or directory
-        advice = local_files.advice(error, _advice(directory))
-        raise UserError(
-            f"{where} cannot be read ({local_files.problem(error)}); {advice}."
-        ) from None
+        advice = refusals.advice(error, _advice(directory))
+        raise UserError(f"{where} cannot be read ({refusals.problem(error)}); {advice}.") from None
     _check_features(directory, _fields(directory, "features.json"))
     _check_info(directory, _fields(directory, "dataset_info.json"), version)
 
@@ -55,7 +53,7 @@ def _fields(directory: epath.Path, name: str) -> dict[str, Any]:
     try:
         return filesystem.load_json(file, stored_json.Object, most_bytes=MAX_BYTES)
     except OSError as error:
-        raise UserError(f"{file} cannot be read ({local_files.problem(error)}).") from None
+        raise UserError(f"{file} cannot be read ({refusals.problem(error)}).") from None
     except stored_json.Unfit as error:
         raise _refused(directory, name, f"it {error}") from None
 

@@ -19,7 +19,7 @@ import filelock
 import tensorflow_datasets as tfds
 from etils import epath
 
-from ferjax import filesystem, local_files
+from ferjax import filesystem, local_files, refusals
 from ferjax.data.storage import described, metadata
 from ferjax.errors import UserError
 
@@ -33,14 +33,20 @@ _LOCK = ".preparing"
 def default_data_dir() -> epath.Path:
     """The folder named by FERJAX_DATA_DIR, else `ferjax` in the user's cache folder."""
     if os.environ.get("FERJAX_DATA_DIR"):
-        return resolve(os.environ["FERJAX_DATA_DIR"])
+        named = local_files.expanded(os.environ["FERJAX_DATA_DIR"], "FERJAX_DATA_DIR")
+        return epath.Path(filesystem.of(named))
     return cache_dir()
 
 
 def cache_dir() -> epath.Path:
     """`ferjax` in the user's cache folder; raises a UserError if it is none."""
     cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    found = local_files.expanded(cache, "The cache folder")
+    if cache == "~/.cache" and os.path.expanduser(cache) == cache:
+        raise UserError(
+            "There is no home folder here whose cache could hold the data; name their folder by "
+            "FERJAX_DATA_DIR."
+        )
+    found = local_files.expanded(cache, "XDG_CACHE_HOME")
     if not os.path.isabs(found):  # it would be another one in each working folder
         raise UserError(
             f"XDG_CACHE_HOME is {cache}, expected an absolute path; correct it, or name the folder "
@@ -89,7 +95,7 @@ def open_finished(directory: epath.Path) -> Any | None:
         if isinstance(error, FileNotFoundError) and not os.path.islink(where):
             return None
         raise UserError(
-            f"{where} cannot be looked at ({local_files.problem(error)}); name the folder where "
+            f"{where} cannot be looked at ({refusals.problem(error)}); name the folder where "
             "data are prepared, by --data_dir or dataset.data_dir, and check who may read it."
         ) from None
     described.check(directory, VERSION)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import tempfile
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +13,7 @@ import tensorflow_datasets as tfds
 from absl import logging
 from etils import epath
 
-from ferjax import filesystem, local_files
+from ferjax import filesystem, refusals
 from ferjax.errors import UserError
 
 
@@ -34,7 +35,7 @@ def write(make: Callable[[], Any]) -> None:
         ):
             make().download_and_prepare(download_dir=no_downloads)
     except RuntimeError as error:
-        refusal = local_files.behind(error)
+        refusal = refusals.behind(error)
         if refusal is None:
             raise
         raise refusal from error
@@ -45,6 +46,9 @@ def write(make: Callable[[], Any]) -> None:
 def refused(directory: epath.Path, error: OSError) -> UserError:
     """The error for a data set that cannot be written."""
     said = filesystem.problem(directory, error)
+    at = error.filename if isinstance(error.filename, str) else ""
+    if at and not os.path.abspath(at).startswith(os.path.abspath(directory.parent)):
+        said = f"{at}: {said}"  # the source, or the folder of temporary files
     return UserError(
         f"cannot write to {directory}: {said}; make room there, let it be written, or name another "
         "data directory."

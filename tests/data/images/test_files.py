@@ -1,11 +1,15 @@
 """Image files of users."""
 
+import struct
+import zlib
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from ferjax.data.images import files, unused
 from ferjax.errors import UserError
+from tests.helpers import strangers as made
 
 GREY, RGB = (8, 8, 1), (8, 8, 3)
 
@@ -63,7 +67,7 @@ def test_a_file_that_is_named_again_counts_once(tmp_path, monkeypatch):
         (tmp_path / name).write_text("")
     said = []
     assert list(map(str, files.find(["b.png", ".", "./b.png"], said.append))) == ["b.png", "a.png"]
-    assert said == ["1 named more than once, and classified once: b.png."]
+    assert said == ["1 named more than once, and taken once: b.png."]
 
 
 def saved(path, mode, *frames, form="PNG"):
@@ -93,6 +97,46 @@ def test_an_image_that_nobody_can_see_is_refused(mode, pixel, tmp_path):
     saved(tmp_path / "a.png", mode, pixel)
     with unused.collected(), pytest.raises(UserError, match=r"a\.png is wholly transparent"):
         files.read(tmp_path / "a.png", GREY)
+
+
+@pytest.mark.parametrize("form", ["GIF", "TIFF"])
+def test_what_follows_the_first_frame_and_is_none_harms_nothing(form, tmp_path):
+    saved(tmp_path / "a", "L", 1, form=form)
+    data = (tmp_path / "a").read_bytes()
+    if form == "GIF":
+        data = data[:-1] + b"\x2c\0\0"  # the head of a frame, cut short
+    (tmp_path / "a").write_bytes(data + b"more")
+    with unused.collected() as found:
+        assert files.read(tmp_path / "a", GREY).max() == 1
+    assert found.sentences() == ()
+
+
+def test_16_bits_of_a_pixel_of_a_bmp_are_no_16_bits_of_a_channel(tmp_path):
+    head = struct.pack("<2sIHHIIiiHHIIiiII", b"BM", 56, 0, 0, 54, 40, 1, 1, 1, 16, *[0] * 6)
+    (tmp_path / "a.bmp").write_bytes(head + b"\xff\x7f\0\0")
+    assert files.read(tmp_path / "a.bmp", (1, 1, 3)).tolist() == [[[255, 255, 255]]]
+
+
+def deep_png(path, colours):
+    """Writes a PNG of one pixel with 16 bits per channel."""
+    channels = {0: 1, 2: 3, 4: 2, 6: 4}[colours]
+    header = made.chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 16, colours, 0, 0, 0))
+    data = made.chunk(b"IDAT", zlib.compress(b"\0" + b"\x12\x34" * channels))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + header + data + made.chunk(b"IEND", b""))
+
+
+@pytest.mark.parametrize("colours", [0, 2, 4, 6])
+def test_a_png_of_16_bits_per_channel_is_refused(colours, tmp_path):
+    deep_png(tmp_path / "a.png", colours)
+    with pytest.raises(UserError, match=r"a\.png has pixels of mode .*; convert it to 8 bits per"):
+        files.read(tmp_path / "a.png", RGB)
+
+
+@pytest.mark.parametrize("text", [b"P6 1 1 65535\n\0\1\0\1\0\1", b"P3 1 1 4095\n1 2 3\n"])
+def test_a_pixmap_of_16_bits_per_channel_is_refused(text, tmp_path):
+    (tmp_path / "a.ppm").write_bytes(text)
+    with pytest.raises(UserError, match="mode RGB with 16 bits per channel; convert it to 8"):
+        files.read(tmp_path / "a.ppm", RGB)
 
 
 def broken(tmp_path):

@@ -209,7 +209,21 @@ def test_files_that_hold_all_of_it_twice(tmp_path):
         (tmp_path / name).parent.mkdir()
         write_fer2013_csv(tmp_path / name, rows(files()))
     message = error_of(tmp_path)
-    assert "holds 2 files that have all of FER2013 (a/fer2013.csv, b/fer2013.csv)" in message
+    assert "holds 2 files named fer2013.csv (a/fer2013.csv, b/fer2013.csv)" in message
+
+
+def test_the_two_files_of_the_competition_may_lie_side_by_side(tmp_path):
+    (tmp_path / "fer2013").mkdir()
+    write_fer2013_csv(tmp_path / "fer2013" / "fer2013.csv", rows(files()))
+    write_icml_csv(tmp_path / "icml_face_data.csv", rows(files()))
+    (note,) = fer2013.read(tmp_path).notes
+    assert note == "Left out, since fer2013/fer2013.csv is read: icml_face_data.csv."
+
+
+def test_a_csv_in_another_encoding(tmp_path):
+    path = write_fer2013_csv(tmp_path / "fer2013.csv", rows(files()))
+    path.write_text(path.read_text(), "utf-16")
+    assert "it is no UTF-8 text ('utf-8' codec" in error_of(path)
 
 
 def test_what_is_left_out_of_a_folder_is_said(tmp_path):
@@ -221,9 +235,10 @@ def test_what_is_left_out_of_a_folder_is_said(tmp_path):
 
 def test_files_that_are_no_csv(tmp_path):
     (tmp_path / "a.csv").write_bytes(b"\xff\xfe\x00" * 99)
-    assert "cannot be read as a CSV file" in error_of(tmp_path / "a.csv")
-    (tmp_path / "a.tar.gz").write_bytes(b"\x1f\x8b\x08\x00")
-    assert "unpack it (tar -xzf a.tar.gz)" in error_of(tmp_path / "a.tar.gz")
+    assert "it is no UTF-8 text" in error_of(tmp_path / "a.csv")
+    for name, command in (("a.tar.gz", "tar -xf"), ("a.tgz", "tar -xf"), ("a.csv.gz", "gunzip")):
+        (tmp_path / name).write_bytes(b"\x1f\x8b\x08\x00")
+        assert f"unpack it ({command} {tmp_path}/{name}) and" in error_of(tmp_path / name)
 
 
 def test_the_fingerprint_sees_pixels_and_labels_but_no_order():

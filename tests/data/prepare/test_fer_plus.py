@@ -238,6 +238,14 @@ def test_folders_that_are_missing_or_there_twice(tmp_path):
             'fer0000024.png,"(0, 0, 47, 48)",9,0,0,1,0,0,0,0,0,0',
             "the box of the face must be (0, 0",
         ),
+        (
+            f'fer0000024.png,"({"9" * 5000}, 0, 48, 48)",9,0,0,1,0,0,0,0,0,0',
+            "the box of the face must be (0, 0",
+        ),
+        (
+            'fer0000024.png,"(0, 0, \u0664\u0668, 48)",9,0,0,1,0,0,0,0,0,0',
+            "the box of the face must be (0, 0",
+        ),
         ("fer0000024.png,whole,9,0,0,1,0,0,0,0,0,0", "the whole image, found 'whole'"),
         ("fer24.png,9,0,0,1,0,0,0,0,0,0", "expected the name of an image, such as fer0000000.png"),
         (

@@ -225,7 +225,7 @@ def test_what_is_left_out_is_counted(tmp_path):
     missing, others = prepared.notes
     assert missing == "test has no image of happy."
     assert others.startswith(
-        "3 files are no images by their names and are left out (README.md, test/a.csv, "
+        "Left out, since their names are not those of images: 3 (README.md, test/a.csv, "
         "train/sad/notes.txt); images end in .jpg"
     )
     assert missing in preparation.summary(catalog.IMAGE_FOLDER, prepared)
@@ -276,6 +276,12 @@ def test_a_class_that_train_does_not_have(tmp_path):
 def test_a_folder_that_cannot_name_a_class(tmp_path, name):
     content = split_files() | {f"train/{name}/1.png": image(0)}
     assert f"{name!r} cannot name a class" in error_of(write_folder(tmp_path / "a", content))
+
+
+def test_classes_that_differ_in_capitals_alone(tmp_path):
+    content = class_files(2, ("happy", "Happy", "sad"))
+    message = error_of(write_folder(tmp_path / "a", content))
+    assert "has the classes Happy and happy, which differ in capitals alone" in message
 
 
 def test_names_of_several_words(tmp_path):

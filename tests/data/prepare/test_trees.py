@@ -161,24 +161,43 @@ def test_what_is_neither_a_folder_nor_a_zip(tmp_path):
         trees.opened(path)
 
 
+ONE_FILE, FOLDER = "what it holds", "the folder"
 ARCHIVES = {
-    "a gzip archive: unpack it (tar -xzf x.zip)": b"\x1f\x8b\x08\x00",
-    "a bzip2 archive: unpack it (tar -xjf x.zip)": b"BZh9",
-    "an xz archive: unpack it (tar -xJf x.zip)": b"\xfd7zXZ\0\0",
-    "a zstd archive: unpack it (tar --zstd -xf x.zip)": b"\x28\xb5\x2f\xfd",
-    "a tar archive: unpack it (tar -xf x.zip)": b"happy/0.png".ljust(257, b"\0") + b"ustar\0",
-    "a RAR archive: unpack it (unrar x x.zip)": b"Rar!\x1a\x07\x00",
-    "a 7-Zip archive: unpack it (7z x x.zip)": b"7z\xbc\xaf\x27\x1c",
+    ("a gzip", "gunzip", ONE_FILE): b"\x1f\x8b\x08\x00",
+    ("a bzip2", "bunzip2", ONE_FILE): b"BZh9",
+    ("an xz", "unxz", ONE_FILE): b"\xfd7zXZ\0\0",
+    ("a zstd", "unzstd", ONE_FILE): b"\x28\xb5\x2f\xfd",
+    ("a tar", "tar -xf", FOLDER): b"happy/0.png".ljust(257, b"\0") + b"ustar\0",
+    ("a RAR", "unrar x", FOLDER): b"Rar!\x1a\x07\x00",
+    ("a 7-Zip", "7z x", FOLDER): b"7z\xbc\xaf\x27\x1c",
 }
 
 
-@pytest.mark.parametrize("said", ARCHIVES)
-def test_another_archive_is_called_what_it_is(said, tmp_path):
-    (tmp_path / "x.zip").write_bytes(ARCHIVES[said])
+@pytest.mark.parametrize(("kind", "command", "found"), ARCHIVES)
+def test_another_archive_is_called_what_it_is(kind, command, found, tmp_path):
+    path = tmp_path / "x; rm a.zip"
+    path.write_bytes(ARCHIVES[kind, command, found])
     for read in (trees.opened, fer2013.read):
         with pytest.raises(UserError) as caught:
-            read(tmp_path / "x.zip")
-        assert f"x.zip is {said} and pass the folder" in str(caught.value)
+            read(path)
+        assert str(caught.value) == (
+            f"{path} is {kind} archive: unpack it ({command} '{path}') and pass {found}."
+        )
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("a/" * 65 + "1.jpg", "and 65 folders ('a/a/"),
+        ("a" * 5000, "a file whose name has 5,000 characters and 0 folders ('aaa"),
+        ("a\\1.jpg", "'a\\\\1.jpg', whose folders are parted by backslashes"),
+    ],
+)
+def test_a_name_that_no_folder_can_hold(name, expected, tmp_path):
+    path = write_zip(tmp_path / "a.zip", {name: b"1"})
+    with pytest.raises(UserError) as caught:
+        trees.opened(path)
+    assert expected in str(caught.value) and len(str(caught.value)) < 400
 
 
 def test_hidden_files_are_counted_and_those_of_a_system_are_not(tmp_path):

@@ -1,6 +1,7 @@
 """Data sets in an object store: prepared, fetched once, fetched anew when they change, refused."""
 
 import io
+import json
 import shutil
 
 import numpy as np
@@ -157,3 +158,16 @@ def test_the_commands_say_what_has_to_be_local(store, run_main):  # noqa: F811
     assert code == 2 and "--source is gs://bucket/images; expected a path on this mach" in said
     code, _, said = run_main(audit, "--dataset=synthetic", "--output=gs://bucket/audit")
     assert code == 2 and "--output is gs://bucket/audit; expected a path on this machine" in said
+
+
+def test_a_description_in_a_bucket_names_no_module(store, prepared, tmp_path, monkeypatch):  # noqa: F811
+    (tmp_path / "evil_module.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    name = ("bucket", FOLDER + "features.json")
+    described = json.loads(store.objects[name].data)
+    described["pythonClassName"] = "evil_module.Feature"
+    store.put(name, json.dumps(described).encode())
+    shutil.rmtree(tmp_path / "cache")
+    with pytest.raises(UserError, match=r"features\.json"):
+        opened()
+    assert not (tmp_path / "ran").exists() and downloads(store) == 0

@@ -76,7 +76,11 @@ def rows(file: io.TextIOWrapper, where: str, title: str) -> Iterator[list[str]]:
     """
     try:
         yield from (row for row in csv.reader(file) if row)
-    except (csv.Error, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{where} is not {title}: it is no UTF-8 text ({error}). Save it as UTF-8."
+        ) from None
+    except csv.Error as error:
         raise UserError(
             f"{where} is not {title}: it cannot be read as a CSV file ({error})."
         ) from None

@@ -6,21 +6,25 @@ item that reads from it goes, and whoever is done earlier may call `close`.
 
 import io
 import os
+import re
+import shlex
 from pathlib import Path
 from typing import NoReturn
 
-from ferjax import local_files
+from ferjax import local_files, refusals
 from ferjax.data.folder_listing import below, hidden, visible
 from ferjax.data.prepare.readers.tree import Tree
 from ferjax.data.prepare.readers.zip_tree import ZipTree
 from ferjax.errors import UserError
 
-# Where it is and what it is that tells an archive, how to call it, and what unpacks it.
+_TAR_NAME = re.compile(r"\.(tar\.\w+|t[bgx]z2?)$", re.IGNORECASE)
+# Where it is and what it is that tells an archive, how to call it, and what unpacks it. The first
+# four hold one file, or a tar, which their name tells.
 _OTHER_ARCHIVES = (
-    (0, b"\x1f\x8b", "a gzip", "tar -xzf"),
-    (0, b"BZh", "a bzip2", "tar -xjf"),
-    (0, b"\xfd7zXZ\0", "an xz", "tar -xJf"),
-    (0, b"\x28\xb5\x2f\xfd", "a zstd", "tar --zstd -xf"),
+    (0, b"\x1f\x8b", "a gzip", "gunzip"),
+    (0, b"BZh", "a bzip2", "bunzip2"),
+    (0, b"\xfd7zXZ\0", "an xz", "unxz"),
+    (0, b"\x28\xb5\x2f\xfd", "a zstd", "unzstd"),
     (257, b"ustar", "a tar", "tar -xf"),
     (0, b"Rar!\x1a\x07", "a RAR", "unrar x"),
     (0, b"7z\xbc\xaf\x27\x1c", "a 7-Zip", "7z x"),
@@ -53,8 +57,12 @@ def is_zip(path: Path) -> bool:
     first = _first_bytes(path)
     for at, magic, kind, command in _OTHER_ARCHIVES:
         if first.startswith(magic, at):
+            if _TAR_NAME.search(path.name):
+                command = "tar -xf"
+            found = "the folder" if " " in command else "what it holds"
             raise UserError(
-                f"{path} is {kind} archive: unpack it ({command} {path.name}) and pass the folder."
+                f"{path} is {kind} archive: unpack it ({command} {shlex.quote(str(path))}) and "
+                f"pass {found}."
             )
     return first.startswith(b"PK")
 
@@ -109,7 +117,7 @@ class FolderTree(Tree):
             return local_files.open_regular(self.path / name)
         except OSError as error:
             raise UserError(
-                f"{self.where(name)} cannot be read ({local_files.problem(error)})."
+                f"{self.where(name)} cannot be read ({refusals.problem(error)})."
             ) from None
 
     def _walk(self) -> tuple[list[str], list[str]]:

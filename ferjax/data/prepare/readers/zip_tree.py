@@ -24,6 +24,8 @@ SMALL_BYTES = 16 << 20
 DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError)
 # What a damaged list of members raises.
 _DAMAGED_LIST = (*DAMAGE, ValueError, LookupError, NotImplementedError, RuntimeError, struct.error)
+# Characters and folders of the name of a member. A system has no longer paths.
+MAX_NAME, MAX_DEPTH = 4096, 64
 _ENCRYPTED = 0x1  # a bit of a member's flags
 
 
@@ -31,8 +33,8 @@ class ZipTree(Tree):
     """A zip archive, of which nothing is unpacked to disk.
 
     Raises:
-      UserError: it is damaged; or it has names that point outside or occur twice, links, or an
-        absurd size once unpacked, and is refused before any file in it is read.
+      UserError: it is damaged; or it has names that point outside or occur twice, links, or
+        absurd sizes once unpacked, and is refused before any file in it is read.
     """
 
     def __init__(self, path: Path):
@@ -103,11 +105,23 @@ class ZipTree(Tree):
         members = self._archive.infolist()
         for member in members:
             name = member.filename
+            # No folder can hold the first; the second would take long to look at.
+            if len(name) > MAX_NAME or name.count("/") > MAX_DEPTH:
+                raise UserError(
+                    f"{self.path} holds a file whose name has {len(name):,} characters and "
+                    f"{name.count('/'):,} folders ({name[:40]!r}...); a name may have {MAX_NAME:,} "
+                    f"and {MAX_DEPTH}. Download it from its own page."
+                )
             parts = PurePosixPath(name.replace("\\", "/"))
             if parts.is_absolute() or PureWindowsPath(name).drive or ".." in parts.parts:
                 raise UserError(
                     f"{self.path} holds a file named {name!r}, which points outside the archive; "
                     "no copy of the data set has such a name. Download it from its own page."
+                )
+            if "\\" in name:
+                raise UserError(
+                    f"{self.path} holds a file named {name!r}, whose folders are parted by "
+                    "backslashes; unpack it and pass the folder."
                 )
             # The upper half holds the mode of the file, where Unix packed it.
             if stat.S_ISLNK(member.external_attr >> 16):

@@ -46,7 +46,7 @@ TABLE = [
     ("13", "100 pixels", _row(pixels=_pixels(count=100)), f"{AT}expected 2304 pixels (48x48)"),
     ("14", "another Usage", _row(usage="Train"), f"{AT}Usage must be one of Training, PublicTest"),
     ("15", "a pixel with a null byte", _row(pixels=_pixels("7\0")), rf"{PIXEL}'7\x00'"),
-    ("18", "UTF-16", _row().encode("utf-16"), f"{TITLE}it cannot be read as a CSV file"),
+    ("18", "UTF-16", _row().encode("utf-16"), f"{TITLE}it is no UTF-8 text"),
     ("20", "an empty file", "", f"{TITLE}expected a header with the columns"),
     ("22", "a row of two cells", "emotion,pixels,Usage\n1,7\n", f"{AT}expected 3 fields, found 2"),
     (

@@ -233,7 +233,7 @@ CASES = [
         "one image named twice",
         _predict(made.image, "x.png", "./x.png"),
         code=0,
-        says=["x.png", "1 named more than once, and classified once: x.png"],
+        says=["x.png", "1 named more than once, and taken once: x.png"],
     ),
     Case(
         "img.33",

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from ferjax.data.prepare.readers.tree import Tree
 from ferjax.errors import UserError
 
-_STEM = re.compile(r"(S\d+)_(\d+)_(\d+)", re.IGNORECASE)
+_STEM = re.compile(r"(S\d+)_(\d+)_(\d+)", re.IGNORECASE | re.ASCII)
 
 
 class Frame(NamedTuple):

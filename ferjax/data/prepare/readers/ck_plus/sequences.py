@@ -28,8 +28,8 @@ FRAMES = 3
 
 _EMOTION, _LANDMARKS, _IMAGE = "_emotion.txt", "_landmarks.txt", ".png"
 # Such as cohn-kanade-images/S005/001/: distinguishes a release without labels from a CK+48 folder.
-_SEQUENCE_FOLDER = re.compile(r"(?:.*/)?S\d+/\d+/[^/]+", re.IGNORECASE)
-_PARTS = re.compile(r".*(emotion|landmarks|images)[^/]*\.zip", re.IGNORECASE)
+_SEQUENCE_FOLDER = re.compile(r"(?:.*/)?S\d+/\d+/[^/]+", re.IGNORECASE | re.ASCII)
+_PARTS = re.compile(r".*(emotion|landmarks|images)[^/]*\.zip", re.IGNORECASE | re.ASCII)
 
 
 def is_layout(names: Sequence[str]) -> bool:

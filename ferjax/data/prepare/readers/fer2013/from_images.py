@@ -20,7 +20,7 @@ USAGE_TO_SPLIT = {"Training": "train", "PublicTest": "validation", "PrivateTest"
 
 _FOLDERS = {"Training": "train", "PublicTest": "test", "PrivateTest": "test"}
 _IMAGE = re.compile(r"(?:^|.*/)((?:train|test)/[^/]+/[^/]+\.(?:jpe?g|png))", re.IGNORECASE)
-_FILE = re.compile(r"(Training|PublicTest|PrivateTest)_\d+\.\w+")
+_FILE = re.compile(r"(Training|PublicTest|PrivateTest)_\d+\.\w+", re.ASCII)
 
 
 def image_names(names: list[str]) -> dict[str, str]:

@@ -41,13 +41,18 @@ def _read_tree(tree: Tree, source_format: str, on_item: Callable[[], None]) -> R
         if csv_files:
             notes = (f"Left out, since the images are read: {some(csv_files)}.", *notes)
         return _reading(source_format, from_images.read(tree, names, on_item), notes)
-    if len(csv_files) > 1:
-        raise UserError(
-            f"{tree.path} holds {len(csv_files)} files that have all of FER2013 "
-            f"({some(csv_files)}): pass one of them."
-        )
-    if csv_files:
-        return _read_csv(tree, csv_files[0], on_item, notes)
+    for csv_name in CSV_NAMES:
+        same = [name for name in csv_files if name.split("/")[-1] == csv_name]
+        if len(same) > 1:
+            raise UserError(
+                f"{tree.path} holds {len(same)} files named {csv_name} ({some(same)}), and which "
+                "one is meant is not known: unpack it if need be, and pass one of them."
+            )
+        if same:
+            others = [name for name in csv_files if name not in same]
+            if others:
+                notes = (f"Left out, since {same[0]} is read: {some(others)}.", *notes)
+            return _read_csv(tree, same[0], on_item, notes)
     examples = ", ".join(names[:3]) or "no file at all"
     raise UserError(
         f"{tree.path} is not FER2013: expected images named train/<class>/Training_N.jpg and "

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Collection, Sequence
 
 from ferjax.data.images.files import EXTENSIONS
-from ferjax.data.prepare.readers import csv_files
+from ferjax.data.prepare.readers import csv_files, numbers
 from ferjax.data.prepare.readers.fer2013.from_images import IMAGE_SIZE, grey_pixels
 from ferjax.data.prepare.readers.fer_plus.ballots import Ballot, image_name, votes_of
 from ferjax.data.prepare.readers.tree import Tree
@@ -121,8 +121,9 @@ def _rows(tree: Tree, name: str) -> dict[str, tuple[int, ...]]:
 
 
 def _check_box(text: str, at: str) -> None:
-    numbers = re.fullmatch(r"\s*\(\s*(\d+),\s*(\d+),\s*(\d+),\s*(\d+)\s*\)\s*", text)
-    if numbers is None or tuple(map(int, numbers.groups())) != _BOX:
+    box = re.fullmatch(r"\s*\((.*)\)\s*", text)
+    sides = [side.strip() for side in box[1].split(",")] if box else []
+    if numbers.whole(sides, max(_BOX)) != list(_BOX):
         raise UserError(
             f"{at}: the box of the face must be {_BOX}, the whole image, found "
             f"{csv_files.shortened(text)!r}; use the original file."

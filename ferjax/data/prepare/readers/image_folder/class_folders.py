@@ -87,7 +87,7 @@ def find(tree: Tree) -> Layout:
     notes = _check_classes(tree, found, {split: folder for folder, split in split_of.items()})
     if others:
         notes.append(
-            f"{len(others):,} files are no images by their names and are left out "
+            f"Left out, since their names are not those of images: {len(others):,} "
             f"({some(others)}); images end in {', '.join(EXTENSIONS)}."
         )
     return Layout(tree, root, found, (*notes, *tree.notes()))
@@ -145,6 +145,14 @@ def _check_classes(
                 raise UserError(
                     f"{_where(tree, folders[split] / name)}: {name!r} cannot name a "
                     "class; use letters a to z, digits, _, - and single words between spaces."
+                )
+        spellings: dict[str, str] = {}
+        for name in classes:
+            other = spellings.setdefault(name.casefold(), name)
+            if other != name:
+                raise UserError(
+                    f"{_where(tree, folders[split])} has the classes {other} and {name}, which "
+                    "differ in capitals alone; put them together, or rename one."
                 )
     for name, images in found[first].items():
         if not images:

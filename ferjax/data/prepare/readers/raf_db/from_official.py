@@ -14,8 +14,8 @@ from ferjax.errors import UserError
 
 LIST_NAME = "list_patition_label.txt"  # spelled so by its authors
 
-_IMAGE = re.compile(r"((train|test)_\d+)(_aligned)?\.jpe?g", re.IGNORECASE)
-_ROW = re.compile(r"((train|test)_\d+)\.jpe?g\s+(\S+)\s*", re.IGNORECASE)
+_IMAGE = re.compile(r"((train|test)_\d+)(_aligned)?\.jpe?g", re.IGNORECASE | re.ASCII)
+_ROW = re.compile(r"((train|test)_\d+)\.jpe?g\s+(\S+)\s*", re.IGNORECASE | re.ASCII)
 
 
 def is_layout(names: Sequence[str]) -> bool:
