@@ -68,8 +68,9 @@ def test_what_is_said_of_reads_that_are_left_waiting(
     ("text", "is_said"),
     [
         ("Task exception was never retrieved: <coro=<f() defined at /x/orbax/a.py:1>>", False),
+        ("Future exception was never retrieved: ValueError('8.orbax-checkpoint-tmp')", False),
         ("Event loop is closed", False),
-        ("Task exception was never retrieved: <coro=<f() defined at /x/orbax_of_mine.py:1>>", True),
+        ("Task exception was never retrieved: <coro=<f() defined at /x/of_mine.py:1>>", True),
     ],
 )
 def test_tasks_of_others_are_reported(said, caplog, text, is_said):

@@ -71,14 +71,14 @@ PLACES = [
         "a data directory that is a file, to write to",
         RENDERED,
         {"FERJAX_DATA_DIR": "x.png"},
-        ["x.png/synthetic/", "cannot be looked at (Not a directory)", "--data_dir"],
+        ["x.png cannot be looked at (it is a file, and a folder is expected)", "--data_dir"],
     ),
     (
         "5",
         "a data directory that is a file, to read from",
         MINE,
         {"FERJAX_DATA_DIR": "x.png"},
-        ["x.png/image_folder/mine/2.0.0 cannot be looked at (Not a directory)", "--data_dir"],
+        ["x.png cannot be looked at (it is a file, and a folder is expected)", "--data_dir"],
     ),
     (
         "7",

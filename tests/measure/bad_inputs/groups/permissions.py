@@ -199,7 +199,7 @@ TABLE = [
         "prepared data whose folder cannot be read",
         _data("image_folder"),
         2,
-        ["data/image_folder/mine/2.0.0 cannot be looked at (Permission denied)", "who may read"],
+        ["data/image_folder/mine cannot be looked at (Permission denied)", "who may read"],
     ),
     (
         "32",

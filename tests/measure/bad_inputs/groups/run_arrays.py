@@ -7,7 +7,7 @@ from tests.measure.bad_inputs import damaged_runs
 from tests.measure.bad_inputs.case import Case
 
 _BEST = "checkpoints/best/8"
-_FIX = "Resume the run, restore the folder from a copy, or train again in an empty workdir"
+_FIX = "resume the run, restore the folder from a copy, or train again in an empty workdir"
 
 
 def _arrays(change, item=f"{_BEST}/weights"):

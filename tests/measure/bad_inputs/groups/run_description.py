@@ -10,7 +10,7 @@ from tests.measure.bad_inputs import damaged_runs
 from tests.measure.bad_inputs.case import Case
 
 _FIX = "estore it from a copy, use the version of ferjax that wrote it, or train again in an empty"
-_FIX_FILES = "Resume the run, restore the folder from a copy, or train again in an empty workdir"
+_FIX_FILES = "resume the run, restore the folder from a copy, or train again in an empty workdir"
 _SPEC = {
     "m_nomodel": ("model", GONE, "has no field 'model', expected an object"),
     "m_nolabels": ("labels", GONE, "has no field 'labels', expected class names"),
