@@ -9,6 +9,7 @@ import contextlib
 import gc
 import logging
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -72,11 +73,19 @@ class _WithoutLateWork:
 
 
 def _is_no_traceback_of_orbax(record: logging.LogRecord) -> bool:
-    return not (record.exc_info and "orbax" in Path(record.pathname).parts)
+    return not (record.exc_info and _is_of_orbax(record.pathname))
 
 
 def _is_no_task_of_orbax(record: logging.LogRecord) -> bool:
     """Whether asyncio says something else than that nobody asked for the exception of a task."""
-    # Its code, or the folder of a save: the future of an array is TensorStore's, without a file.
-    said = f"{record.getMessage()} {record.exc_info and record.exc_info[1]}"
-    return not (_CLOSED in said or "orbax" in said)
+    error = record.exc_info[1] if record.exc_info else None
+    # The future of an array has no code of orbax; its error names the folder of the save.
+    said = f"{record.getMessage()} {error}"
+    if _CLOSED in said or "orbax" in said:
+        return False
+    frames = traceback.walk_tb(error.__traceback__ if error else None)
+    return not any(_is_of_orbax(frame.f_code.co_filename) for frame, _ in frames)
+
+
+def _is_of_orbax(file: str) -> bool:
+    return "orbax" in Path(file).parts

@@ -79,6 +79,16 @@ def test_tasks_of_others_are_reported(said, caplog, text, is_said):
     assert (text in caplog.text) == is_said
 
 
+@pytest.mark.parametrize(("name", "is_said"), [("/x/orbax/a.py", False), ("/x/a.py", True)])
+def test_tasks_that_failed_in_code_of_orbax_are_not_reported(said, caplog, name, is_said):
+    orbax_threads.quieten()
+    try:
+        exec(compile("raise OSError(28, 'No space left on device')", name, "exec"))
+    except OSError:
+        logging.getLogger("asyncio").exception("Future exception was never retrieved")
+    assert ("never retrieved" in caplog.text) == is_said
+
+
 @pytest.mark.parametrize(
     ("path", "error", "is_said"),
     [
