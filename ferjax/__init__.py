@@ -60,8 +60,11 @@ def load(workdir: str | os.PathLike[str], *, checkpoint: str = "best") -> Classi
         files of two runs.
     """
     from ferjax.config import stored
+    from ferjax.errors import UserError
     from ferjax.inference.trained_model import TrainedModel
     from ferjax.workdir.directory import RunDirectory
 
+    if not isinstance(workdir, str | os.PathLike):
+        raise UserError(f"workdir is {workdir!r}; expected the path of a run directory.")
     config = stored.of_run_or_none(RunDirectory(workdir))
     return TrainedModel.load(workdir, checkpoint, config=config).classifier()

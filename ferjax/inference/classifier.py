@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
+from PIL import Image
 
-from ferjax.data.images import files, unused
+from ferjax.data.images import decoding, files, unused
 from ferjax.errors import UserError
 
 # Batches are padded to one of two sizes, so that at most two programs are compiled.
@@ -54,15 +55,16 @@ class Classifier:
 
     def __call__(
         self,
-        images: UInt8[np.ndarray, "..."] | str | os.PathLike[str] | Iterable[Any],
+        images: UInt8[np.ndarray, "..."] | str | os.PathLike[str] | Image.Image | Iterable[Any],
     ) -> Prediction:
         """Classifies faces; each prediction is independent of the other images.
 
         Args:
           images: one uint8 array [H, W] or [H, W, 1 or 3], or a batch [N, H, W] or [N, H, W, 1 or
             3], where no image is 1 or 3 pixels wide; or a path or an iterable of paths of image
-            files; or an iterable of arrays of any sizes. A face should fill the image as it does in
-            the training data. A warning tells of files with several frames or with transparency.
+            files; or an iterable of arrays of any sizes; or images of Pillow. A face should fill
+            the image as it does in the training data. A warning tells of files with several frames
+            or with transparency.
 
         Raises:
           UserError: no image, a file that is not an image, an array of another type, or
@@ -86,6 +88,13 @@ class Classifier:
 
     def predict_arrays(self, images: UInt8[np.ndarray, "N h w c"]) -> Prediction:
         """Classifies images that already have the native shape; raises as `__call__` does."""
+        good = isinstance(images, np.ndarray) and images.dtype == np.uint8 and images.ndim == 4
+        if not good or images.shape[1:] != self.native_shape or not len(images):
+            found = f"{type(images).__name__} {getattr(images, 'dtype', '')} "
+            raise UserError(
+                f"The images are {found}of shape {np.shape(images)}; expected uint8 of shape "
+                f"[N, {', '.join(map(str, self.native_shape))}] with N at least 1."
+            )
         return self._predicted(images, [f"image {number}" for number in range(len(images))])
 
     def _predicted(self, images: np.ndarray, names: Sequence[str]) -> Prediction:
@@ -110,12 +119,28 @@ class Classifier:
 
     def _arrays(self, images: Any) -> tuple[np.ndarray, list[str]]:
         """The images in the native shape, and what each is called in a message."""
-        if isinstance(images, str | os.PathLike):
+        if isinstance(images, str | os.PathLike | Image.Image):
             images = [images]
-        if isinstance(images, np.ndarray) and (
-            images.ndim == 2 or (images.ndim == 3 and images.shape[-1] in (1, 3))
-        ):
-            images = images[None]
+        elif hasattr(images, "__array__"):  # of NumPy, JAX or another library
+            images = np.asarray(images)
+            odd = images.ndim == 3 and images.shape[-1] in (2, 4)
+            if odd and images.shape[1:] != self.native_shape[:2]:
+                raise UserError(
+                    f"The images have the shape {images.shape}: leave out the transparency of one "
+                    "image, or give a batch of grey images as [N, H, W, 1]."
+                )
+            if images.ndim == 2 or (images.ndim == 3 and images.shape[-1] in (1, 3)):
+                images = images[None]
+        no_images = (
+            isinstance(images, bytes | bytearray | memoryview)
+            or not isinstance(images, Iterable)
+            or (isinstance(images, np.ndarray) and images.ndim == 0)
+        )
+        if no_images:
+            raise UserError(
+                f"The images are {type(images).__name__}; expected paths, uint8 arrays, or an "
+                "iterable of them."
+            )
         fitted, names = [], []
         with unused.collected() as found:
             for number, image in enumerate(images):
@@ -131,4 +156,6 @@ class Classifier:
     def _one(self, image: Any) -> UInt8[np.ndarray, "h w c"]:
         if isinstance(image, str | os.PathLike):
             return files.read(image, self.native_shape)
+        if isinstance(image, Image.Image):
+            return decoding.from_pillow(image, self.native_shape)
         return files.fit_array(np.asarray(image), self.native_shape)

@@ -95,17 +95,21 @@ def opened(source: bytes | str | os.PathLike[str], where: str) -> Image.Image:
       UserError: as `decode`, or the file cannot be read, or `unused` refuses it.
     """
     with _image(source, where) as image:
-        if image.mode not in _MODES or _is_deep(image):
-            more = " with 16 bits per channel" if image.mode in _MODES else ""
-            raise UserError(
-                f"{one_line(where)} has pixels of mode {image.mode}{more}; convert it to 8 bits "
-                "per channel, grey or RGB."
-            )
+        _check_depth(image, one_line(where))
         upright = ImageOps.exif_transpose(image)
         upright.load()
         unused.look_at(image, upright, one_line(where))
         return upright
     raise AssertionError("an image was returned or an error raised")
+
+
+def _check_depth(image: Image.Image, where: str) -> None:
+    if image.mode not in _MODES or _is_deep(image):
+        more = " with 16 bits per channel" if image.mode in _MODES else ""
+        raise UserError(
+            f"{where} has pixels of mode {image.mode}{more}; convert it to 8 bits per channel, "
+            "grey or RGB."
+        )
 
 
 def _is_deep(image: Image.Image) -> bool:
@@ -165,6 +169,12 @@ def _errors(source: bytes | str | os.PathLike[str], where: str) -> Iterator[None
         raise UserError(
             f"{where} is a damaged image ({str(error) or type(error).__name__})."
         ) from None
+
+
+def from_pillow(image: Image.Image, shape: tuple[int, int, int]) -> UInt8[np.ndarray, "H W C"]:
+    """An image that somebody opened or made, as `fitted`; raises a UserError as `opened` does."""
+    _check_depth(image, "The image")
+    return fitted(image, shape)
 
 
 def fitted(image: Image.Image, shape: tuple[int, int, int]) -> UInt8[np.ndarray, "H W C"]:

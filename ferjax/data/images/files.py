@@ -116,7 +116,8 @@ def read(path: str | os.PathLike[str], native_shape: tuple[int, int, int]) -> np
     Raises:
       UserError: see `decoding.opened`.
     """
-    return decoding.fitted(decoding.opened(path, str(path)), native_shape)
+    place = filesystem.local(path, "an image")
+    return decoding.fitted(decoding.opened(place, str(path)), native_shape)
 
 
 def fit_array(image: np.ndarray, native_shape: tuple[int, int, int]) -> np.ndarray:
@@ -127,9 +128,8 @@ def fit_array(image: np.ndarray, native_shape: tuple[int, int, int]) -> np.ndarr
     Raises:
       UserError: another type or shape.
     """
-    if image.dtype != np.uint8 or not (
-        image.ndim == 2 or (image.ndim == 3 and image.shape[2] in (1, 3))
-    ):
+    shaped = image.ndim == 2 or (image.ndim == 3 and image.shape[2] in (1, 3))
+    if image.dtype != np.uint8 or not shaped or not image.size:
         raise UserError(
             f"An image is {image.dtype} of shape {image.shape}; expected uint8 of shape [H, W], "
             "[H, W, 1] or [H, W, 3] with grey levels 0..255."
