@@ -12,6 +12,8 @@ WORKDIR/table.json, too.
 
 from __future__ import annotations
 
+import sys
+
 from absl import flags
 
 from ferjax.cli import command, huge_pages, output
@@ -39,7 +41,12 @@ def main(argv: list[str]) -> None:
             output.say(f"{run.folder}  {run.argument}")
         return
     study.train(runs)
-    rows = table.collect(found, FLAGS.workdir)
+    rows = table.collect(
+        found,
+        FLAGS.workdir,
+        assignments=FLAGS.set,
+        on_left_out=lambda text: output.say(text, file=sys.stderr),
+    )
     table.write(found, rows, FLAGS.workdir)
     table.show(found.title, rows)
 

@@ -35,6 +35,7 @@ from ferjax.errors import UserError, nearest, one_of
 from ferjax.filesystem import Place
 from ferjax.training.loop import train as train_run
 
+TABLE = "table.json"  # beside the folders of the rows
 _KEYS = {"title", "config", "arguments", "seeds", "fields", "reference", "rows"}
 _ROW_KEYS = {"name", "arguments", "seeds", "fields"}
 
@@ -98,7 +99,7 @@ def read(path: str) -> Study:
         fields = tomllib.loads(local_files.read(path).decode())
     except OSError as error:
         raise UserError(f"--study: {path} cannot be read ({refusals.problem(error)}).") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"--study: {path} is not TOML ({error}).") from None
     _check(path, "the study", fields, _KEYS, {"title": str, "config": str, "rows": list})
     _check_types(path, "the study", fields)
@@ -110,12 +111,14 @@ def read(path: str) -> Study:
             raise UserError(f"{path}: row {number} is {row!r}; expected a table, [[rows]].")
         _check(path, f"row {number}", row, _ROW_KEYS, {"name": str})
         _check_types(path, f"row {number}", row)
-        if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", row["name"]):
+        if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", row["name"]) or row["name"] == TABLE:
             raise UserError(
                 f"{path}: the name of row {number} is {row['name']!r}; it names a folder: letters, "
                 "digits, '_', '-' and '.'."
             )
         arguments = [fields.get("arguments", ""), row.get("arguments", "")]
+        if re.search(r"(^|,)seed=", ",".join(arguments)):
+            raise UserError(f"{path}: the arguments of row {number} name a seed; name it in seeds.")
         rows.append(
             Row(
                 name=row["name"],
@@ -173,26 +176,32 @@ def runs(
             if number >= len(row.seeds):
                 continue
             seed = row.seeds[number]
-            with config_flags.running(study.config, f"row {row.name!r}"):
-                config = get_config(row.arguments)
+            what = f"row {row.name!r}"
+            config = config_flags.made(get_config, study.config, what, row.arguments)
             for path, value in row.fields.items():
                 _set(config, path, value)
             for path, value in assigned.items():
                 _set(config, path, value)
+            if "seed" not in config:
+                raise UserError(f"{study.config}: {what} is no config of a run: it has no seed.")
             config.seed = seed
-            if config.dataset.options.get("fold") == ALL_FOLDS:
-                raise UserError(
-                    f"Row {row.name!r} would run all folds of {config.dataset.name}; name one in "
-                    "its arguments, such as fold=0."
-                )
-            try:
-                checks.check(config)
-            except UserError as error:
-                raise UserError(f"Row {row.name!r}: {error}") from None
+            _check_config(row, config)
             where = folder / row.name / f"seed_{seed}"
             argument = f"{study.config}:{row.arguments},seed={seed}"
             made.append(Run(where, argument, config))
     return made
+
+
+def _check_config(row: Row, config: ConfigDict) -> None:
+    try:
+        checks.check(config)
+    except UserError as error:
+        raise UserError(f"Row {row.name!r}: {error}") from None
+    if config.dataset.options.get("fold") == ALL_FOLDS:
+        raise UserError(
+            f"Row {row.name!r} would run all folds of {config.dataset.name}; name one in its "
+            "arguments, such as fold=0."
+        )
 
 
 def train(planned: Sequence[Run]) -> None:
@@ -237,9 +246,10 @@ def _check_types(path: str, what: str, fields: Mapping[str, Any]) -> None:
 def _value(text: str) -> Any:
     """The text as a value of TOML, or as a string if it is none."""
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        found = tomllib.loads(f"value = {text}")
+    except (ValueError, RecursionError):
         return text
+    return found["value"] if len(found) == 1 else text
 
 
 def _set(config: ConfigDict, path: str, value: Any) -> None:
@@ -248,6 +258,8 @@ def _set(config: ConfigDict, path: str, value: Any) -> None:
     Raises:
       UserError: there is no such field, or the value has another type.
     """
+    if path == "seed":
+        raise UserError("A row's seed is not set as a field; name them all in seeds.")
     *groups, leaf = path.split(".")
     group = config
     for name in groups:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import json
+import math
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ferjax import filesystem
@@ -13,8 +16,8 @@ from ferjax.errors import UserError
 from ferjax.filesystem import Place
 from ferjax.inference import agreement
 from ferjax.metrics import SeedSummary, mean_sd_ci
-from ferjax.reproduce.study import Row, Study
-from ferjax.workdir.directory import RunDirectory
+from ferjax.reproduce.study import TABLE, Row, Run, Study, runs
+from ferjax.workdir.directory import RunDirectory, differences
 from ferjax.workdir.metrics_log import read_rows
 
 FORMAT = 1
@@ -51,10 +54,30 @@ class Finished:
     collapsed: int
 
 
-def collect(study: Study, workdir: str) -> list[Finished]:
-    """Reads the finished runs of every row; rows without one are left out."""
-    folder = filesystem.of(workdir)
-    outcomes = {row.name: _outcomes(folder / row.name, row.seeds) for row in study.rows}
+def collect(
+    study: Study,
+    workdir: str,
+    *,
+    assignments: Sequence[str] = (),
+    on_left_out: Callable[[str], None] = lambda _: None,
+) -> list[Finished]:
+    """Reads the finished runs of every row; rows without one are left out.
+
+    Args:
+      study: what was to be trained.
+      workdir: where.
+      assignments: as `study.runs`.
+      on_left_out: called with a sentence for a folder that holds the run of another config.
+
+    Raises:
+      UserError: as `study.runs`, or files of a run are damaged or of two runs.
+    """
+    planned = runs(study, workdir, assignments=assignments)
+    outcomes: dict[str, dict[int, dict[str, Any]]] = {row.name: {} for row in study.rows}
+    for run in planned:
+        found = _outcome(run, on_left_out)
+        if found is not None:
+            outcomes[run.folder.parent.name][run.config.seed] = found
     reference = outcomes.get(study.reference, {})
     return [
         _finished(row, outcomes[row.name], {} if row.name == study.reference else reference)
@@ -117,23 +140,26 @@ def write(study: Study, rows: Sequence[Finished], workdir: str) -> None:
             for one in rows
         ],
     }
-    filesystem.write_json(filesystem.of(workdir) / "table.json", fields)
+    filesystem.write_json(filesystem.of(workdir) / TABLE, fields)
 
 
-def _outcomes(folder: Place, seeds: Sequence[int]) -> dict[int, dict[str, Any]]:
-    """Seed -> result of a finished run, with the metrics of its selected epoch."""
-    found = {}
-    for seed in seeds:
-        where = folder / f"seed_{seed}"
-        if not filesystem.is_there(where):
-            continue
-        directory = RunDirectory(where)
-        result = directory.result()
-        if result is not None:
-            agreement.check(where, config=stored.of_run(directory), result=result)
-            selected = _selected(where / "metrics.jsonl", result["selection"]["epoch"])
-            found[seed] = {**result, "selected": selected}
-    return found
+def _outcome(run: Run, on_left_out: Callable[[str], None]) -> dict[str, Any] | None:
+    """The result of a finished run, with the metrics of its selected epoch."""
+    where = run.folder
+    if not filesystem.is_there(where):
+        return None
+    directory = RunDirectory(where)
+    result = directory.result()
+    if result is None:
+        return None
+    config = stored.of_run(directory)
+    agreement.check(where, config=config, result=result)
+    others = list(differences(json.loads(config.to_json()), json.loads(run.config.to_json())))
+    if others:
+        on_left_out(f"{where} is left out: it holds the run of another config ({others[0]}).")
+        return None
+    selected = _selected(where / "metrics.jsonl", result["selection"]["epoch"])
+    return {**result, "selected": selected}
 
 
 def _selected(file: Place, epoch: int) -> dict[str, Any]:
@@ -208,7 +234,9 @@ def _figure(outcome: Mapping[str, Any], name: str) -> Any:
     """A figure of geometry of the selected epoch, whatever split selected it."""
     selected = outcome["selected"]
     found = selected.get(f"validation_{name}", selected.get(f"optimistic_{name}"))
-    return found if isinstance(found, int | float) else None
+    if isinstance(found, bool) or not isinstance(found, int | float) or abs(found) > sys.maxsize:
+        return None
+    return found if math.isfinite(found) else None
 
 
 def _percent(summary: SeedSummary | None) -> str:

@@ -1,5 +1,6 @@
 """A study: read, refused, trained row by row, resumed, and shown as a table."""
 
+import dataclasses
 import json
 
 import pytest
@@ -87,6 +88,9 @@ def test_the_studies_of_the_repository_have_configs(repository, monkeypatch, nam
         (("seeds = [0, 1]", "seeds = [0, 0]"), r"seeds of row 2 is \[0, 0\]; expected different"),
         (("seeds = [0, 1]", "seeds = 2"), r"seeds of row 2 is 2"),
         (("[[rows]]", "[[rows"), r"is not TOML"),
+        (("[[rows]]", f"x = {'[' * 100_000}"), r"is not TOML"),
+        (('name = "island"', 'name = "table.json"'), r"'table.json'; it names a folder"),
+        (('"loss=center"', '"loss=center,seed=7"'), r"row 2 name a seed; name it in seeds"),
     ],
 )
 def test_a_study_that_is_wrong_is_refused(file, change, said):
@@ -104,12 +108,25 @@ def test_a_study_that_is_wrong_is_refused(file, change, said):
         ({"assignments": ["train.num_epochs"]}, r"expected FIELD=VALUE"),
         ({"assignments": ["train=4"]}, r"train is a group of fields"),
         ({"assignments": ["train.num_epochs=0"]}, r"^Row 'softmax': train.num_epochs is 0; exp"),
+        ({"assignments": ["seed=7"]}, r"seed is not set as a field; name them all in seeds"),
+        ({"assignments": [f"train.num_epochs={'[' * 9000}"]}, r"train.num_epochs is '\[\["),
+        ({"assignments": [f"train.num_epochs={'9' * 9000}"]}, r"train.num_epochs is '999"),
+        ({"assignments": ["train.num_epochs=3\nx=4"]}, r"train.num_epochs is '3"),
         ({"assignments": ["seed=1", "seed=2"]}, r"^--set gives 'seed' twice"),
     ],
 )
 def test_runs_that_cannot_be_are_refused(file, how, said):
     with pytest.raises(UserError, match=said):
         study.runs(study.read(str(file)), "w", **how)
+
+
+@pytest.mark.parametrize("made", ["None", "{}", "ConfigDict()"])
+def test_a_study_of_what_is_no_config_is_refused(file, tmp_path, made):
+    path = tmp_path / "odd.py"
+    path.write_text(f"from ml_collections import ConfigDict\ndef get_config(_): return {made}\n")
+    found = dataclasses.replace(study.read(str(file)), config=str(path))
+    with pytest.raises(UserError, match=r"expected ConfigDict|no config field"):
+        study.runs(found, "w")
 
 
 def test_a_study_of_all_folds_is_refused(file):
