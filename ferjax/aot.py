@@ -21,6 +21,7 @@ the least that all operations and main memory bytes take, for its compiler estim
 from __future__ import annotations
 
 import os
+import re
 import sys
 
 from absl import flags
@@ -104,7 +105,7 @@ def _image_shape(texts: list[str] | None) -> tuple[int, int, int] | None:
     """The flag as numbers; raises a UserError unless it has three positive ones."""
     if texts is None:
         return None
-    if len(texts) != 3 or not all(text.isdecimal() and int(text) > 0 for text in texts):
+    if len(texts) != 3 or not all(re.fullmatch(r"[1-9][0-9]{0,4}", text) for text in texts):
         raise UserError(
             f"--image_shape is {','.join(texts)!r}; expected HEIGHT,WIDTH,CHANNELS, such as "
             "48,48,1."

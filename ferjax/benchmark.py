@@ -38,11 +38,14 @@ def main(argv: list[str]) -> None:
     command.refuse_arguments(argv)
     from ferjax import filesystem
     from ferjax.cli import tables
+    from ferjax.data.storage.local import resolve
     from ferjax.filesystem import write_json
     from ferjax.performance import throughput
 
     if FLAGS.json:
-        filesystem.check_output("--json", FLAGS.json, [config_flags.given_file(FLAGS["config"])])
+        data = resolve(FLAGS.config.dataset.data_dir) / FLAGS.config.dataset.name
+        given = config_flags.given_file(FLAGS["config"])
+        filesystem.check_output("--json", FLAGS.json, [given, data])
     figures = throughput.measure(
         FLAGS.config,
         steps=FLAGS.steps,

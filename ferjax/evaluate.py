@@ -73,15 +73,18 @@ def main(argv: list[str]) -> None:
     from ferjax import filesystem
     from ferjax.cli import output, tables
     from ferjax.config import stored
+    from ferjax.data.storage.local import resolve
     from ferjax.evaluation import checkpoint_scores
     from ferjax.workdir.directory import RunDirectory, own_files
 
     _check_flags()
     directory = RunDirectory(FLAGS.workdir)
+    config = stored.of_run(directory)
     if FLAGS.json:
         inputs = [*own_files(FLAGS.workdir), *filter(None, [FLAGS.clean_index])]
+        for name in filter(None, (config.dataset.name, FLAGS.dataset)):
+            inputs.append(resolve(FLAGS.data_dir or config.dataset.data_dir) / name)
         filesystem.check_output("--json", FLAGS.json, inputs)
-    config = stored.of_run(directory)
     run = checkpoint_scores.FinishedRun.open(directory, config, FLAGS.checkpoint)
     if FLAGS.dataset:
         found = run.on_other_data(

@@ -45,7 +45,9 @@ def of(path: str | os.PathLike[str]) -> Place:
                 f"{text} is neither a local path nor one of Google Cloud Storage; expected a path, "
                 "or gs://BUCKET/PATH."
             )
-        return Path(text)
+        if "\0" in text:
+            raise UserError(f"{text!r} has a NUL character, which no path has; correct it.")
+        return Path(local_files.expanded(text, "A path"))
     if not text.removeprefix(SCHEME).strip("/"):
         raise UserError(f"{text} names no bucket; expected gs://BUCKET/PATH.")
     object_store.client()
@@ -80,7 +82,8 @@ def check_output(flag: str, path: str, inputs: Iterable[str | os.PathLike[str]] 
     place = of(path)
     if not is_remote(place):
         there = [one for one in inputs if not is_remote(one)]
-        local_files.check_output(flag, path, there)
+        # Path would drop a slash at its end, which names a folder.
+        local_files.check_output(flag, local_files.expanded(path, flag), there)
 
 
 def make_folder(folder: Place) -> None:

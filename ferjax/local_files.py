@@ -82,20 +82,14 @@ def check_regular(path: Local) -> None:
 
 def check_kind(path: Local) -> None:
     """As `check_regular`, without asking whether the file may be read."""
-    try:
-        mode = os.stat(path).st_mode
-    except OSError as error:
-        raise _explained(path, error) from None
+    mode = _mode(path)
     if not stat.S_ISREG(mode):
         raise _no_file(path, mode)
 
 
 def check_folder(path: Local) -> None:
     """Raises an OSError, as `open_regular` does, for what is no folder and no link to one."""
-    try:
-        mode = os.stat(path).st_mode
-    except OSError as error:
-        raise _explained(path, error) from None
+    mode = _mode(path)
     if not stat.S_ISDIR(mode):
         text = f"it is {_kind(mode)}, and a folder is expected"
         raise NotADirectoryError(errno.ENOTDIR, text, os.fspath(path))
@@ -223,12 +217,12 @@ def check_output(flag: str, path: Local, inputs: Iterable[Local] = ()) -> None:
         ) from None
     if not there and not path.parent.is_dir():
         raise UserError(f"{flag} is {path}, and there is no folder {path.parent}; make it first.")
-    for one in inputs if there else ():
+    for one in inputs if there else filter(os.path.isdir, inputs):
         with contextlib.suppress(OSError):
             inside = Path(os.path.realpath(path)).is_relative_to(os.path.realpath(one))
-            if inside or os.path.samefile(one, path):
+            if inside or (there and os.path.samefile(one, path)):
                 raise UserError(
-                    f"{flag} is {path}, which this command reads and would replace; name another "
+                    f"{flag} is {path}, which is or lies in what this command reads; name another "
                     "file."
                 )
 
@@ -256,6 +250,16 @@ def refuse_links(folder: Local, names: Iterable[str], what: str) -> None:
                     f"{one} is a link to {os.readlink(one)}; ferjax writes and deletes there, and "
                     f"follows no link in a {what}. Put a copy in its place, or name another {what}."
                 )
+
+
+def _mode(path: Local) -> int:
+    """What is at a path, through links; raises an OSError that explains itself."""
+    try:
+        return os.stat(path).st_mode
+    except OSError as error:
+        raise _explained(path, error) from None
+    except ValueError:
+        raise OSError(errno.EINVAL, "its name has a NUL character", os.fspath(path)) from None
 
 
 def _explained(path: Local, error: OSError) -> OSError:

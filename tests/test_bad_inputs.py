@@ -145,10 +145,10 @@ OUTPUTS = {
     "a device": (made.device, "out.json, which cannot be written (it is a device"),
     "a link": (made.linked, "it is a link"),
     "a folder": (made.folder, "it is a folder"),
-    "the image": (lambda path: path.with_name("face.png"), "which this command reads"),
+    "the image": (lambda path: path.with_name("face.png"), "what this command reads"),
     "the config of the run": (
         lambda path: made.text(made.folder(path.parent / "run") / "config.json", "{}"),
-        "which this command reads",
+        "what this command reads",
     ),
     "a file in no folder": (lambda path: path / "x.json", "there is no folder"),
 }
@@ -280,6 +280,8 @@ DATA = {
     "another module": info(lambda f: f.update(moduleName="evil_module")),
     "another format": info(lambda f: f.update(fileFormat="tfrecord")),
     "one more field": info(lambda f: f.update(alternativeFileFormats=["riegeli"])),
+    "a description that is a list": info(lambda f: f.update(description=[1])),
+    "a place that is a number": info(lambda f: f.update(location=5)),
     "another version": info(lambda f: f.update(version="x")),
     "no splits": info(lambda f: f.update(splits=[])),
     "shards of no number": info(lambda f: f["splits"][0].update(shardLengths=["x"])),

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ferjax import filesystem, object_store
+from ferjax import filesystem, local_files, object_store
 from ferjax.errors import FolderLost, SaveFailed, UserError
 from ferjax.training import starting_weights, trunks
 from ferjax.workdir.checkpoints import Checkpoints
@@ -65,6 +65,29 @@ def test_what_another_library_writes_is_seen_at_once(store):  # noqa: F811
     assert filesystem.sizes(folder) == {"1": 0, "2": 0}
     assert filesystem.exists(folder / "2")
     assert [path.name for path in folder.iterdir()] == ["1", "2"]
+
+
+def test_a_tilde_is_a_home_folder_everywhere(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert filesystem.of("~/runs/a") == tmp_path / "runs" / "a"
+    assert filesystem.local("~/a.png", "an image") == tmp_path / "a.png"
+    with pytest.raises(UserError, match=r"no home folder ~nobody_here here; write \./~nobody_here"):
+        filesystem.of("~nobody_here/runs")
+
+
+def test_a_path_with_a_nul_is_refused():
+    with pytest.raises(UserError, match=r"'a\\x00b' has a NUL character"):
+        filesystem.of("a\0b")
+    for check in (local_files.check_kind, local_files.check_folder, local_files.read):
+        with pytest.raises(OSError, match="its name has a NUL character"):
+            check("a\0b")
+
+
+def test_nothing_is_written_into_a_folder_that_is_read(tmp_path):
+    (tmp_path / "data").mkdir()
+    with pytest.raises(UserError, match="lies in what this command reads; name another file"):
+        filesystem.check_output("--json", f"{tmp_path}/data/new.json", [tmp_path / "data"])
+    filesystem.check_output("--json", f"{tmp_path}/new.json", [tmp_path / "data", tmp_path / "x"])
 
 
 def test_what_is_waited_for_is_said(monkeypatch, capsys):

@@ -78,7 +78,9 @@ def _of_the_machine(error: BaseException) -> UserError | None:
         return UserError(f"{where} cannot be read or written ({refusals.problem(error)}).")
     if isinstance(error, UserError) or not isinstance(error, Exception):
         return None
-    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):  # what JAX raises
+    # The last two are what JAX and Python raise.
+    short = ("RESOURCE_EXHAUSTED", "can't start new thread")
+    if isinstance(error, MemoryError) or any(one in str(error) for one in short):
         said = next(iter(str(error).splitlines()), "") or "no more can be had"
         return UserError(
             f"There is not enough memory ({said[:300]}); give smaller batches or images."
@@ -104,6 +106,7 @@ def _of_the_machine(error: BaseException) -> UserError | None:
 def _parse(flag_values: flags.FlagValues, argv: list[str]) -> list[str]:
     """The arguments that are not flags; raises a UserError that names the flag at fault."""
     flag_checks.check_own_line(argv)
+    flag_checks.check_once(flag_values, argv)
     config_flags.check_order(flag_values, argv)
     try:
         rest = flag_values(argv)

@@ -72,6 +72,24 @@ def load(path: str, what: str) -> Callable[..., Any]:
     raise AssertionError("a function was returned or an error raised")
 
 
+def made(get_config: Callable[..., Any], path: str, what: str, *arguments: str) -> ConfigDict:
+    """The config that a function of `load` makes of its arguments, locked.
+
+    Raises:
+      UserError: it raises something, or returns something else; `what` names who asked for it.
+    """
+    with running(path, what):
+        config = get_config(*arguments)
+    if isinstance(config, FrozenConfigDict):
+        config = ConfigDict(config)  # for its fields to be overridden
+    if not isinstance(config, ConfigDict):
+        kind = type(config).__name__
+        raise UserError(f"{what}: get_config of {path} returns {kind}; expected ConfigDict.")
+    with running(path, what):
+        config.lock()  # a required field without a value raises here
+    return config
+
+
 class _Parser(flags.ArgumentParser):
     """Makes the config of `--NAME=FILE[:ARGUMENTS]`.
 
@@ -91,19 +109,8 @@ class _Parser(flags.ArgumentParser):
         self.path, *arguments = argument.split(":", 1)
         self.config = None
         get_config = load(self.path, self._what)
-        with running(self.path, self._what):
-            config = get_config(*arguments)
-        if isinstance(config, FrozenConfigDict):
-            config = ConfigDict(config)  # for its fields to be overridden
-        if not isinstance(config, ConfigDict):
-            kind = type(config).__name__
-            raise UserError(
-                f"{self._what}: get_config of {self.path} returns {kind}; expected ConfigDict."
-            )
-        with running(self.path, self._what):
-            config.lock()  # a required field without a value raises here
-        self.config = config
-        return config
+        self.config = made(get_config, self.path, self._what, *arguments)
+        return self.config
 
     def flag_type(self) -> str:
         """The name by which ml_collections and `_configs` know such a flag."""

@@ -22,6 +22,21 @@ def check_own_line(argv: Sequence[str]) -> None:
             raise UserError(f"--{name} is not taken here; give the flags themselves.")
 
 
+def check_once(flag_values: flags.FlagValues, argv: Sequence[str]) -> None:
+    """Raises a UserError for a flag of one value that is given twice, of which one would count."""
+    given: set[str] = set()
+    for argument in argv[1 : argv.index("--")] if "--" in argv else argv[1:]:
+        found = re.match(r"--?([A-Za-z_][\w.]*)(=|$)", argument)
+        if not found:
+            continue
+        name = found[1]
+        if name in given and not (
+            name in flag_values and isinstance(flag_values[name], flags.MultiFlag)
+        ):
+            raise UserError(f"--{name} is given twice; leave one out.")
+        given.add(name)
+
+
 def refused(flag_values: flags.FlagValues, error: flags.Error) -> UserError:
     """The error that names a flag, what it was given, and what is expected."""
     text = str(error)

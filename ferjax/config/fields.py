@@ -23,8 +23,7 @@ def _models() -> tuple[str, ...]:
 
 
 _WHOLE = functools.partial(Number, whole=True)
-_SHARE = Number(least=0, most=1)
-_BELOW_ONE = Number(least=0, below=1)
+_SHARE, _BELOW_ONE = Number(least=0, most=1), Number(least=0, below=1)
 _UP_TO_A_MILLION = Number(least=0, most=1_000_000)
 _EPOCHS = 100_000
 _BATCH = _WHOLE(least=1, most=2**20)
@@ -277,7 +276,8 @@ def completed(config: ConfigDict) -> ConfigDict:
     So the default of a new field must keep the old behaviour.
     """
     full = _filled(config.copy_and_resolve_references(), defaults())
-    for stage in filter(lambda one: isinstance(one, ConfigDict), full.stages.values()):
+    stages = full.stages.values() if isinstance(full.stages, ConfigDict) else ()
+    for stage in filter(lambda one: isinstance(one, ConfigDict), stages):
         _filled(stage, defaults())
     return full
 

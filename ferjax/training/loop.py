@@ -15,7 +15,6 @@ from ferjax.distributed import processes
 from ferjax.distributed.signals import StopRequest
 from ferjax.distributed.watchdog import Watchdog
 from ferjax.errors import Interrupted, UserError
-from ferjax.inference import agreement
 from ferjax.training import experiment, last_epoch, preflight, warm_start
 from ferjax.training import result as report
 from ferjax.training.profiling import Profile
@@ -69,7 +68,7 @@ def train(
                 run = _Run(config, directory, stop, watchdog, profile)
                 result = run.execute(report_last=report_last)
         else:
-            agreement.check(directory.path, config=config, result=result)
+            preflight.check_finished(directory, config, result)
             if profile_steps is not None and processes.is_main():
                 output.say("The run is finished: no trace is made.", file=sys.stderr)
             if report_last and "test_last" not in result:

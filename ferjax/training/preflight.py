@@ -1,4 +1,4 @@
-"""Checks before a run starts: its config, its paper's weights, its folder, its data."""
+"""Checks before a run starts: config, weights of its paper, folder, data, and what is finished."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import contextlib
 import hashlib
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import jax
 from ml_collections import ConfigDict
@@ -14,8 +15,11 @@ from ml_collections import ConfigDict
 from ferjax.config import checks
 from ferjax.distributed import processes
 from ferjax.errors import UserError
+from ferjax.inference import agreement
+from ferjax.inference.model_spec import ModelSpec
 from ferjax.models import published
 from ferjax.training import experiment
+from ferjax.workdir import checkpoint_files
 from ferjax.workdir.directory import RunDirectory
 
 # The longest time until a network file system shows a file of another machine.
@@ -96,3 +100,19 @@ def open_data(config: ConfigDict) -> None:
         _ = data.source
     processes.wait_for_all("data")
     processes.check_equal("The fingerprint of the data set", data.source.fingerprint)
+
+
+def check_finished(directory: RunDirectory, config: ConfigDict, result: Mapping[str, Any]) -> None:
+    """Refuses a finished run whose files are of two runs; its checkpoints may have been removed.
+
+    Raises:
+      UserError: config.json, result.json and the best checkpoint do not say the same.
+    """
+    best = checkpoint_files.newest(directory.path, "best")
+    agreement.check(
+        directory.path,
+        config=config,
+        result=result,
+        spec=None if best is None else ModelSpec.from_json(best.about.spec, directory.path),
+        best_step=None if best is None else best.about.step,
+    )

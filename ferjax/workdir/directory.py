@@ -173,12 +173,12 @@ class RunDirectory:
                 )
             filesystem.write_json(config_file, fields)
             return
-        differences = list(_differences(self.config_fields(), fields))
-        if differences and not self.has_checkpoint:
+        others = list(differences(self.config_fields(), fields))
+        if others and not self.has_checkpoint:
             filesystem.write_json(config_file, fields)
-        elif differences:
-            shown = "; ".join(differences[:5])
-            more = f"; and {len(differences) - 5} more" if len(differences) > 5 else ""
+        elif others:
+            shown = "; ".join(others[:5])
+            more = f"; and {len(others) - 5} more" if len(others) > 5 else ""
             raise UserError(
                 f"The workdir {self.path} holds the run of another config: {shown}{more}. Name "
                 "another workdir, or give the config of this one to resume it."
@@ -222,14 +222,15 @@ def own_files(workdir: str) -> list[Place]:
     return [folder / name for name in ENTRIES]
 
 
-def _differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """What two configs as JSON differ in, apart from places, in words."""
     for key in [*old, *(key for key in new if key not in old)]:
         path = f"{prefix}{key}"
         if path.endswith(LOCATION_FIELDS):  # also in the configs of a fusion's trunks
             continue
         before, after = old.get(key, "nothing"), new.get(key, "nothing")
         if isinstance(before, Mapping) and isinstance(after, Mapping):
-            yield from _differences(before, after, f"{path}.")
+            yield from differences(before, after, f"{path}.")
         elif before != after:
             yield f"{path} is {before!r} there and {after!r} here"
 

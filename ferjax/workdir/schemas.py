@@ -144,6 +144,9 @@ class Holder(TypedDict):
     beat: int
 
 
+ROUNDING = 1e-4  # of what another machine computed in float32
+
+
 def check_scores(result: Any) -> None:
     """Checks that the scores of a `Result` are of its classes, and that there are some.
 
@@ -171,3 +174,15 @@ def _check_sizes(scores: Any, number: int, path: str) -> None:
                     f"has {len(row)} values in {path}.{name}, expected {number}, one for each of "
                     "its labels"
                 )
+    counted = sum(map(sum, scores["confusion"]))
+    if counted != scores["num_examples"]:
+        raise Unfit(
+            f"has {counted:,} images in {path}.confusion, expected its num_examples, "
+            f"{scores['num_examples']:,}"
+        )
+    right = sum(row[number] for number, row in enumerate(scores["confusion"]))
+    if abs(scores["accuracy"] - right / max(counted, 1)) > ROUNDING:
+        raise Unfit(
+            f"has {scores['accuracy']} in {path}.accuracy, expected {right / max(counted, 1):.6f}, "
+            "the share of its confusion"
+        )

@@ -20,6 +20,7 @@ from ferjax.evaluation import checkpoint_scores
 from ferjax.inference.classifier import Classifier
 from ferjax.inference.trained_model import TrainedModel
 from ferjax.reproduce import study, table
+from ferjax.training import preflight
 from ferjax.training.run_progress import RunProgress
 from ferjax.workdir import metrics_log
 from ferjax.workdir.checkpoints import Checkpoints
@@ -156,6 +157,8 @@ def test_a_config_that_no_run_has(tmp_path, path, value, said):
         ("test/single/test/confusion", [[1]], "has 1 values in test.single.test.confusion"),
         ("test/single/test/accuracy", 1.5, "accuracy = 1.5, expected a number from 0 to 1"),
         ("test/single/test/accuracy", None, "accuracy = null, expected a number from 0 to 1"),
+        ("test/single/test/num_examples", 999, "in test.single.test.confusion, expected its num"),
+        ("test/single/test/accuracy", 0.123, "has 0.123 in test.single.test.accuracy, expected"),
         ("labels", ["a", "a"], "expected class names, none of them empty or there twice"),
         ("labels", "abc", "expected class names"),
         ("selection", 5, "has selection = 5, expected an object"),
@@ -476,9 +479,28 @@ def test_a_table_of_damaged_runs(finished, tmp_path, harm):
         "no_file": r"metrics\.jsonl cannot be read",
         "other_seed": r"seed is 0 in config\.json and 3 in result\.json",
     }
-    row = study.Row(name="row", arguments="", fields={}, seeds=(0,))
     with pytest.raises(UserError, match=said[harm]):
-        table.collect(study.Study("title", "config.py", "", (row,)), str(tmp_path))
+        table.collect(study_of(workdir, tmp_path), str(tmp_path))
+
+
+def study_of(workdir, folder, **fields):
+    """A study with one row, of the config of a finished run but for fields."""
+    text = json.loads((workdir / "config.json").read_text())
+    made = f"import ml_collections\ndef get_config(_): return ml_collections.ConfigDict({text!r})\n"
+    (folder / "config.py").write_text(made)
+    row = study.Row(name="row", arguments="", fields=fields, seeds=(0,))
+    return study.Study("title", str(folder / "config.py"), "", (row,))
+
+
+def test_the_run_of_another_config_is_not_in_a_table(finished, tmp_path):
+    workdir = tmp_path / "row" / "seed_0"
+    shutil.copytree(finished[0], workdir)
+    said = []
+    (row,) = table.collect(study_of(workdir, tmp_path), str(tmp_path), on_left_out=said.append)
+    assert row.seeds == (0,) and not said
+    other = study_of(workdir, tmp_path, **{"optimizer.learning_rate": 9.0})
+    assert table.collect(other, str(tmp_path), on_left_out=said.append) == []
+    assert len(said) == 1 and "is left out: it holds the run of another config" in said[0]
 
 
 @pytest.fixture(scope="module")
@@ -534,3 +556,19 @@ def test_pixels_that_their_record_does_not_know_are_refused(prepared, monkeypatc
     monkeypatch.setattr(records, "pixel_hash", lambda image: b"\0" * 32)
     with pytest.raises(UserError, match=r"do not have the SHA-256 in their record"):
         open_dataset("synthetic", root, **sizes).load("test")
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        ("selection/step", 7, r"step is 7 in result\.json and \d+ in the checkpoint"),
+        ("fingerprint", "0" * 64, r"fingerprint is .* in result\.json and .* in the checkpoint"),
+    ],
+)
+def test_a_finished_run_with_the_result_of_another_is_refused(finished, path, value, said):
+    directory = RunDirectory(finished[0])
+    result = changed(directory.result(), path, value)
+    config = stored_config.of_run(directory)
+    preflight.check_finished(directory, config, directory.result())
+    with pytest.raises(UserError, match=said):
+        preflight.check_finished(directory, config, result)

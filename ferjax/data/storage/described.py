@@ -101,6 +101,9 @@ def _check_info(directory: epath.Path, fields: Mapping[str, Any], version: str) 
         found = fields.get(key)
         if key in fields and not (isinstance(found, str) and re.fullmatch(pattern, found)):
             raise _refused(directory, name, f"{key} is {_short(found)}")
+    for key in ("configDescription", "description", "location"):
+        if not isinstance(fields.get(key, ""), str | dict):
+            raise _refused(directory, name, f"{key} is {_short(fields[key])}")
     splits = fields["splits"]
     if not isinstance(splits, list) or not splits:
         raise _refused(directory, name, f"splits is {_short(splits)}")

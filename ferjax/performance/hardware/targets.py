@@ -63,13 +63,15 @@ def find(name: str) -> Target:
     if name == H100:
         return Target(name, chips.H100, (1,))
     generation, _, axes = name.partition(":")
+    if generation == H100:
+        raise UserError(f"--target is {name!r}; {H100} is one chip and has no topology.")
     if generation not in TPUS:
         known = (*TPUS, H100)
         raise UserError(
             f"--target: there is no {generation!r}.{nearest(generation, known)} There are: "
             f"{_EXAMPLES}, and other topologies of {', '.join(TPUS)}."
         )
-    if not re.fullmatch(r"[1-9]\d*(x[1-9]\d*){1,2}", axes):
+    if not re.fullmatch(r"[1-9][0-9]{0,3}(x[1-9][0-9]{0,3}){1,2}", axes):
         raise UserError(
             f"--target is {name!r}; expected the chips along each axis after the generation, as in "
             f"{_EXAMPLES}."

@@ -46,6 +46,8 @@ def test_targets_are_chips_and_a_topology():
     ("name", "message"),
     [
         ("v5f:2x2", "there is no 'v5f'. Did you mean"),
+        ("h100:2x2", "h100 is one chip and has no topology"),
+        (f"v5e:{'9' * 5000}x2", "--target"),
         ("h200", "There are: v5e:2x2, v5e:16x16"),
         ("v5e", "expected the chips along each axis after the generation"),
         ("v5e:0x2", "expected the chips along each axis"),

@@ -160,7 +160,7 @@ OUTPUTS = [
         "32",
         "--json is the image",
         "x.png",
-        ["--json is x.png, which this command reads and would replace; name another file"],
+        ["--json is x.png, which is or lies in what this command reads; name another file"],
     ),
 ]
 CASES = [
