@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -116,6 +117,16 @@ def test_evaluate_refuses_other_data(finished, tmp_path, run_main):
     code, _, error = run_main(evaluate, f"--workdir={workdir}")
     assert code == 2
     assert "holds files of two runs: options is" in error
+
+
+def test_evaluate_writes_nothing_into_the_data_that_it_reads(finished, run_main):
+    config = json.loads((finished[0] / "config.json").read_text())["dataset"]
+    (file,) = (Path(config["data_dir"]) / config["name"]).rglob("features.json")
+    before = file.read_bytes()
+    for target in (file, file.with_name("new.json")):
+        code, _, error = run_main(evaluate, f"--workdir={finished[0]}", f"--json={target}")
+        assert code == 2 and "lies in what this command reads; name another file" in error
+    assert file.read_bytes() == before and not file.with_name("new.json").exists()
 
 
 def test_evaluate_calls_a_split_that_the_model_has_seen_optimistic(finished, tmp_path, run_main):
