@@ -4,7 +4,8 @@ Example:
     python -m ferjax.main --config=configs/cbam_island.py:dataset=synthetic --workdir=runs/first
 
 The same command resumes a run that was stopped. Any field of the config can be changed with
---config.GROUP.FIELD=VALUE, as in --config.train.num_epochs=50.
+--config.GROUP.FIELD=VALUE, as in --config.train.num_epochs=50. Of two for one field the last
+counts.
 """
 
 from __future__ import annotations

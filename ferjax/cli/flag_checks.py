@@ -23,10 +23,13 @@ def check_own_line(argv: Sequence[str]) -> None:
 
 
 def check_once(flag_values: flags.FlagValues, argv: Sequence[str]) -> None:
-    """Raises a UserError for a flag of one value that is given twice, of which one would count."""
+    """Raises a UserError for a flag of one value that is given twice, of which one would count.
+
+    Of the fields of a config the last counts: a script adds some to those that it is given.
+    """
     given: set[str] = set()
     for argument in argv[1 : argv.index("--")] if "--" in argv else argv[1:]:
-        found = re.match(r"--?([A-Za-z_][\w.]*)(=|$)", argument)
+        found = re.match(r"--?([A-Za-z_]\w*)(=|$)", argument)
         if not found:
             continue
         name = found[1]

@@ -102,10 +102,6 @@ def test_a_command_that_runs(run):
         ("--config=island.py --config.seed=2 -config island.py", "--config is given twice"),
         ("--config=island.py --workdir=a --workdir=b", "--workdir is given twice; leave one out."),
         ("--config=island.py --dry --dry", "--dry is given twice"),
-        (
-            "--config=island.py --config.seed=1 --config.seed=2",
-            "--config.seed is given twice; leave one out.",
-        ),
         ("--config=island.py --workdr=x", "unknown flag --workdr. Did you mean '--workdir'?"),
         (
             "--config=island.py --config.seed=2 --qqqq=x",
