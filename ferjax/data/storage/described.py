@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any, NotRequired, TypedDict
 
 from etils import epath
 from google.protobuf import json_format
@@ -25,6 +25,21 @@ _TEMPLATE = "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}"
 _SPLITS = ("train", "validation", "test", "whole")
 _OPTIONAL = ("configName", "configDescription", "description", "location", "supervisedKeys")
 _NEEDED = ("fileFormat", "moduleName", "name", "splits", "version")
+# What a model is given and asked for, which TFDS stores.
+_SUPERVISED = {"tuple": {"items": [{"featureKey": "image"}, {"featureKey": "label"}]}}
+_Location = Annotated[
+    dict[str, list[str]], stored_json.Rule(lambda found: set(found) == {"urls"}, "urls alone")
+]
+
+
+class _About(TypedDict):
+    """Of the optional keys, those that describe."""
+
+    description: NotRequired[str]
+    configDescription: NotRequired[str]
+    location: NotRequired[_Location]
+
+
 _SPLIT_KEYS = {"filepathTemplate", "name", "numBytes", "shardLengths"}
 
 
@@ -101,9 +116,14 @@ def _check_info(directory: epath.Path, fields: Mapping[str, Any], version: str) 
         found = fields.get(key)
         if key in fields and not (isinstance(found, str) and re.fullmatch(pattern, found)):
             raise _refused(directory, name, f"{key} is {_short(found)}")
-    for key in ("configDescription", "description", "location"):
-        if not isinstance(fields.get(key, ""), str | dict):
-            raise _refused(directory, name, f"{key} is {_short(fields[key])}")
+    try:
+        stored_json.check(fields, _About)
+    except stored_json.Unfit as error:
+        raise _refused(directory, name, f"it {error}") from None
+    keys = fields.get("supervisedKeys", _SUPERVISED)
+    difference = _difference(keys, _SUPERVISED, "supervisedKeys")
+    if difference:
+        raise _refused(directory, name, difference)
     splits = fields["splits"]
     if not isinstance(splits, list) or not splits:
         raise _refused(directory, name, f"splits is {_short(splits)}")
