@@ -82,8 +82,10 @@ def main(argv: list[str]) -> None:
     config = stored.of_run(directory)
     if FLAGS.json:
         inputs = [*own_files(FLAGS.workdir), *filter(None, [FLAGS.clean_index])]
-        for name in filter(None, (config.dataset.name, FLAGS.dataset)):
-            inputs.append(resolve(FLAGS.data_dir or config.dataset.data_dir) / name)
+        data_dir = FLAGS.data_dir or config.dataset.data_dir
+        if not filesystem.is_remote(data_dir):  # a bucket that a stranger names is not asked
+            names = filter(None, (config.dataset.name, FLAGS.dataset))
+            inputs += [resolve(data_dir) / name for name in names]
         filesystem.check_output("--json", FLAGS.json, inputs)
     run = checkpoint_scores.FinishedRun.open(directory, config, FLAGS.checkpoint)
     if FLAGS.dataset:

@@ -31,12 +31,17 @@ def is_remote(path: str | os.PathLike[str]) -> bool:
     return os.fspath(path).startswith(SCHEME)
 
 
-def of(path: str | os.PathLike[str]) -> Place:
+def of(path: str | os.PathLike[str], what: str = "A path") -> Place:
     """The place that a path names.
 
+    Args:
+      path: a text as a user writes it, where ~ is a home folder; or a path, which is taken as it
+        is: a folder may hold a file whose name begins with ~.
+      what: what gave it, such as "--workdir".
+
     Raises:
-      UserError: another scheme than gs://, a slip in writing it, or a gs:// path where gcsfs is not
-        installed.
+      UserError: another scheme than gs://, a slip in writing it, the ~ of nobody, or a gs:// path
+        where gcsfs is not installed.
     """
     text = os.fspath(path)
     if not is_remote(text):
@@ -47,7 +52,7 @@ def of(path: str | os.PathLike[str]) -> Place:
             )
         if "\0" in text:
             raise UserError(f"{text!r} has a NUL character, which no path has; correct it.")
-        return Path(local_files.expanded(text, "A path"))
+        return Path(local_files.expanded(text, what) if isinstance(path, str) else text)
     if not text.removeprefix(SCHEME).strip("/"):
         raise UserError(f"{text} names no bucket; expected gs://BUCKET/PATH.")
     object_store.client()
@@ -58,11 +63,11 @@ def local(path: str | os.PathLike[str], what: str) -> Path:
     """A path that has to be on this machine.
 
     Raises:
-      UserError: it is remote; `what` names the flag, such as "--source".
+      UserError: see `of`, or it is remote.
     """
     if is_remote(path):
         raise UserError(f"{what} is {os.fspath(path)}; expected a path on this machine: copy it.")
-    found = of(path)
+    found = of(path, what)
     assert isinstance(found, Path)
     return found
 
@@ -79,11 +84,11 @@ def check_output(flag: str, path: str, inputs: Iterable[str | os.PathLike[str]] 
     Raises:
       UserError: also for a path that is no place.
     """
-    place = of(path)
+    place = of(path, flag)
     if not is_remote(place):
         there = [one for one in inputs if not is_remote(one)]
-        # Path would drop a slash at its end, which names a folder.
-        local_files.check_output(flag, local_files.expanded(path, flag), there)
+        # A place has no slash at its end, which names a folder.
+        local_files.check_output(flag, f"{place}{'/' if path.endswith('/') else ''}", there)
 
 
 def make_folder(folder: Place) -> None:

@@ -58,14 +58,13 @@ def main(argv: list[str]) -> None:
     # Here, not above, so that --help and a mistyped flag are answered at once.
     from rich.console import Console
 
-    from ferjax import filesystem, local_files
+    from ferjax import filesystem
     from ferjax.data import dataset
     from ferjax.data.audit import audit as auditing
     from ferjax.data.audit import files, report
     from ferjax.data.options import parse
 
-    output_name = _OUTPUT.value or f"audit_{_DATASET.value}"
-    folder = filesystem.local(local_files.expanded(output_name, "--output"), "--output")
+    folder = filesystem.local(_OUTPUT.value or f"audit_{_DATASET.value}", "--output")
     files.check(folder)
     options = parse(_DATASET.value, _OPTIONS.value)
     opened = dataset.open_dataset(_DATASET.value, _DATA_DIR.value, **options)

@@ -17,7 +17,7 @@ import tensorflow_datasets as tfds
 from etils import epath
 from rich.console import Console
 
-from ferjax import filesystem, local_files, refusals
+from ferjax import filesystem, refusals
 from ferjax.cli import progress
 from ferjax.data import catalog
 from ferjax.data.catalog import DatasetSpec
@@ -130,7 +130,7 @@ def prepare(
 
 
 def _source(spec: DatasetSpec, source: str | os.PathLike) -> Path:
-    path = filesystem.local(local_files.expanded(source, "--source"), "--source")
+    path = filesystem.local(source, "--source")
     try:
         path.stat()
     except FileNotFoundError:

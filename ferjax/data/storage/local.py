@@ -33,8 +33,7 @@ _LOCK = ".preparing"
 def default_data_dir() -> epath.Path:
     """The folder named by FERJAX_DATA_DIR, else `ferjax` in the user's cache folder."""
     if os.environ.get("FERJAX_DATA_DIR"):
-        named = local_files.expanded(os.environ["FERJAX_DATA_DIR"], "FERJAX_DATA_DIR")
-        return epath.Path(filesystem.of(named))
+        return epath.Path(filesystem.of(os.environ["FERJAX_DATA_DIR"], "FERJAX_DATA_DIR"))
     return cache_dir()
 
 
@@ -64,7 +63,7 @@ def resolve(data_dir: str | os.PathLike | None) -> epath.Path:
     """
     if not data_dir:
         return default_data_dir()
-    return epath.Path(filesystem.of(local_files.expanded(data_dir, "The data directory")))
+    return epath.Path(filesystem.of(data_dir, "The data directory"))
 
 
 def version_dir(data_dir: epath.Path, name: str, own_name: str = "") -> epath.Path:

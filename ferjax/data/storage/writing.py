@@ -7,6 +7,7 @@ import io
 import os
 import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import tensorflow_datasets as tfds
@@ -47,7 +48,7 @@ def refused(directory: epath.Path, error: OSError) -> UserError:
     """The error for a data set that cannot be written."""
     said = filesystem.problem(directory, error)
     at = error.filename if isinstance(error.filename, str) else ""
-    if at and not os.path.abspath(at).startswith(os.path.abspath(directory.parent)):
+    if at and not Path(os.path.abspath(at)).is_relative_to(os.path.abspath(directory.parent)):
         said = f"{at}: {said}"  # the source, or the folder of temporary files
     return UserError(
         f"cannot write to {directory}: {said}; make room there, let it be written, or name another "

@@ -70,6 +70,15 @@ def test_a_file_that_is_named_again_counts_once(tmp_path, monkeypatch):
     assert said == ["1 named more than once, and taken once: b.png."]
 
 
+def test_a_file_whose_name_begins_with_a_tilde_lies_in_its_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    saved(tmp_path / "~a.png", "L", 7)
+    for path in files.find(["."]):
+        assert files.read(path, GREY).max() == 7
+    with pytest.raises(UserError, match=r"an image is ~a\.png, and there is no home folder"):
+        files.find(["~a.png"])
+
+
 def saved(path, mode, *frames, form="PNG"):
     first, *others = [Image.new(mode, (8, 8), frame) for frame in frames]
     more = {"save_all": True, "append_images": others} if others else {}
