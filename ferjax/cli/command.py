@@ -78,7 +78,7 @@ def _of_the_machine(error: BaseException) -> UserError | None:
         return UserError(f"{where} cannot be read or written ({refusals.problem(error)}).")
     if isinstance(error, UserError) or not isinstance(error, Exception):
         return None
-    # The last two are what JAX and Python raise.
+    # What JAX and Python say beside a MemoryError.
     short = ("RESOURCE_EXHAUSTED", "can't start new thread")
     if isinstance(error, MemoryError) or any(one in str(error) for one in short):
         said = next(iter(str(error).splitlines()), "") or "no more can be had"

@@ -39,11 +39,8 @@ def given_file(flag: flags.Flag) -> str:
 
 
 def check_order(flag_values: flags.FlagValues, argv: list[str]) -> None:
-    """Raises a UserError if the command line gives a `--config` twice, or after its fields."""
-    given = [name for name, _ in _configs(flag_values, argv)]
-    for name in given:
-        if given.count(name) > 1:
-            raise UserError(f"--{name} is given twice; leave one out.")
+    """Raises a UserError if the command line gives a `--config` after its fields."""
+    for name, _ in _configs(flag_values, argv):
         one = next(
             argument for argument in argv if re.match(rf"--?(no)?{name}[.=]|--?{name}$", argument)
         )

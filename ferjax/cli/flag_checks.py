@@ -30,14 +30,12 @@ def check_once(flag_values: flags.FlagValues, argv: Sequence[str]) -> None:
     given: set[str] = set()
     for argument in argv[1 : argv.index("--")] if "--" in argv else argv[1:]:
         found = re.match(r"--?([A-Za-z_]\w*)(=|$)", argument)
-        if not found:
-            continue
-        name = found[1]
-        if name in given and not (
-            name in flag_values and isinstance(flag_values[name], flags.MultiFlag)
-        ):
+        name = found[1] if found else ""
+        takes_several = name in flag_values and isinstance(flag_values[name], flags.MultiFlag)
+        if name in given and not takes_several:
             raise UserError(f"--{name} is given twice; leave one out.")
-        given.add(name)
+        if name:
+            given.add(name)
 
 
 def refused(flag_values: flags.FlagValues, error: flags.Error) -> UserError:

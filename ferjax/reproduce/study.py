@@ -79,11 +79,13 @@ class Run:
     """One training run of a row.
 
     Attributes:
+      row: the name of the row.
       folder: its run directory.
       argument: the config with its arguments, for people.
       config: what it trains.
     """
 
+    row: str
     folder: Place
     argument: str
     config: ConfigDict
@@ -188,7 +190,7 @@ def runs(
             _check_config(row, config)
             where = folder / row.name / f"seed_{seed}"
             argument = f"{study.config}:{row.arguments},seed={seed}"
-            made.append(Run(where, argument, config))
+            made.append(Run(row.name, where, argument, config))
     return made
 
 

@@ -77,7 +77,7 @@ def collect(
     for run in planned:
         found = _outcome(run, on_left_out)
         if found is not None:
-            outcomes[run.folder.parent.name][run.config.seed] = found
+            outcomes[run.row][run.config.seed] = found
     reference = outcomes.get(study.reference, {})
     return [
         _finished(row, outcomes[row.name], {} if row.name == study.reference else reference)

@@ -121,7 +121,7 @@ def test_evaluate_refuses_other_data(finished, tmp_path, run_main):
 
 def test_evaluate_writes_nothing_into_the_data_that_it_reads(finished, run_main):
     config = json.loads((finished[0] / "config.json").read_text())["dataset"]
-    (file,) = (Path(config["data_dir"]) / config["name"]).rglob("features.json")
+    file = min((Path(config["data_dir"]) / config["name"]).rglob("features.json"))
     before = file.read_bytes()
     for target in (file, file.with_name("new.json")):
         code, _, error = run_main(evaluate, f"--workdir={finished[0]}", f"--json={target}")
