@@ -15,12 +15,23 @@ LIST = "x.zip is damaged: its list of files cannot be read ("
 
 
 def prepare(make, *more, name="x.zip"):
-    """A maker of a command line that prepares what `make` makes at a path."""
+    """A maker of a command line that prepares what `make` makes at a path; `more` may replace the
+    flags that it has anyway. Another data set than image_folder has no --name.
+    """
+    usual = {
+        "--dataset": "image_folder",
+        "--name": "mine",
+        "--source": name,
+        "--data_dir": "data",
+    }
+    for flag in more:
+        usual.pop(flag.partition("=")[0], None)
+    if "--dataset" not in usual:
+        usual.pop("--name", None)
 
     def command(stage: Stage):
         make(stage.here / name)
-        images = "--dataset=image_folder", "--name=mine"
-        return "prepare", *images, f"--source={name}", "--data_dir=data", *more
+        return "prepare", *(f"{flag}={value}" for flag, value in usual.items()), *more
 
     return command
 

@@ -60,7 +60,8 @@ ARGUMENTS = [
     ("60b", "--image_size=-5", "--image_size is -5; expected pixels from 1 to 2048"),
     ("61", "--name=../../evil", "--name is '../../evil'; image_folder needs a name of your own"),
     ("63", "--dataset=../x", "there is no data set '../x'"),
-    ("64", "--dataset=fer2013 --name=", "--name is empty; give it a value, or leave it out"),
+    ("64", "--dataset=fer2013", "x is not FER2013: expected images named train/<class>/"),
+    ("64b", "--name=", "--name is empty; give it a value, or leave it out"),
     ("65", "--source=none.zip", "there is nothing at none.zip"),
     (
         "65b",
