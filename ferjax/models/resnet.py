@@ -6,7 +6,7 @@ same outputs. Shapes: B batch, H W C image, h w D map, D features, K classes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 import jax
@@ -22,6 +22,7 @@ from ferjax.models.layers.basic import Conv, Dense
 from ferjax.models.layers.batch_norm import BatchNorm
 from ferjax.models.layers.named import NamedModule
 from ferjax.models.model import Model
+from ferjax.models.ops import gated
 from ferjax.models.registry import register
 
 STAGE_SIZES = {"resnet10": (1, 1, 1, 1), "resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3)}
@@ -71,17 +72,27 @@ class BasicBlock(NamedModule):
         else:
             self.downsample = nnx.List([])
 
+    def normalised(self) -> Iterator[tuple[nnx.Module, nnx.Module]]:
+        """Each convolution with the batch norm behind it."""
+        yield self.conv1, self.bn1
+        yield self.conv2, self.bn2
+        if self.downsample:
+            yield self.downsample[0], self.downsample[1]
+
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B h w D"]:
         """Returns relu(attention(residual(x)) + shortcut(x))."""
         y = jax.nn.relu(self.bn1(self.conv1(x)))
         y = self.conv2(y)
-        # y = bn2(y), which CBAM takes uncomputed: a compiler then never writes it to memory.
-        y = self.bn2(y) if self.cbam is None else self.cbam(self.bn2.affine(y))
+        shortcut = x
+        for layer in self.downsample:
+            shortcut = layer(shortcut)
+        if self.cbam is not None:
+            # CBAM takes and returns maps that are not computed, for the sake of compilers.
+            return gated.add_relu(self.cbam(self.bn2.affine(y)), shortcut)
+        y = self.bn2(y)
         if self.se is not None:
             y = self.se(y)
-        for layer in self.downsample:
-            x = layer(x)
-        return jax.nn.relu(y + x).astype(x.dtype)
+        return jax.nn.relu(y + shortcut).astype(x.dtype)
 
 
 @register(STAGE_SIZES)
@@ -153,6 +164,10 @@ class ResNet(Model):
     def supports_remat(cls, options: Mapping[str, Any]) -> bool:
         """True: each block can be computed again."""
         return True
+
+    def normalised(self) -> Iterator[tuple[nnx.Module, nnx.Module]]:
+        """The stem's convolution with its batch norm."""
+        yield self.conv1, self.bn1
 
     def feature_map(self, images: Float[Array, "B H W C"]) -> Float[Array, "B h w D"]:
         """Returns the last convolutional map, in the compute type."""

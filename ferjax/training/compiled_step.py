@@ -13,7 +13,7 @@ from ferjax.data.pipeline import batches
 from ferjax.data.pipeline import mixup as mixing
 from ferjax.data.pipeline.augment import Augmentation, example_keys
 from ferjax.data.pipeline.preprocess import Preprocessing
-from ferjax.distributed import sharding
+from ferjax.distributed import compiler, sharding
 from ferjax.random_streams import ExampleStream, of_example
 from ferjax.training import step
 
@@ -55,7 +55,8 @@ def training(
         return step.train_step(recipe, state, preprocessing(images), labels, model_keys, targets)
 
     placed = (state_shardings, sharding.replicated(mesh))
-    return jax.jit(run, donate_argnums=0, out_shardings=placed)
+    options = compiler.options(mesh.devices.flat[0].platform)
+    return jax.jit(run, donate_argnums=0, out_shardings=placed, compiler_options=options)
 
 
 def training_images(

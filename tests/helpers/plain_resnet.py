@@ -15,6 +15,8 @@ from jax import Array
 
 STAGES = ((64, 1), (128, 2), (256, 2), (512, 2))
 REDUCTION = 16
+# kernel, stride, whether a 3x3/2 max-pool follows
+STEMS = {"imagenet": (7, 2, True), "half": (3, 2, False), "small": (3, 1, False)}
 
 
 class CBAM(nnx.Module):
@@ -62,15 +64,24 @@ class Block(nnx.Module):
 
 
 class PlainResNet18(nnx.Module):
-    """Images [B, H, W, C] to float32 logits [B, K]; 7x7/2 stem and 3x3/2 max-pool."""
+    """Images [B, H, W, C] to float32 logits [B, K]; the stem is one of `STEMS`."""
 
-    def __init__(self, channels: int, num_classes: int, *, cbam: bool, rngs: nnx.Rngs):
+    def __init__(
+        self,
+        channels: int,
+        num_classes: int,
+        *,
+        cbam: bool,
+        stem: str = "imagenet",
+        rngs: nnx.Rngs,
+    ):
+        size, stride, self.pool = STEMS[stem]
         self.conv1 = nnx.Conv(
             channels,
             64,
-            (7, 7),
-            strides=2,
-            padding=3,
+            (size, size),
+            strides=stride,
+            padding=size // 2,
             use_bias=False,
             dtype=jnp.bfloat16,
             rngs=rngs,
@@ -86,7 +97,8 @@ class PlainResNet18(nnx.Module):
 
     def __call__(self, images: Array) -> Array:
         x = nnx.relu(self.bn1(self.conv1(images)))
-        x = nnx.max_pool(x, (3, 3), strides=(2, 2), padding=((1, 1), (1, 1)))
+        if self.pool:
+            x = nnx.max_pool(x, (3, 3), strides=(2, 2), padding=((1, 1), (1, 1)))
         for block in self.blocks:
             x = block(x)
         return self.fc(jnp.mean(x, axis=(1, 2), dtype=jnp.float32))

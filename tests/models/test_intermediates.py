@@ -147,7 +147,8 @@ def test_the_output_of_cbam_follows_from_the_recorded_gates(groups):
     for layer in (cbam.channel.fc1, cbam.channel.fc2, cbam.spatial.conv):
         layer.kernel[...] = draw(3, *layer.kernel.shape)
     with models.recording() as values:
-        y = cbam(norm.affine(x))
+        maps, gate = cbam(norm.affine(x))
+    y = maps * gate
     gates = values["channel.gate"][:, None, None, :] * values["spatial.gate"][..., None]
     np.testing.assert_allclose(y, plain(x) * gates, rtol=1e-5, atol=1e-5)
     assert min(np.ptp(gate) for gate in values.values()) > 0.01

@@ -18,8 +18,11 @@ Shapes: B batch, H W map, C channels.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import jax
 import jax.numpy as jnp
+from flax import nnx
 from jaxtyping import Array, Float
 
 from ferjax.models.layers.basic import Conv, Dense
@@ -28,7 +31,7 @@ from ferjax.models.layers.initialization import Initializer, lecun_normal
 from ferjax.models.layers.named import NamedModule
 from ferjax.models.ops import affine
 from ferjax.models.ops.affine import Affine
-from ferjax.models.ops.gradients import gradient_in_memory
+from ferjax.models.ops.gated import Gated
 from ferjax.models.ops.maxima import mean_and_maximum
 
 REDUCTION = 16
@@ -72,13 +75,11 @@ class ChannelGate(NamedModule):
 
     def __call__(self, maps: Affine) -> Float[Array, "B H W C"]:
         """F' = Mc(F) * F of F = maps, float32; F itself is never computed (see `ops.affine`)."""
-        average, largest = affine.pool(maps)
-        gate = jax.nn.sigmoid(self._mlp(average) + self._mlp(largest))
+        both = jnp.concatenate(affine.pool(maps))
+        average, largest = jnp.split(self.fc2(jax.nn.relu(self.fc1(both))), 2)
+        gate = jax.nn.sigmoid(average + largest)
         gate = self.record("gate", gate)
         return affine.scale(maps, gate)
-
-    def _mlp(self, pooled: Float[Array, "B C"]) -> Float[Array, "B C"]:
-        return self.fc2(jax.nn.relu(self.fc1(pooled)))
 
 
 class SpatialGate(NamedModule):
@@ -94,13 +95,20 @@ class SpatialGate(NamedModule):
         self.conv = Conv(2, 1, 7, padding=3, dtype=jnp.dtype(jnp.float32))
         self.bn = BatchNorm(1, momentum=0.99, groups=groups, initial_scale=0.0)
 
-    def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B H W C"]:
-        """F'' = Ms(F') * F' of F' = x: every position of every sample times its gate."""
-        average, largest = mean_and_maximum(x, axis=3)
+    def normalised(self) -> Iterator[tuple[nnx.Module, nnx.Module]]:
+        """The convolution with its batch norm."""
+        yield self.conv, self.bn
+
+    def __call__(self, x: Float[Array, "B H W C"], gradient_dtype: jnp.dtype) -> Gated:
+        """F'' = Ms(F') * F' of F' = x, float32: every position of every sample times its gate.
+
+        `gradient_dtype` is the compute type of the network; see `mean_and_maximum`.
+        """
+        average, largest = mean_and_maximum(x, axis=3, gradient_dtype=gradient_dtype)
         pooled = jnp.stack([largest, average], axis=3)
         gate = jax.nn.sigmoid(self.bn(self.conv(pooled)))
         gate = self.record("gate", gate, drop=3)
-        return x * gate
+        return Gated(x, gate)
 
 
 class CBAM(NamedModule):
@@ -115,8 +123,6 @@ class CBAM(NamedModule):
         self.channel = ChannelGate(features)
         self.spatial = SpatialGate(groups=groups)
 
-    def __call__(self, maps: Affine) -> Float[Array, "B H W C"]:
-        """F'' of F = maps, float32; `BatchNorm.affine` makes the argument."""
-        gated = self.channel(maps)
-        gated = gradient_in_memory(gated, maps.x.dtype)
-        return self.spatial(gated)
+    def __call__(self, maps: Affine) -> Gated:
+        """F'' of F = maps, which `BatchNorm.affine` makes; neither is computed (`ops.gated`)."""
+        return self.spatial(self.channel(maps), maps.x.dtype)

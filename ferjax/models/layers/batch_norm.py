@@ -25,6 +25,8 @@ class BatchNorm(NamedModule):
     statistics of the batch normalise, and the running statistics move by PyTorch's rule:
     running = momentum * running + (1 - momentum) * batch, with the unbiased variance.
 
+    After `folding.fold` the convolution before it computes what it computed, and it does nothing.
+
     Args:
       num_features: channels C.
       momentum: weight of the old running statistics; 0.9 is PyTorch's `momentum=0.1`.
@@ -52,6 +54,7 @@ class BatchNorm(NamedModule):
         self.epsilon = epsilon
         self.groups = groups
         self.use_running_average = False
+        self.is_folded = False
 
     def __call__(self, x: Float[Array, "B ... C"]) -> Float[Array, "B ... C"]:
         """Normalises x, in its own type; in training mode also moves the running statistics."""
@@ -77,6 +80,9 @@ class BatchNorm(NamedModule):
 
         In training mode this moves the statistics.
         """
+        if self.is_folded:
+            ones = jnp.ones((x.shape[0], x.shape[-1]), jnp.float32)
+            return Affine(x, ones, jnp.zeros_like(ones), ones[0])
         mean, var = self.mean[...][None, :], self.var[...][None, :]
         if not self.use_running_average:
             shift = lax.stop_gradient(self.mean[...])
@@ -87,15 +93,22 @@ class BatchNorm(NamedModule):
         # One row for each group, or one in evaluation mode; from here on one for each sample.
         samples = x.shape[0] // slope.shape[0]
         slope, offset = (jnp.repeat(term, samples, axis=0) for term in (slope, offset))
-        return Affine(x, slope, offset)
+        sign = jnp.where(lax.stop_gradient(self.scale[...]) < 0, -1.0, 1.0)
+        return Affine(x, slope, offset, sign)
 
     def _options(self) -> dict[str, Any]:
         shift = lax.stop_gradient(self.mean[...])
         return {"shift": shift, "epsilon": self.epsilon, "groups": self.groups}
 
-    def _fixed(self, x: Float[Array, "B ... C"]) -> Float[Array, "B ... C"]:
+    def fixed_terms(self) -> tuple[Float[Array, " C"], Float[Array, " C"]]:
+        """Slope and offset of the map that evaluation mode computes."""
         slope = self.scale[...] * lax.rsqrt(self.var[...] + self.epsilon)
-        offset = self.bias[...] - self.mean[...] * slope
+        return slope, self.bias[...] - self.mean[...] * slope
+
+    def _fixed(self, x: Float[Array, "B ... C"]) -> Float[Array, "B ... C"]:
+        if self.is_folded:
+            return x
+        slope, offset = self.fixed_terms()
         leading = (1,) * (x.ndim - 1)
         y = x.astype(jnp.float32) * slope.reshape(*leading, -1) + offset.reshape(*leading, -1)
         return y.astype(x.dtype)

@@ -12,10 +12,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, Float
 
-from ferjax.models.ops.maxima import maximum
+from ferjax.models.ops.gradients import LANES, in_memory
+from ferjax.models.ops.maxima import maximum_of_turned
 
 
 class Affine(NamedTuple):
@@ -25,11 +28,14 @@ class Affine(NamedTuple):
       x: in the compute type.
       slope: float32, for each channel of each sample.
       offset: float32, for each channel of each sample.
+      sign: -1 where the slope is negative, else 1, of the same channel in all samples. It is known
+        before the slope, so that maxima can be taken in the pass that computes the statistics.
     """
 
     x: Float[Array, "B H W C"]
     slope: Float[Array, "B C"]
     offset: Float[Array, "B C"]
+    sign: Float[Array, " C"]
 
 
 def pool(maps: Affine) -> tuple[Float[Array, "B C"], Float[Array, "B C"]]:
@@ -42,9 +48,8 @@ def pool(maps: Affine) -> tuple[Float[Array, "B C"], Float[Array, "B C"]]:
     """
     batch, _, _, channels = maps.x.shape
     rows = maps.x.reshape(batch, -1, channels)
-    sign = jnp.where(maps.slope < 0, -1.0, 1.0)
-    turned = rows * sign[:, None, :].astype(maps.x.dtype)
-    largest = maximum(turned, axis=1).astype(jnp.float32) * (sign * maps.slope) + maps.offset
+    sign = lax.stop_gradient(maps.sign)
+    largest = maximum_of_turned(rows, sign) * (sign[None, :] * maps.slope) + maps.offset
     average = jnp.mean(rows, axis=1, dtype=jnp.float32) * maps.slope + maps.offset
     return average, largest
 
@@ -54,7 +59,48 @@ def scale(maps: Affine, gate: Float[Array, "B C"]) -> Float[Array, "B H W C"]:
 
     Plain form: `gate * (slope x + offset)`. One affine map of x computes both, so that slope x +
     offset is never written, and the gradients of gate, slope and offset come from the same two sums
-    over each channel of each sample.
+    over each channel of each sample. The gradient of the result is rounded to the type of x.
     """
-    x = maps.x.astype(jnp.float32)
-    return x * (maps.slope * gate)[:, None, None, :] + (maps.offset * gate)[:, None, None, :]
+    return _scale(maps.x, maps.slope * gate, maps.offset * gate)
+
+
+@jax.custom_vjp
+def _scale(x: Array, slope: Array, offset: Array) -> Array:
+    return x.astype(jnp.float32) * slope[:, None, None, :] + offset[:, None, None, :]
+
+
+def _scale_forward(x: Array, slope: Array, offset: Array) -> tuple[Array, tuple[Array, Array]]:
+    return _scale(x, slope, offset), (x, slope)
+
+
+def _scale_backward(residuals: tuple[Array, Array], gradient: Array) -> tuple[Array, Array, Array]:
+    return lax.platform_dependent(
+        *residuals, gradient, tpu=_scale_gradients_on_tpu, default=_scale_gradients
+    )
+
+
+def _scale_gradients(x: Array, slope: Array, gradient: Array) -> tuple[Array, Array, Array]:
+    kept = in_memory(gradient, x.dtype).astype(jnp.float32)
+    return _by_map(x, slope, kept), *_by_terms(x, kept)
+
+
+def _scale_gradients_on_tpu(x: Array, slope: Array, gradient: Array) -> tuple[Array, Array, Array]:
+    """As `_scale_gradients`. The sums read the gradient before it is kept: one pass makes all.
+
+    Where the channels do not fill the rows of the vector unit, it is cheap and not kept.
+    """
+    terms = _by_terms(x, gradient)
+    if gradient.shape[-1] >= LANES:
+        gradient = in_memory(gradient, x.dtype).astype(jnp.float32)
+    return _by_map(x, slope, gradient), *terms
+
+
+def _by_map(x: Array, slope: Array, gradient: Array) -> Array:
+    return (gradient * slope[:, None, None, :]).astype(x.dtype)
+
+
+def _by_terms(x: Array, gradient: Array) -> tuple[Array, Array]:
+    return jnp.sum(gradient * x.astype(jnp.float32), axis=(1, 2)), jnp.sum(gradient, axis=(1, 2))
+
+
+_scale.defvjp(_scale_forward, _scale_backward)

@@ -41,19 +41,16 @@ def _conv2d_forward(
 def _conv2d_backward(
     stride: int, padding: int, residuals: tuple[Array, Array], gradient: Array
 ) -> tuple[Array, Array]:
-    def gradients_of(function: Callable) -> Callable:
-        def gradients(images: Array, kernel: Array, gradient: Array) -> tuple[Array, Array]:
-            conv = partial(function, stride=stride, padding=padding)
-            return jax.vjp(conv, images, kernel)[1](gradient)
-
-        return gradients
+    def direct(images: Array, kernel: Array, gradient: Array) -> tuple[Array, Array]:
+        conv = partial(tpu_convolution.direct, stride=stride, padding=padding)
+        return jax.vjp(conv, images, kernel)[1](gradient)
 
     return lax.platform_dependent(
         *residuals,
         gradient,
         cpu=partial(convolution.gradients, stride=stride, padding=padding),
-        tpu=gradients_of(tpu_convolution.differentiable),
-        default=gradients_of(tpu_convolution.direct),
+        tpu=partial(tpu_convolution.gradients, stride=stride, padding=padding),
+        default=direct,
     )
 
 

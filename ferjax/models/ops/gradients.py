@@ -1,39 +1,18 @@
-"""Identity functions that change how a compiler computes a gradient."""
+"""Gradients that a compiler is made to write to memory."""
 
 from __future__ import annotations
 
-from functools import partial
-
-import jax
 import jax.numpy as jnp
-from jax import lax
-from jaxtyping import Array, Float
+from jax import Array, lax
 
 # Channels that fill one row of a TPU's vector unit; from here on XLA lays the channels along it.
 LANES = 128
 
 
-def gradient_in_memory(x: Float[Array, "... C"], dtype: jnp.dtype) -> Float[Array, "... C"]:
-    """Returns x. Its gradient is rounded to `dtype` and written to memory once.
+def in_memory(gradient: Array, dtype: jnp.dtype) -> Array:
+    """The gradient rounded to `dtype`, an array that its readers find in memory.
 
-    Plain form: x. Several kernels read the gradient of a gated map. A compiler otherwise computes
-    an expensive gradient again in each of them, and in a convolution once for every tap. A map with
-    fewer than `LANES` channels is returned as it is, without any effect on its gradient.
+    Where several kernels read a gradient, a compiler may otherwise write what it is computed from,
+    and compute it again in each of them: in a convolution, once for every tap.
     """
-    return x if x.shape[-1] < LANES else _gradient_in_memory(x, dtype)
-
-
-@partial(jax.custom_vjp, nondiff_argnums=(1,))
-def _gradient_in_memory(x: Array, dtype: jnp.dtype) -> Array:
-    return x
-
-
-def _forward(x: Array, dtype: jnp.dtype) -> tuple[Array, None]:
-    return x, None
-
-
-def _backward(dtype: jnp.dtype, _: None, gradient: Array) -> tuple[Array]:
-    return (lax.optimization_barrier(gradient.astype(dtype)).astype(gradient.dtype),)
-
-
-_gradient_in_memory.defvjp(_forward, _backward)
+    return lax.optimization_barrier(gradient.astype(dtype))

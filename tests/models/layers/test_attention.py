@@ -30,7 +30,7 @@ def test_maximum_and_its_gradient(axis: int) -> None:
 @pytest.mark.parametrize("axis", [0, -1])
 def test_mean_and_maximum_in_one_pass(axis: int) -> None:
     x, weights = jnp.asarray(draw(0, 4, 5, 6)), draw(1, 2, 4, 5, 6).max(axis if axis < 0 else 1)
-    results, vjp = jax.vjp(lambda x: mean_and_maximum(x, axis=axis), x)
+    results, vjp = jax.vjp(lambda x: mean_and_maximum(x, axis=axis, gradient_dtype=x.dtype), x)
     expected, expected_vjp = jax.vjp(lambda x: (x.mean(axis), x.max(axis)), x)
     np.testing.assert_allclose(results, expected, rtol=1e-5, atol=1e-6)
     upstream = tuple(jnp.asarray(weights))
@@ -60,6 +60,11 @@ def layers(groups: int) -> tuple[CBAM, BatchNorm]:
     return cbam, norm
 
 
+def gated(cbam: CBAM, norm: BatchNorm, x: jax.Array) -> jax.Array:
+    maps, gate = cbam(norm.affine(x))
+    return maps * gate
+
+
 def plain(cbam: CBAM, norm: BatchNorm, x: jax.Array) -> jax.Array:
     """The same blocks as they are printed, left to automatic differentiation."""
     x = norm(x)
@@ -78,7 +83,7 @@ def plain(cbam: CBAM, norm: BatchNorm, x: jax.Array) -> jax.Array:
 def test_cbam_behind_a_norm_and_its_gradients(groups: int, training: bool) -> None:
     x, weights = jnp.asarray(draw(0, 4, 6, 5, 8)), jnp.asarray(draw(1, 4, 6, 5, 8))
     results = []
-    for function in (lambda c, n, x: c(n.affine(x)), plain):
+    for function in (gated, plain):
         pair = layers(groups)
         for layer in pair:
             layer.train() if training else layer.eval()
@@ -107,7 +112,7 @@ def test_cbam_against_finite_differences() -> None:
 
     def function(x: jax.Array) -> jax.Array:
         cbam, norm = nnx.merge(graphdef, state, copy=True)
-        return cbam(norm.affine(jnp.asarray(x)))
+        return gated(cbam, norm, jnp.asarray(x))
 
     x = jnp.asarray(3 * draw(0, 2, 3, 3, 8))
     check_grads(function, (x,), order=1, modes=("rev",), atol=2e-2, rtol=2e-2)
@@ -117,7 +122,7 @@ def test_bfloat16_maps_keep_float32_gates() -> None:
     # Half a unit in the last place of bfloat16, 2^-9, is all that the map's own rounding costs.
     x = jnp.asarray(draw(0, 4, 6, 5, 8), jnp.bfloat16)
     cbam, norm = layers(1)
-    y = cbam(norm.affine(x))
+    y = gated(cbam, norm, x)
     assert y.dtype == jnp.float32
     cbam, norm = layers(1)
     np.testing.assert_allclose(y, plain(cbam, norm, x.astype(jnp.float32)), atol=2e-5)
