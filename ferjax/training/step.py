@@ -17,6 +17,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from ferjax.models.functional import Params, Statistics, Weights, merge_model, split_model
 from ferjax.random_streams import Stream, root
+from ferjax.training import norms
 from ferjax.training.objective import Objective
 
 Metrics = dict[str, Float[Array, ""] | Int[Array, ""]]
@@ -155,9 +156,9 @@ def train_step(
         # In this form weights that do not move, such as a frozen trunk's, are kept to the bit.
         share = 1.0 - average_decay(recipe.ema_decay, state.step)
         average = jax.tree.map(lambda mean, new: mean + share * (new - mean), average, weights)
-    grad_norm = optax.tree.norm(gradients)
+    grad_norm = norms.norm(gradients)
     finite = jnp.isfinite(loss) & jnp.isfinite(grad_norm)
-    finite &= jnp.isfinite(optax.tree.norm(weights.params))
+    finite &= jnp.isfinite(norms.norm(weights.params))
     metrics = {"loss": loss, **terms, "correct": correct, "grad_norm": grad_norm}
     if recipe.schedule is not None:
         rate = jnp.asarray(recipe.schedule(state.step), jnp.float32)

@@ -30,7 +30,8 @@ def _forward(
     inverse = lax.rsqrt(var + epsilon)
     slope = scale[None, :] * inverse
     y = _affine(rows, slope, bias[None, :] - mean * slope)
-    return (y.reshape(x.shape).astype(x.dtype), mean, var), (x, scale, mean, inverse)
+    residuals = (x, scale, *_kept(mean, inverse))
+    return (y.reshape(x.shape).astype(x.dtype), mean, var), residuals
 
 
 def _backward(
@@ -86,7 +87,8 @@ def _pool_forward(
     maxima = convolution.max_pool(x, window=window[0], stride=window[1], padding=window[2])
     y = _affine(_grouped(maxima, groups), slope, bias[None, :] - mean * slope)
     y = y.reshape(maxima.shape).astype(x.dtype)
-    return (y, mean * sign[None, :], var), (x, maxima, scale, mean, inverse)
+    residuals = (x, maxima, scale, *_kept(mean, inverse))
+    return (y, mean * sign[None, :], var), residuals
 
 
 def _pool_backward(
@@ -136,13 +138,13 @@ def _moments(x: Array, shift: Array, groups: int) -> tuple[Array, Array]:
 
 def _moments_forward(
     x: Array, shift: Array, groups: int
-) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+) -> tuple[tuple[Array, Array], tuple[Array, ...]]:
     mean, var = _moments(x, shift, groups)
-    return (mean, var), (x, mean)
+    return (mean, var), (x, *_kept(mean))
 
 
 def _moments_backward(
-    groups: int, residuals: tuple[Array, Array], gradients: tuple[Array, Array]
+    groups: int, residuals: tuple[Array, ...], gradients: tuple[Array, Array]
 ) -> tuple[Array, None]:
     x, mean = residuals
     rows = _grouped(x, groups)
@@ -163,6 +165,15 @@ def _statistics(rows: Array, shift: Array) -> tuple[Array, Array]:
     first = jnp.sum(moved, axis=1) / rows.shape[1]
     second = jnp.sum(jnp.square(moved), axis=1) / rows.shape[1]
     return shift[None, :] + first, jnp.maximum(second - jnp.square(first), 0)
+
+
+def _kept(*statistics: Array) -> tuple[Array, ...]:
+    """The statistics, which the backward pass finds in memory.
+
+    A compiler may otherwise compute them again from the running means, and then copies these before
+    the step replaces them.
+    """
+    return lax.optimization_barrier(statistics)
 
 
 def _sums(upstream: Array, rows: Array, mean: Array) -> tuple[Array, Array]:
