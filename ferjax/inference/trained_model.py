@@ -18,6 +18,7 @@ from ferjax.inference import agreement
 from ferjax.inference.classifier import Classifier
 from ferjax.inference.model_spec import ModelSpec
 from ferjax.inference.prediction import prediction
+from ferjax.models import functional
 from ferjax.models.functional import Weights
 from ferjax.workdir import checkpoint_files
 from ferjax.workdir.directory import RunDirectory
@@ -117,9 +118,10 @@ class TrainedModel:
                 f"The model of {self.where} was made with tokens=batch: what it says of a face "
                 "depends on the other images of its batch, so it cannot predict. Use tokens=space."
             )
-        program = prediction(self.graphdef, preprocessing=self.spec.preprocessing)
+        graphdef, weights = functional.fold(self.graphdef, self.weights)
+        program = prediction(graphdef, preprocessing=self.spec.preprocessing)
         return Classifier(
-            functools.partial(program, self.weights),
+            functools.partial(program, weights),
             labels=self.spec.labels,
             native_shape=self.spec.native_shape,
         )

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, PyTree
 
+from ferjax.models import folding
 from ferjax.models.layers.frozen import Frozen
 
 # Nested dicts, attribute -> ... -> array. Shapes or shardings may stand in for the arrays, so that
@@ -51,10 +52,23 @@ def merge_model(graphdef: nnx.GraphDef, weights: Weights) -> nnx.Module:
 def forward(
     graphdef: nnx.GraphDef, weights: Weights, images: Float[Array, "B H W C"]
 ) -> tuple[Float[Array, "B K"], Float[Array, "B D"]]:
-    """Logits and features in evaluation mode: running statistics of batch norm, no dropout."""
+    """Logits and features in evaluation mode: running statistics of batch norm, no dropout.
+
+    Batch norms are folded into convolutions (see `folding`).
+    """
+    return _folded(graphdef, weights)(images)
+
+
+def fold(graphdef: nnx.GraphDef, weights: Weights) -> tuple[nnx.GraphDef, Weights]:
+    """The model that `forward` runs, for programs that run it often with the same weights."""
+    return split_model(_folded(graphdef, weights))
+
+
+def _folded(graphdef: nnx.GraphDef, weights: Weights) -> nnx.Module:
     model = merge_model(graphdef, weights)
     model.eval()
-    return model(images)
+    folding.fold(model)
+    return model
 
 
 def probabilities(

@@ -9,6 +9,7 @@ h w map, D features, K classes.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import ClassVar
 
 import jax
@@ -84,6 +85,12 @@ class Block(NamedModule):
 
         self.conv1, self.bn1, self.se1 = conv(in_features), norm(), gate(gates[0])
         self.conv2, self.bn2, self.se2 = conv(features), norm(), gate(gates[1])
+
+    def normalised(self) -> Iterator[tuple[nnx.Module, nnx.Module]]:
+        """Each convolution with the batch norm behind it."""
+        for conv, norm in ((self.conv1, self.bn1), (self.conv2, self.bn2)):
+            if norm is not None:
+                yield conv, norm
 
     def convolve(self, x: Float[Array, "B H W I"]) -> Float[Array, "B H W O"]:
         """Returns the map before the pooling."""

@@ -6,6 +6,8 @@ outputs. Shapes: B batch, H W C image, h w map, D features, K classes.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -72,6 +74,12 @@ class VGGTrunk(Model):
         self.stages = tuple(stages)
         self.num_features = in_features
         self.dtype = dtype
+
+    def normalised(self) -> Iterator[tuple[nnx.Module, nnx.Module]]:
+        """Each convolution with the batch norm behind it."""
+        for conv, norm in (pair for names in self.stages for pair in names):
+            if norm is not None:
+                yield self.features[conv], self.features[norm]
 
     def feature_map(self, images: Float[Array, "B H W C"]) -> Float[Array, "B h w D"]:
         """Returns the map after the last pooling, in the compute type."""

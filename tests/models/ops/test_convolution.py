@@ -9,6 +9,7 @@ import pytest
 from jax import lax
 
 from ferjax.models.ops.convolution import conv2d, max_pool
+from ferjax.models.ops.cpu import winograd
 
 # map, kernel, stride, padding, input and output channels: every way the CPU computes them
 CASES = {
@@ -73,6 +74,22 @@ def test_convolution_and_its_gradients(case: tuple[int, ...]) -> None:
 
     for actual, expected in both(images, kernel):
         assert_close(actual, expected)
+
+
+@pytest.mark.parametrize(("batch", "parts"), [(12, 3), (10, 5), (9, 9)])
+def test_a_batch_in_parts_that_fit_in_a_cache(
+    monkeypatch: pytest.MonkeyPatch, batch: int, parts: int
+) -> None:
+    images, kernel = draw(0, batch, 6, 6, 32), draw(1, 3, 3, 32, 32)
+    tiles = 25 * 4 * 32 * 4  # bytes of one image's
+    monkeypatch.setattr(winograd, "CACHE", 5 * tiles)
+    assert winograd._images_at_once(images) == batch // parts
+    gradient = draw(2, *images.shape)
+    actual, vjp = jax.vjp(lambda x, k: conv2d(x, k, stride=1, padding=1), images, kernel)
+    expected, right = jax.vjp(lambda x, k: reference(x, k, 1, 1), images, kernel)
+    pairs = zip((actual, *vjp(gradient)), (expected, *right(gradient)), strict=True)
+    for found, wanted in pairs:
+        assert_close(found, wanted)
 
 
 def test_maps_that_are_not_square() -> None:
