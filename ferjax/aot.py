@@ -7,8 +7,8 @@ Examples:
         --compare=configs/cbam_island.py:attention=none
 
 Targets: v5e:2x2, v5e:16x16, v6e:4x4, v5p:2x2x1 and other slices of these TPUs, and h100. The
-compilers run on this machine's CPU, for minutes; they are optional: pip install 'ferjax[tpu]' or
-'ferjax[cuda12]'. The data set need not be prepared.
+compilers run on this machine's CPU, for minutes; they are optional: pip install 'ferjax[tpu]', or
+'ferjax[cuda13]' or 'ferjax[cuda12]' for an H100. The data set need not be prepared.
 
 Every figure is the compiler's estimate, or follows from what it compiled; nothing is run. Memory:
 fits or not, by its own analysis, and the largest arrays. Bytes accessed: its cost analysis, which

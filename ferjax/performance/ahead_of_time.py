@@ -259,6 +259,6 @@ def _expensive(costs: list[Cost], total: float, clock: float) -> list[dict[str, 
 
 
 def _versions(target: Target) -> dict[str, str]:
-    compiler = "libtpu" if target.is_tpu else "jax-cuda12-pjrt"
+    compilers = ["libtpu"] if target.is_tpu else ["jax-cuda12-pjrt", "jax-cuda13-pjrt"]
     # A compiler that TPU_LIBRARY_PATH names may have no package.
-    return versions.installed(["ferjax", "jax", "jaxlib", "flax", compiler])
+    return versions.installed(["ferjax", "jax", "jaxlib", "flax", *compilers])

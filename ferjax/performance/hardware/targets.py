@@ -22,6 +22,8 @@ from ferjax.performance.hardware.chips import Chip
 TPUS = {"v5e": chips.V5E, "v5p": chips.V5P, "v6e": chips.V6E}
 H100 = "h100"
 _EXAMPLES = "v5e:2x2, v5e:16x16, v6e:4x4, v5p:2x2x1 and h100"
+# One of them brings the compiler for GPUs.
+CUDA_PLUGINS = ("jax_cuda13_plugin", "jax_cuda12_plugin")
 # Chips of a host, along each axis; a slice smaller than that is part of one.
 _HOST = (2, 2, 1)
 
@@ -148,10 +150,10 @@ def _near(generation: str, topology: tuple[int, ...]) -> list[str]:
 def _gpus() -> Sequence[Any]:
     from jax.experimental import topologies
 
-    if importlib.util.find_spec("jax_cuda12_plugin") is None:
+    if not any(map(importlib.util.find_spec, CUDA_PLUGINS)):
         raise UserError(
             f"--target={H100} needs the CUDA compiler, which is not installed: "
-            "pip install 'ferjax[cuda12]'. It needs no GPU."
+            "pip install 'ferjax[cuda13]' or 'ferjax[cuda12]'. It needs no GPU."
         )
     described = resources.files("ferjax.performance.hardware").joinpath("h100.txtpb").read_text()
     return topologies.get_topology_desc(

@@ -60,7 +60,7 @@ def test_other_targets_are_refused(name, message):
     assert message in str(caught.value)
 
 
-@pytest.mark.parametrize(("name", "extra"), [("v5e:2x2", "tpu"), ("h100", "cuda12")])
+@pytest.mark.parametrize(("name", "extra"), [("v5e:2x2", "tpu"), ("h100", "cuda13")])
 def test_a_compiler_that_is_missing_is_named_with_its_extra(monkeypatch, name, extra):
     monkeypatch.delenv("TPU_LIBRARY_PATH", raising=False)
     monkeypatch.setattr(importlib.util, "find_spec", lambda module: None)
