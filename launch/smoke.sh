@@ -13,7 +13,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 optional PYTHON python3 "the Python that ferjax is installed for"
 optional LOG smoke.log "file for everything that is printed"
-optional BATCH 512 "images of a step of the benchmark"
+number BATCH 512 "images of a step of the benchmark"
 number STEP_SECONDS 300 "longest time of a step"
 start "$@"
 
@@ -60,6 +60,13 @@ step values "$PYTHON" -m pytest -q -p no:cacheprovider -o addopts= \
   tests/models/test_golden_models.py tests/training/test_golden_training.py tests/test_losses.py
 step learning "$PYTHON" -m ferjax.main --config=configs/cbam_island.py:dataset=synthetic \
   --config.train.num_epochs=4 "--workdir=$folder/run"
+step learned "$PYTHON" -c '
+import json, sys
+accuracy = json.load(open(sys.argv[1]))["selection"]["accuracy"]
+print(f"validation accuracy {accuracy:.3f}")
+if accuracy < 0.5:
+    raise SystemExit("it has not learned: at least 0.5 is expected; a guess is right in 0.14")
+' "$folder/run/result.json"
 step speed "$PYTHON" -m ferjax.benchmark \
   --config=configs/cbam_island.py:dataset=synthetic,stem=small,dtype=bfloat16 \
   --config.model.width=64 "--config.train.batch_size=$BATCH" --placements=device

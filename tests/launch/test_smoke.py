@@ -1,5 +1,9 @@
 """launch/smoke.sh against a fake Python: its steps, a step that fails, a machine without a chip."""
 
+import json
+import shlex
+import sys
+
 import pytest
 
 from tests.helpers.fake_programs import LAUNCH, Fakes
@@ -33,6 +37,22 @@ def test_all_steps_on_the_platform_that_is_there(fakes, log):
     assert "--config.train.batch_size=64" in fakes.calls()[-1]
     written = log.read_text()
     assert "all steps passed" in written and "Please send that file" in written
+
+
+@pytest.mark.parametrize(("accuracy", "code"), [(0.9, 0), (0.2, 1)])
+def test_a_training_that_has_not_learned_is_a_failure(fakes, log, accuracy, code):
+    result = json.dumps({"selection": {"accuracy": accuracy}})
+    fakes.answer(
+        "python3",
+        "ferjax.main",
+        f"folder=${{!#}}; folder=${{folder#--workdir=}}; mkdir -p $folder; "
+        f"echo {shlex.quote(result)} > $folder/result.json",
+    )
+    fakes.answer("python3", "accuracy", f'exec {shlex.quote(sys.executable)} "$@"')
+    done = fakes.run(SCRIPT, LOG=str(log))
+    assert done.returncode == code, done.stdout
+    assert ("failed: learned" in log.read_text()) == bool(code)
+    assert f"validation accuracy {accuracy:.3f}" in log.read_text()
 
 
 def test_a_step_that_fails_is_named_and_the_next_follow(fakes, log):

@@ -55,17 +55,15 @@ def maximum_of_turned(x: Float[Array, "B N C"], sign: Float[Array, " C"]) -> Flo
     On TPUs equal maxima share the gradient, and elsewhere the first takes it. XLA for TPUs joins a
     maximum without its position, and only a float32 one, to the convolution that makes x.
     """
-    return _of_turned(x, sign, x.shape[1])
+    return _of_turned(x, sign)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _of_turned(x: Array, sign: Array, size: int) -> Array:
+@jax.custom_vjp
+def _of_turned(x: Array, sign: Array) -> Array:
     return jnp.max(x.astype(jnp.float32) * sign[None, None, :], axis=1)
 
 
-def _of_turned_forward(
-    x: Array, sign: Array, size: int
-) -> tuple[Array, tuple[Array, Array, Array, Array]]:
+def _of_turned_forward(x: Array, sign: Array) -> tuple[Array, tuple[Array, Array, Array, Array]]:
     largest, position = lax.platform_dependent(
         x, sign, tpu=largest_by_value, default=_largest_by_position
     )
@@ -73,7 +71,7 @@ def _of_turned_forward(
 
 
 def _of_turned_backward(
-    size: int, residuals: tuple[Array, Array, Array, Array], gradient: Array
+    residuals: tuple[Array, Array, Array, Array], gradient: Array
 ) -> tuple[Array, None]:
     x_gradient = lax.platform_dependent(
         *residuals, gradient, tpu=gradient_by_value, default=_gradient_by_position
@@ -99,9 +97,7 @@ def _gradient_by_position(
 def largest_by_value(x: Array, sign: Array) -> tuple[Array, Array]:
     """`maximum_of_turned` of x [B, N, C] without positions: zeros stand in their place."""
     largest = jnp.max(x.astype(jnp.float32) * sign[None, None, :], axis=1)
-    # The convolution before may hand on more digits than x has in memory.
-    kind = jnp.finfo(x.dtype)
-    return lax.reduce_precision(largest, kind.nexp, kind.nmant), jnp.zeros(largest.shape, jnp.int32)
+    return _rounded(largest, x.dtype), jnp.zeros(largest.shape, jnp.int32)
 
 
 def gradient_by_value(
@@ -109,9 +105,19 @@ def gradient_by_value(
 ) -> Array:
     """The gradient by x [B, N, C]: that of a maximum in equal parts to all that equal it."""
     del position
-    reached = x.astype(jnp.float32) * sign[None, None, :] == largest[:, None, :]
+    turned = _rounded(x.astype(jnp.float32), x.dtype) * sign[None, None, :]
+    reached = turned == largest[:, None, :]
     share = gradient * sign[None, :] / jnp.sum(reached, axis=1, dtype=jnp.float32)
     return jnp.where(reached, share[:, None, :], 0).astype(x.dtype)
+
+
+def _rounded(values: Array, dtype: jnp.dtype) -> Array:
+    """The values with the digits that `dtype` has, whatever more a convolution hands on.
+
+    A compiler may leave out casts to a type and back, and then nothing would equal the maximum.
+    """
+    kind = jnp.finfo(dtype)
+    return lax.reduce_precision(values, kind.nexp, kind.nmant)
 
 
 def mean_and_maximum(

@@ -76,13 +76,13 @@ def test_convolution_and_its_gradients(case: tuple[int, ...]) -> None:
         assert_close(actual, expected)
 
 
-@pytest.mark.parametrize(("batch", "parts"), [(12, 3), (10, 5), (9, 9)])
+@pytest.mark.parametrize(("batch", "parts"), [(12, 3), (10, 5), (9, 1)])
 def test_a_batch_in_parts_that_fit_in_a_cache(
     monkeypatch: pytest.MonkeyPatch, batch: int, parts: int
 ) -> None:
     images, kernel = draw(0, batch, 6, 6, 32), draw(1, 3, 3, 32, 32)
     tiles = 25 * 4 * 32 * 4  # bytes of one image's
-    monkeypatch.setattr(winograd, "CACHE", 5 * tiles)
+    monkeypatch.setattr(winograd, "CACHE", 6 * tiles)
     assert winograd._images_at_once(images) == batch // parts
     gradient = draw(2, *images.shape)
     actual, vjp = jax.vjp(lambda x, k: conv2d(x, k, stride=1, padding=1), images, kernel)

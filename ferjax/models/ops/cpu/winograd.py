@@ -82,14 +82,19 @@ def _correlate(images: Array, kernel: Array, transform: np.ndarray, *, channel_a
 
 
 def _images_at_once(images: Array) -> int:
-    """The most images, a power of two and a divisor of the batch, whose tiles fit in a cache."""
+    """The most images, a power of two and a divisor of the batch, whose tiles fit in a cache.
+
+    The whole batch if these are so few that the products become thin, or if its size is symbolic.
+    """
     batch, height, width, channels = images.shape
+    if not isinstance(batch, int):
+        return batch
     rows, cols = -(-height // TILE), -(-width // TILE)
     of_one = SIZE * SIZE * rows * cols * channels * images.dtype.itemsize
     size = 1
     while batch % (2 * size) == 0 and 2 * size * of_one <= CACHE:
         size *= 2
-    return batch if batch * of_one <= CACHE else size
+    return batch if batch * of_one <= CACHE or size * of_one < CACHE // 4 else size
 
 
 def _correlate_tiles(images: Array, weights: list[Array], channel_axis: int) -> Array:
