@@ -61,7 +61,16 @@ def forward(
 
 def fold(graphdef: nnx.GraphDef, weights: Weights) -> tuple[nnx.GraphDef, Weights]:
     """The model that `forward` runs, for programs that run it often with the same weights."""
-    return split_model(_folded(graphdef, weights))
+    structures = []
+
+    def run(weights: Weights) -> Weights:
+        structure, folded = split_model(_folded(graphdef, weights))
+        structures.append(structure)
+        return folded
+
+    # One program: operation by operation, each shape would be compiled for itself, for seconds.
+    folded = jax.jit(run)(weights)
+    return structures[0], folded
 
 
 def _folded(graphdef: nnx.GraphDef, weights: Weights) -> nnx.Module:

@@ -8,6 +8,7 @@ from flax import nnx
 
 from ferjax import models
 from ferjax.models import folding, functional
+from ferjax.models.layers.basic import Conv
 from ferjax.models.layers.batch_norm import BatchNorm
 
 CASES = {
@@ -24,12 +25,15 @@ CASES = {
 
 
 def trained(name, options, size, dtype="float32"):
-    """A model whose batch norms have seen data: scales of both signs, statistics of their own."""
+    """A model with biases, whose batch norms have scales of both signs and statistics."""
     model = models.create(
         name, num_classes=7, image_size=size, dtype=dtype, rngs=nnx.Rngs(0), **options
     )
     rng = np.random.default_rng(0)
     for _, module in nnx.iter_modules(model):
+        if isinstance(module, Conv) and module.bias is not None:
+            bias = 0.3 * rng.standard_normal(module.bias.shape)
+            module.bias[...] = jnp.asarray(bias, jnp.float32)
         if isinstance(module, BatchNorm):
             shape = module.scale.shape
             module.scale[...] = jnp.asarray(rng.choice([-1.2, 0.7, 1.3], shape), jnp.float32)

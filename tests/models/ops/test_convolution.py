@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax import lax
+from jax import export, lax
 
 from ferjax.models.ops.convolution import conv2d, max_pool
 from ferjax.models.ops.cpu import winograd
@@ -76,20 +76,29 @@ def test_convolution_and_its_gradients(case: tuple[int, ...]) -> None:
         assert_close(actual, expected)
 
 
-@pytest.mark.parametrize(("batch", "parts"), [(12, 3), (10, 5), (9, 1)])
+@pytest.mark.parametrize(("batch", "parts"), [(12, 3), (10, 5), (9, None)])
 def test_a_batch_in_parts_that_fit_in_a_cache(
-    monkeypatch: pytest.MonkeyPatch, batch: int, parts: int
+    monkeypatch: pytest.MonkeyPatch, batch: int, parts: int | None
 ) -> None:
     images, kernel = draw(0, batch, 6, 6, 32), draw(1, 3, 3, 32, 32)
     tiles = 25 * 4 * 32 * 4  # bytes of one image's
     monkeypatch.setattr(winograd, "CACHE", 6 * tiles)
-    assert winograd._images_at_once(images) == batch // parts
+    assert winograd._images_at_once(images) == (parts and batch // parts)
     gradient = draw(2, *images.shape)
     actual, vjp = jax.vjp(lambda x, k: conv2d(x, k, stride=1, padding=1), images, kernel)
     expected, right = jax.vjp(lambda x, k: reference(x, k, 1, 1), images, kernel)
     pairs = zip((actual, *vjp(gradient)), (expected, *right(gradient)), strict=True)
     for found, wanted in pairs:
         assert_close(found, wanted)
+
+
+def test_a_batch_of_a_symbolic_size() -> None:
+    (batch,) = export.symbolic_shape("b")
+    kernel = draw(1, 3, 3, 32, 32)
+    conv = jax.jit(lambda x: conv2d(x, kernel, stride=1, padding=1))
+    program = export.export(conv)(jax.ShapeDtypeStruct((batch, 6, 6, 32), jnp.float32))
+    images = draw(0, 3, 6, 6, 32)
+    assert_close(program.call(images), reference(images, kernel, 1, 1))
 
 
 def test_maps_that_are_not_square() -> None:

@@ -14,6 +14,7 @@ Shapes: B batch, H W map, C channels, I input and O output channels, N tiles of 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -66,7 +67,7 @@ def _correlate(images: Array, kernel: Array, transform: np.ndarray, *, channel_a
         for column in transform.reshape(SIZE, SIZE, 9)
     ]
     batch, size = images.shape[0], _images_at_once(images)
-    if size == batch:
+    if size is None:
         return _correlate_tiles(images, weights, channel_axis)
     # Every part takes images from all over the batch, which devices may share.
     apart = images.reshape(size, batch // size, *images.shape[1:])
@@ -81,20 +82,22 @@ def _correlate(images: Array, kernel: Array, transform: np.ndarray, *, channel_a
     return maps.reshape(batch, *shape[2:])
 
 
-def _images_at_once(images: Array) -> int:
+def _images_at_once(images: Array) -> int | None:
     """The most images, a power of two and a divisor of the batch, whose tiles fit in a cache.
 
-    The whole batch if these are so few that the products become thin, or if its size is symbolic.
+    None, for the whole batch, if it fits, if these are so few that the products become thin, or if
+    its size is symbolic.
     """
-    batch, height, width, channels = images.shape
+    shape: tuple[Any, ...] = images.shape
+    batch, height, width, channels = shape
     if not isinstance(batch, int):
-        return batch
+        return None
     rows, cols = -(-height // TILE), -(-width // TILE)
     of_one = SIZE * SIZE * rows * cols * channels * images.dtype.itemsize
     size = 1
     while batch % (2 * size) == 0 and 2 * size * of_one <= CACHE:
         size *= 2
-    return batch if batch * of_one <= CACHE or size * of_one < CACHE // 4 else size
+    return None if batch * of_one <= CACHE or size * of_one < CACHE // 4 else size
 
 
 def _correlate_tiles(images: Array, weights: list[Array], channel_axis: int) -> Array:
