@@ -75,9 +75,9 @@ class ChannelGate(NamedModule):
 
     def __call__(self, maps: Affine) -> Float[Array, "B H W C"]:
         """F' = Mc(F) * F of F = maps, float32; F itself is never computed (see `ops.affine`)."""
-        both = jnp.concatenate(affine.pool(maps))
-        average, largest = jnp.split(self.fc2(jax.nn.relu(self.fc1(both))), 2)
-        gate = jax.nn.sigmoid(average + largest)
+        # One product for both, and the batch, which devices may share, stays the leading axis.
+        both = jnp.stack(affine.pool(maps), axis=1)
+        gate = jax.nn.sigmoid(jnp.sum(self.fc2(jax.nn.relu(self.fc1(both))), axis=1))
         gate = self.record("gate", gate)
         return affine.scale(maps, gate)
 
