@@ -55,7 +55,7 @@ def test_shellcheck_finds_nothing(repository):
     scripts = sorted(repository.glob("launch/*.sh"))
     assert len(scripts) == 8
     done = subprocess.run(
-        [program, "--external-sources", *scripts, repository / ".ci" / "run"],
+        [program, "--external-sources", *scripts, *repository.glob(".ci/*")],
         cwd=repository, capture_output=True, text=True,
     )  # fmt: skip
     assert done.stdout + done.stderr == ""
