@@ -9,13 +9,15 @@ import pytest
 from jax import export, lax
 
 from ferjax.models.ops.convolution import conv2d, max_pool
-from ferjax.models.ops.cpu import winograd
+from ferjax.models.ops.cpu import convolution, winograd
 
-# map, kernel, stride, padding, input and output channels: every way the CPU computes them
+# map, kernel, stride, padding, input and output channels, and the batch if it is not 3: every way
+# the CPU computes them
 CASES = {
     "winograd 24": (24, 3, 1, 1, 64, 32),
     "winograd 7, not a multiple of three": (7, 3, 1, 1, 32, 48),
-    "winograd 3": (3, 3, 1, 1, 64, 64),
+    "winograd 3": (3, 3, 1, 1, 64, 64, 16),
+    "too few tiles for winograd": (3, 3, 1, 1, 64, 64, 15),
     "tiny 2": (2, 3, 1, 1, 32, 16),
     "tiny 1": (1, 3, 1, 1, 16, 32),
     "narrow 6": (6, 3, 1, 1, 8, 16),
@@ -57,8 +59,9 @@ def assert_close(actual: jax.Array, expected: jax.Array, tolerance: float = 1e-5
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
 def test_convolution_and_its_gradients(case: tuple[int, ...]) -> None:
-    size, window, stride, padding, i, o = case
-    images, kernel = draw(0, 3, size, size, i), draw(1, window, window, i, o)
+    size, window, stride, padding, i, o, *given = case
+    (batch,) = given or (3,)
+    images, kernel = draw(0, batch, size, size, i), draw(1, window, window, i, o)
 
     @jax.jit
     def both(images: jax.Array, kernel: jax.Array) -> list[tuple[jax.Array, jax.Array]]:
@@ -74,6 +77,16 @@ def test_convolution_and_its_gradients(case: tuple[int, ...]) -> None:
 
     for actual, expected in both(images, kernel):
         assert_close(actual, expected)
+
+
+def test_winograd_is_for_wide_maps_of_many_tiles() -> None:
+    def suits(batch: int, size: int, *channels: int) -> bool:
+        shapes = (batch, size, size, channels[0]), (3, 3, *channels)
+        return convolution._suits_winograd(*shapes, 1, 1)
+
+    assert suits(1, 12, 32, 32) and not suits(1, 9, 32, 32)
+    assert suits(16, 3, 64, 64) and not suits(15, 3, 64, 64)
+    assert not suits(100, 12, 31, 64)
 
 
 @pytest.mark.parametrize(("batch", "parts"), [(12, 3), (10, 5), (9, None)])
@@ -92,12 +105,14 @@ def test_a_batch_in_parts_that_fit_in_a_cache(
         assert_close(found, wanted)
 
 
-def test_a_batch_of_a_symbolic_size() -> None:
+@pytest.mark.parametrize("channels", [(32, 32), (1, 8), (16, 24)], ids=str)
+def test_a_batch_of_a_symbolic_size(channels: tuple[int, int]) -> None:
     (batch,) = export.symbolic_shape("b")
-    kernel = draw(1, 3, 3, 32, 32)
+    kernel = draw(1, 3, 3, *channels)
     conv = jax.jit(lambda x: conv2d(x, kernel, stride=1, padding=1))
-    program = export.export(conv)(jax.ShapeDtypeStruct((batch, 6, 6, 32), jnp.float32))
-    images = draw(0, 3, 6, 6, 32)
+    shape = (batch, 6, 6, channels[0])
+    program = export.export(conv)(jax.ShapeDtypeStruct(shape, jnp.float32))
+    images = draw(0, 3, 6, 6, channels[0])
     assert_close(program.call(images), reference(images, kernel, 1, 1))
 
 

@@ -15,6 +15,8 @@ Shapes: B batch, H W input map, h w output map, I input channels, O output chann
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax.numpy as jnp
 from jax import Array, lax
 
@@ -24,6 +26,8 @@ from ferjax.models.ops.cpu import winograd
 THIN = 8
 # Winograd saves products, but adds transforms and compile time; from this width on it is faster.
 WIDE = 32
+# With fewer tiles, in a map of one image, transforming the kernels takes longer than it saves.
+FEWEST_TILES = 16
 
 
 def forward(images: Array, kernel: Array, *, stride: int, padding: int) -> Array:
@@ -61,11 +65,13 @@ def _forward(images: Array, kernel: Array, stride: int, padding: int) -> Array:
 
 
 def _suits_winograd(
-    images_shape: tuple[int, ...], kernel_shape: tuple[int, ...], stride: int, padding: int
+    images_shape: tuple[Any, ...], kernel_shape: tuple[int, ...], stride: int, padding: int
 ) -> bool:
-    _, h, w, _ = images_shape
+    b, h, w, _ = images_shape  # sizes may be symbolic
     wide = min(kernel_shape[2:]) >= WIDE
-    return wide and kernel_shape[:2] == (3, 3) and stride == padding == 1 and min(h, w) > 2
+    fits = kernel_shape[:2] == (3, 3) and stride == padding == 1 and min(h, w) > 2
+    few = isinstance(b, int) and winograd.tiles(b, h, w) < FEWEST_TILES
+    return wide and fits and not few
 
 
 def _output_size(size: int, window: int, stride: int, padding: int) -> int:
@@ -96,7 +102,7 @@ def _taps(padded: Array, p: int, q: int, stride: int, h: int, w: int) -> list[Ar
 
 def _tap_columns(
     images: Array, p: int, q: int, stride: int, padding: int
-) -> tuple[Array, tuple[int, int, int]]:
+) -> tuple[Array, tuple[Any, int, int]]:
     """Returns the patches as [B h w, p q I] and (B, h, w)."""
     b, height, width, i = images.shape
     h = _output_size(height, p, stride, padding)
@@ -107,7 +113,7 @@ def _tap_columns(
 
 def _tap_rows(
     images: Array, p: int, q: int, stride: int, padding: int
-) -> tuple[Array, tuple[int, int, int]]:
+) -> tuple[Array, tuple[Any, int, int]]:
     """Returns the patches as [q p I, B h w] and (B, h, w); every row is written contiguously.
 
     Rows are shifted first, then columns: p + q slices compile far faster than p q of them.

@@ -44,6 +44,11 @@ INPUT = (
 KERNEL_BOTH = np.einsum("mj,ki->mkij", KERNEL, KERNEL).reshape(SIZE * SIZE, 9)
 
 
+def tiles(batch: int, height: int, width: int) -> int:
+    """The number of tiles of a batch of maps."""
+    return batch * -(-height // TILE) * -(-width // TILE)
+
+
 def convolve(images: Array, kernel: Array) -> Array:
     """Returns [B, H, W, O] of images [B, H, W, I] and kernel [3, 3, I, O]."""
     return _correlate(images, kernel, KERNEL_BOTH, channel_axis=0)
@@ -92,8 +97,7 @@ def _images_at_once(images: Array) -> int | None:
     batch, height, width, channels = shape
     if not isinstance(batch, int):
         return None
-    rows, cols = -(-height // TILE), -(-width // TILE)
-    of_one = SIZE * SIZE * rows * cols * channels * images.dtype.itemsize
+    of_one = SIZE * SIZE * tiles(1, height, width) * channels * images.dtype.itemsize
     size = 1
     while batch % (2 * size) == 0 and 2 * size * of_one <= CACHE:
         size *= 2
