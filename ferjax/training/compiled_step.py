@@ -52,7 +52,10 @@ def training(
         if mixup:
             share = mixing.shares(keys, mixup)
             images, labels, targets = mixing.mix(images, labels, targets, share, num_classes)
-        return step.train_step(recipe, state, preprocessing(images), labels, model_keys, targets)
+        # Tells functions of the model how many devices share the batch.
+        with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):
+            images = preprocessing(images)
+            return step.train_step(recipe, state, images, labels, model_keys, targets)
 
     placed = (state_shardings, sharding.replicated(mesh))
     options = compiler.options(mesh.devices.flat[0].platform)

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 
 from ferjax.models.layers.named import NamedModule, in_named_scope
 from ferjax.models.ops import convolution
-from ferjax.models.ops.affine import Affine
+from ferjax.models.ops.affine import Affine, for_each_sample
 from ferjax.models.ops.batch_norm import batch_norm, batch_norm_max_pool, moments
 
 
@@ -91,8 +91,7 @@ class BatchNorm(NamedModule):
         slope = self.scale[...][None, :] * lax.rsqrt(var + self.epsilon)
         offset = self.bias[...][None, :] - mean * slope
         # One row for each group, or one in evaluation mode; from here on one for each sample.
-        samples = x.shape[0] // slope.shape[0]
-        slope, offset = (jnp.repeat(term, samples, axis=0) for term in (slope, offset))
+        slope, offset = for_each_sample(slope, offset, x.shape[0])
         sign = jnp.where(lax.stop_gradient(self.scale[...]) < 0, -1.0, 1.0)
         return Affine(x, slope, offset, sign)
 
@@ -128,5 +127,7 @@ class BatchNorm(NamedModule):
         return y
 
     def _moved(self, running: Float[Array, " C"], batch: Float[Array, "G C"]) -> Float[Array, " C"]:
-        batch = lax.stop_gradient(jnp.mean(batch, axis=0))
-        return self.momentum * running + (1 - self.momentum) * batch
+        # Each group moves them, and then the mean is taken: where a device has a group, nothing but
+        # the sum over devices is left to do after the pass that made the statistics.
+        moved = self.momentum * running[None, :] + (1 - self.momentum) * lax.stop_gradient(batch)
+        return jnp.sum(moved / self.groups, axis=0)

@@ -10,6 +10,7 @@ Shapes: B batch, H W map, C channels.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -17,7 +18,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from ferjax.models.ops.gradients import LANES, in_memory
+from ferjax.models.ops.gradients import LANES, in_memory, of_a_device
 from ferjax.models.ops.maxima import maximum_of_turned
 
 
@@ -38,6 +39,37 @@ class Affine(NamedTuple):
     sign: Float[Array, " C"]
 
 
+def for_each_sample(
+    slope: Float[Array, "G C"], offset: Float[Array, "G C"], batch: int
+) -> tuple[Float[Array, "B C"], Float[Array, "B C"]]:
+    """Repeats the rows of G equal contiguous groups of a batch for each of its samples."""
+    return _for_each_sample(slope, offset, batch)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _for_each_sample(slope: Array, offset: Array, batch: int) -> tuple[Array, Array]:
+    samples = batch // slope.shape[0]
+    return jnp.repeat(slope, samples, axis=0), jnp.repeat(offset, samples, axis=0)
+
+
+def _for_each_sample_forward(
+    slope: Array, offset: Array, batch: int
+) -> tuple[tuple[Array, Array], int]:
+    return _for_each_sample(slope, offset, batch), slope.shape[0]
+
+
+def _for_each_sample_backward(
+    batch: int, groups: int, gradients: tuple[Array, Array]
+) -> tuple[Array, Array]:
+    sums = [jnp.sum(each.reshape(groups, batch // groups, -1), axis=1) for each in gradients]
+    # The gradient of the bias, a sum over these, would otherwise be summed from the start again.
+    slope, offset = lax.optimization_barrier(sums)
+    return slope, offset
+
+
+_for_each_sample.defvjp(_for_each_sample_forward, _for_each_sample_backward)
+
+
 def pool(maps: Affine) -> tuple[Float[Array, "B C"], Float[Array, "B C"]]:
     """Mean and maximum over the positions of each channel of each sample, float32.
 
@@ -49,7 +81,8 @@ def pool(maps: Affine) -> tuple[Float[Array, "B C"], Float[Array, "B C"]]:
     batch, _, _, channels = maps.x.shape
     rows = maps.x.reshape(batch, -1, channels)
     sign = lax.stop_gradient(maps.sign)
-    largest = maximum_of_turned(rows, sign) * (sign[None, :] * maps.slope) + maps.offset
+    # Not times the product of the two terms, which would be a pass of its own before it.
+    largest = maximum_of_turned(rows, sign) * sign[None, :] * maps.slope + maps.offset
     average = jnp.mean(rows, axis=1, dtype=jnp.float32) * maps.slope + maps.offset
     return average, largest
 
@@ -87,10 +120,11 @@ def _scale_gradients(x: Array, slope: Array, gradient: Array) -> tuple[Array, Ar
 def _scale_gradients_on_tpu(x: Array, slope: Array, gradient: Array) -> tuple[Array, Array, Array]:
     """As `_scale_gradients`. The sums read the gradient before it is kept: one pass makes all.
 
-    Where the channels do not fill the rows of the vector unit, it is cheap and not kept.
+    Where the images of a device fill the rows of the vector unit, and the channels do not, the
+    gradient is cheap and not kept.
     """
     terms = _by_terms(x, gradient)
-    if gradient.shape[-1] >= LANES:
+    if gradient.shape[-1] >= LANES or of_a_device(gradient.shape[0]) < LANES:
         gradient = in_memory(gradient, x.dtype).astype(jnp.float32)
     return _by_map(x, slope, gradient), *terms
 

@@ -170,10 +170,16 @@ def _statistics(rows: Array, shift: Array) -> tuple[Array, Array]:
 def _kept(*statistics: Array) -> tuple[Array, ...]:
     """The statistics, which the backward pass finds in memory.
 
-    A compiler may otherwise compute them again from the running means, and then copies these before
-    the step replaces them.
+    XLA for GPUs may otherwise compute them again from the running means, and then copies these
+    before the step replaces them. TPUs compute them in the pass that needs them.
     """
-    return lax.optimization_barrier(statistics)
+    return tuple(
+        lax.platform_dependent(
+            *statistics,
+            tpu=lambda *kept: kept,
+            default=lambda *kept: lax.optimization_barrier(kept),
+        )
+    )
 
 
 def _sums(upstream: Array, rows: Array, mean: Array) -> tuple[Array, Array]:

@@ -1,12 +1,23 @@
-"""Gradients that a compiler is made to write to memory."""
+"""Gradients that a compiler is made to write to memory, and what that depends on."""
 
 from __future__ import annotations
 
+import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-# Channels that fill one row of a TPU's vector unit; from here on XLA lays the channels along it.
+# What fills one row of a TPU's vector unit. XLA lays along it the images of a device if they fill
+# it, and otherwise the channels; or these, if they fill it.
 LANES = 128
+
+
+def of_a_device(batch: int) -> int:
+    """How many images of a batch each device has, while a step for several devices is traced.
+
+    Arrays have the global shape there. The devices are those of the mesh in whose context the step
+    is traced (`compiled_step.training`), and one without.
+    """
+    return batch // max(jax.sharding.get_abstract_mesh().size, 1)
 
 
 def in_memory(gradient: Array, dtype: jnp.dtype) -> Array:

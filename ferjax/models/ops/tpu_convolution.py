@@ -13,8 +13,9 @@ from jax import Array, lax
 
 # Most channels, on either side, and widest map of a convolution that becomes one over rows.
 CHANNELS, WIDTH = 2, 256
-# Fewest input channels of a 1x1 convolution with a stride for which XLA's own form is the faster.
-POINTWISE = 256
+# A 1x1 convolution with a stride is faster in XLA's own form with at least so many input channels,
+# or on a map that is smaller than so many places.
+POINTWISE, SMALL = 256, 24
 
 
 def direct(images: Array, kernel: Array, *, stride: int, padding: int) -> Array:
@@ -35,7 +36,7 @@ def forward(images: Array, kernel: Array, *, stride: int, padding: int) -> Array
     10 MB for 512 channels. Here map, kernel and result are rotated by 180 degrees, so that only the
     small maps are reversed in memory.
     """
-    if _skips_places(kernel, stride):
+    if _skips_places(images, kernel, stride):
         return _at_its_places(images, kernel, stride)
     same = stride == 1 and kernel.shape[0] == kernel.shape[1] == 2 * padding + 1
     if same and images.shape[1] < kernel.shape[0] and kernel.shape[2] > CHANNELS:
@@ -50,13 +51,14 @@ def gradients(
     """The gradients by images and kernel, in the form that TPUs run fastest."""
     conv = partial(differentiable, stride=stride, padding=padding)
     by_images, by_kernel = jax.vjp(conv, images, kernel)[1](gradient)
-    if _skips_places(kernel, stride):
+    if _skips_places(images, kernel, stride):
         (by_kernel,) = jax.vjp(lambda k: _at_its_places(images, k, stride), kernel)[1](gradient)
     return by_images, by_kernel
 
 
-def _skips_places(kernel: Array, stride: int) -> bool:
-    return stride > 1 and kernel.shape[:2] == (1, 1) and kernel.shape[2] < POINTWISE
+def _skips_places(images: Array, kernel: Array, stride: int) -> bool:
+    is_pointwise = stride > 1 and kernel.shape[:2] == (1, 1)
+    return is_pointwise and kernel.shape[2] < POINTWISE and images.shape[1] >= SMALL
 
 
 def _at_its_places(images: Array, kernel: Array, stride: int) -> Array:

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import AbstractMesh, AxisType
 
 from ferjax.models.ops import affine
 from ferjax.models.ops.affine import Affine
@@ -44,14 +45,32 @@ def test_a_gate():
     assert_same(affine.scale, lambda maps, gate: gate[:, None, None, :] * plain(maps), MAPS, gate)
 
 
-@pytest.mark.parametrize(("channels", "is_kept"), [(LANES - 1, False), (LANES, True)])
-def test_the_gradients_of_a_gate_on_tpus(channels, is_kept):
-    x, upstream = draw(0, 2, 3, 3, channels).astype(jnp.bfloat16), draw(2, 2, 3, 3, channels)
-    arguments = x, draw(1, 2, channels), upstream
+def test_terms_of_groups_for_each_sample():
+    def plain(slope, offset):
+        return jnp.repeat(slope, 3, axis=0), jnp.repeat(offset, 3, axis=0)
+
+    terms = draw(0, 2, 5), draw(1, 2, 5)
+    assert_same(lambda *terms: affine.for_each_sample(*terms, 6), plain, *terms)
+
+
+@pytest.mark.parametrize(
+    ("channels", "devices", "is_kept"),
+    [(LANES - 1, 1, False), (LANES - 1, 2, True), (LANES, 1, True), (LANES, 2, True)],
+)
+def test_the_gradients_of_a_gate_on_tpus(channels, devices, is_kept):
+    shape = (LANES, 1, 2, channels)
+    x, upstream = draw(0, *shape).astype(jnp.bfloat16), draw(2, *shape)
+    arguments = x, draw(1, LANES, channels), upstream
+
+    def on_devices(*arguments):
+        mesh = AbstractMesh((devices,), ("data",), axis_types=(AxisType.Auto,))
+        with jax.sharding.use_abstract_mesh(mesh):
+            return affine._scale_gradients_on_tpu(*arguments)
+
     expected = affine._scale_gradients(*arguments)
     found = affine._scale_gradients_on_tpu(*arguments)
     for ours, theirs in zip(found, expected, strict=True):
         ours, theirs = (array.astype(jnp.float32) for array in (ours, theirs))
         np.testing.assert_allclose(ours, theirs, rtol=1e-2, atol=3e-2)
-    jaxpr = str(jax.make_jaxpr(affine._scale_gradients_on_tpu)(*arguments))
+    jaxpr = str(jax.make_jaxpr(on_devices)(*arguments))
     assert ("optimization_barrier" in jaxpr) == is_kept

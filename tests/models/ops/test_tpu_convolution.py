@@ -16,8 +16,9 @@ CASES = {
     "one pixel": (1, 3, 5, 4, 1),
     "usual": (5, 3, 5, 4, 1),
     "strided": (5, 3, 2, 1, 2),
-    "shortcut": (6, 1, 5, 4, 2),
-    "shortcut of an odd map": (5, 1, 5, 4, 3),
+    "shortcut": (24, 1, 5, 4, 2),
+    "shortcut of an odd map": (25, 1, 5, 4, 3),
+    "shortcut of a small map": (6, 1, 5, 4, 2),
 }
 
 
@@ -62,3 +63,12 @@ def test_each_formulation_is_for_its_own_shapes() -> None:
     for size, window, channels in ((17, 7, (3, 1)), (3, 3, (8, 8)), (257, 7, (2, 1))):
         usual = convolutions(forward, size, window, channels)
         assert "dot_general" not in usual and "rev[" not in usual
+
+
+@pytest.mark.parametrize(
+    ("size", "channels", "is_sliced"), [(24, 255, True), (23, 255, False), (24, 256, False)]
+)
+def test_large_maps_of_few_channels_are_sliced_before_a_shortcut(size, channels, is_sliced) -> None:
+    images, kernel = jnp.zeros((1, size, size, channels)), jnp.zeros((1, 1, channels, 2))
+    conv = jax.make_jaxpr(lambda x, k: tpu_convolution.forward(x, k, stride=2, padding=0))
+    assert ("window_strides=(1, 1)" in str(conv(images, kernel))) == is_sliced
