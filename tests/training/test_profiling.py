@@ -24,6 +24,8 @@ def traced(data_dir, tmp_path_factory):
     return workdir, told
 
 
+# jaxlib's reader lets Python 3.12 and later warn, and ends the process where a warning is an error.
+@pytest.mark.filterwarnings("ignore:builtin type event_stats:DeprecationWarning")
 def test_the_trace_lies_where_tensorboard_looks_and_holds_the_steps(traced):
     (file,) = (traced[0] / "tensorboard" / "plugins" / "profile").glob("*/*.xplane.pb")
     steps = [
