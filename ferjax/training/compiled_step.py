@@ -52,9 +52,9 @@ def training(
         if mixup:
             share = mixing.shares(keys, mixup)
             images, labels, targets = mixing.mix(images, labels, targets, share, num_classes)
-        # Tells functions of the model how many devices share the batch.
+        images = preprocessing(images)
+        # Tells the model how many devices share the batch (`ops.gradients.of_a_device`).
         with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):
-            images = preprocessing(images)
             return step.train_step(recipe, state, images, labels, model_keys, targets)
 
     placed = (state_shardings, sharding.replicated(mesh))

@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-# What fills one row of a TPU's vector unit. XLA lays along it the images of a device if they fill
-# it, and otherwise the channels; or these, if they fill it.
+# Elements of one row of a TPU's vector unit. XLA lays the channels of a map along it if there are
+# as many, or if a device has fewer images; otherwise the images.
 LANES = 128
 
 

@@ -49,9 +49,13 @@ def test_the_maximum_of_a_nan_is_one() -> None:
     assert jnp.isnan(maximum(x, axis=1)).all()
 
 
+# Three hidden units of the channel gate. A single one may be 0 for every sample.
+CHANNELS = 48
+
+
 def layers(groups: int) -> tuple[CBAM, BatchNorm]:
-    """A CBAM of 8 channels and a norm with scales of both signs, all parameters random."""
-    cbam, norm = CBAM(8, groups=groups), BatchNorm(8, groups=groups)
+    """A CBAM and a norm with scales of both signs, all parameters random."""
+    cbam, norm = CBAM(CHANNELS, groups=groups), BatchNorm(CHANNELS, groups=groups)
     state = nnx.state((cbam, norm), nnx.Param)
     leaves, structure = jax.tree.flatten(state)
     drawn = [jnp.asarray(0.5 * draw(i + 9, *leaf.shape)) for i, leaf in enumerate(leaves)]
@@ -81,7 +85,7 @@ def plain(cbam: CBAM, norm: BatchNorm, x: jax.Array) -> jax.Array:
 @pytest.mark.parametrize("groups", [1, 2])
 @pytest.mark.parametrize("training", [True, False])
 def test_cbam_behind_a_norm_and_its_gradients(groups: int, training: bool) -> None:
-    x, weights = jnp.asarray(draw(0, 4, 6, 5, 8)), jnp.asarray(draw(1, 4, 6, 5, 8))
+    x, weights = jnp.asarray(draw(0, 4, 6, 5, CHANNELS)), jnp.asarray(draw(1, 4, 6, 5, CHANNELS))
     results = []
     for function in (gated, plain):
         pair = layers(groups)
@@ -96,6 +100,8 @@ def test_cbam_behind_a_norm_and_its_gradients(groups: int, training: bool) -> No
 
         results.append(jax.grad(objective, argnums=(0, 1), has_aux=True)(params, x))
     (gradients, outputs), (expected_gradients, expected_outputs) = results
+    for dense in ("fc1", "fc2"):
+        assert np.abs(expected_gradients[0][0]["channel"][dense]["kernel"][...]).max() > 0.1
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, atol=2e-5), outputs, expected_outputs
     )
@@ -114,13 +120,13 @@ def test_cbam_against_finite_differences() -> None:
         cbam, norm = nnx.merge(graphdef, state, copy=True)
         return gated(cbam, norm, jnp.asarray(x))
 
-    x = jnp.asarray(3 * draw(0, 2, 3, 3, 8))
+    x = jnp.asarray(3 * draw(0, 2, 3, 3, CHANNELS))
     check_grads(function, (x,), order=1, modes=("rev",), atol=2e-2, rtol=2e-2)
 
 
 def test_bfloat16_maps_keep_float32_gates() -> None:
     # Half a unit in the last place of bfloat16, 2^-9, is all that the map's own rounding costs.
-    x = jnp.asarray(draw(0, 4, 6, 5, 8), jnp.bfloat16)
+    x = jnp.asarray(draw(0, 4, 6, 5, CHANNELS), jnp.bfloat16)
     cbam, norm = layers(1)
     y = gated(cbam, norm, x)
     assert y.dtype == jnp.float32
