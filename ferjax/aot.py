@@ -52,7 +52,7 @@ flags.DEFINE_list(
 )
 flags.DEFINE_integer("num_classes", None, "of images of your own", lower_bound=2, flag_values=FLAGS)
 flags.DEFINE_enum("format", "table", ["table", "json"], "what is printed", flag_values=FLAGS)
-flags.DEFINE_string("json", None, "file to write the figures to", flag_values=FLAGS)
+flags.DEFINE_string("json", None, "file to write the figures to, or -", flag_values=FLAGS)
 flags.mark_flags_as_required(["config", "target"], flag_values=FLAGS)
 
 
@@ -63,13 +63,10 @@ def main(argv: list[str]) -> None:
     shape = _image_shape(FLAGS.image_shape)
     import json
 
-    from ferjax import filesystem
-    from ferjax.cli import tables
-    from ferjax.filesystem import write_json
+    from ferjax.cli import json_output, tables
     from ferjax.performance import ahead_of_time, ahead_of_time_tables
 
-    if FLAGS.json:
-        filesystem.check_output("--json", FLAGS.json, _inputs())
+    json_output.check(FLAGS.json, _inputs())
     made = []
     for config in (one for one in (FLAGS.config, FLAGS.compare) if one is not None):
         made.append(
@@ -86,8 +83,8 @@ def main(argv: list[str]) -> None:
             )
         )
     content = made[0] if len(made) == 1 else {"first": made[0], "second": made[1]}
-    if FLAGS.json:
-        write_json(filesystem.of(FLAGS.json), content)
+    if json_output.write(FLAGS.json, content):
+        return
     if FLAGS.format == "json":
         print(json.dumps(content, indent=2))
         return

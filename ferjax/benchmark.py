@@ -29,31 +29,27 @@ flags.DEFINE_list(
     "where the pixels are: device, host, stream, to be compared; by default the config's",
     flag_values=FLAGS,
 )
-flags.DEFINE_string("json", None, "file to write the figures to", flag_values=FLAGS)
+flags.DEFINE_string("json", None, "file to write the figures to, or -", flag_values=FLAGS)
 flags.mark_flag_as_required("config", flag_values=FLAGS)
 
 
 def main(argv: list[str]) -> None:
     """Measures, prints a table, and writes --json if asked."""
     command.refuse_arguments(argv)
-    from ferjax import filesystem
-    from ferjax.cli import tables
+    from ferjax.cli import json_output, tables
     from ferjax.data.storage.local import resolve
-    from ferjax.filesystem import write_json
     from ferjax.performance import throughput
 
-    if FLAGS.json:
-        data = resolve(FLAGS.config.dataset.data_dir) / FLAGS.config.dataset.name
-        given = config_flags.given_file(FLAGS["config"])
-        filesystem.check_output("--json", FLAGS.json, [given, data])
+    data = resolve(FLAGS.config.dataset.data_dir) / FLAGS.config.dataset.name
+    json_output.check(FLAGS.json, [config_flags.given_file(FLAGS["config"]), data])
     figures = throughput.measure(
         FLAGS.config,
         steps=FLAGS.steps,
         repetitions=FLAGS.repetitions,
         placements=FLAGS.placements,
     )
-    if FLAGS.json:
-        write_json(filesystem.of(FLAGS.json), figures)
+    if json_output.write(FLAGS.json, figures):
+        return
     tables.print_tables(tables.figure_table(throughput.rows(figures), "Throughput"))
 
 

@@ -1,27 +1,51 @@
 """Name the expression of faces in image files.
 
-Example:
-    python -m ferjax.predict --workdir=runs/first face.png folder_of_faces --json=out.json
+Examples:
+    python -m ferjax.predict --workdir=runs/first face.png folder_of_faces
+    python -m ferjax.predict --workdir=runs/first folder_of_faces --format=csv > out.csv
 
-The images are crops of faces, like the training images; a folder is searched for images. Prints a
-table with the probability of each class; --json writes the same as JSON.
+The images are crops of faces, like the training images; no face is looked for. A folder is searched
+for images, which are told by their content. Results are written as they come, a batch at a time.
+Files that cannot be read are listed at the end; the others are classified, and the exit code is 2.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from absl import flags
 
 from ferjax.cli import command
 
+if TYPE_CHECKING:
+    from ferjax.cli.predictions import Row
+    from ferjax.inference.classifier import Classifier
+
 FLAGS = flags.FlagValues()
 flags.DEFINE_string("workdir", None, "run directory of ferjax.main", flag_values=FLAGS)
 flags.DEFINE_string("checkpoint", "best", "best or last", flag_values=FLAGS)
-flags.DEFINE_string("json", None, "file to write the probabilities to", flag_values=FLAGS)
+flags.DEFINE_string(
+    "format", "table", "of standard output: table, csv, json or jsonl", flag_values=FLAGS
+)
+flags.DEFINE_string(
+    "json", None, "file to write the probabilities to, or - for --format=json", flag_values=FLAGS
+)
 flags.mark_flag_as_required("workdir", flag_values=FLAGS)
+
+# So many files take long enough for a bar.
+_FEW = 64
+# Of the files that cannot be read, the error names as many.
+_NAMED = 20
+_NO_FACE_LOOKED_FOR = (
+    "No face was looked for: each image was taken for the crop of one face, as the training images "
+    "are."
+)
 
 
 def main(argv: list[str]) -> None:
-    """Reads every image, then classifies them all."""
+    """Classifies images while others are read, and writes what comes."""
     from ferjax.errors import UserError
 
     if len(argv) < 2:
@@ -33,27 +57,94 @@ def main(argv: list[str]) -> None:
 
     import ferjax
     from ferjax import filesystem
-    from ferjax.cli import output, tables
+    from ferjax.cli import json_output, output, predictions
+    from ferjax.cli.sinks import GrowingFile, StandardOutput
     from ferjax.data.images.files import find
-    from ferjax.filesystem import write_json
+    from ferjax.data.images.remarks import Tally
     from ferjax.workdir.directory import own_files
 
+    printed, to_file = _outputs()
     files = find(argv[1:], lambda text: output.say(text, file=sys.stderr))
-    if FLAGS.json is not None:
-        filesystem.check_output("--json", FLAGS.json, [*files, *own_files(FLAGS.workdir)])
-    prediction = ferjax.load(FLAGS.workdir, checkpoint=FLAGS.checkpoint)(files)
-    rows = {str(file): row.tolist() for file, row in zip(files, prediction[0], strict=True)}
-    if FLAGS.json:
-        images = [
-            {
-                "file": file,
-                "label": prediction.names[row.index(max(row))],
-                "probabilities": dict(zip(prediction.names, row, strict=True)),
-            }
-            for file, row in rows.items()
-        ]
-        write_json(filesystem.of(FLAGS.json), {"workdir": str(FLAGS.workdir), "images": images})
-    tables.print_tables(tables.prediction_table(rows, prediction.names))
+    json_output.check(to_file, [*files, *own_files(FLAGS.workdir)])
+    classifier = ferjax.load(FLAGS.workdir, checkpoint=FLAGS.checkpoint)
+    names = classifier.labels
+    sinks: list[StandardOutput | GrowingFile] = []
+    if to_file is not None:
+        document = predictions.create("json", names, FLAGS.workdir)
+        sinks.append(GrowingFile(document, filesystem.of(to_file)))
+    document = predictions.create(printed, names, FLAGS.workdir)
+    sinks.append(StandardOutput(document, is_needed=to_file is None))
+    noted, problems, complete = Tally(), [], False
+    try:
+        for rows in _batches(classifier, files):
+            for sink in sinks:
+                sink.write(rows)
+            for row in rows:
+                noted.add(row.remarks, row.file)
+            problems += [row.problem for row in rows if row.problem]
+        complete = True
+    finally:
+        for sink in sinks:
+            sink.end(complete=complete)
+    remark = (_NO_FACE_LOOKED_FOR,) if len(problems) < len(files) else ()
+    for sentence in (*noted.sentences(), *remark):
+        output.say(sentence, file=sys.stderr)
+    if problems:
+        raise _unread(problems, len(files))
+
+
+def _outputs() -> tuple[str, str | None]:
+    """The format of standard output, and the file that --json names, if any."""
+    from ferjax.cli import json_output, predictions
+    from ferjax.errors import UserError, one_of
+
+    one_of("--format", FLAGS.format, predictions.FORMATS)
+    if not json_output.is_standard_output(FLAGS.json):
+        return FLAGS.format, FLAGS.json
+    if FLAGS["format"].present and FLAGS.format != "json":
+        raise UserError(
+            f"--json={FLAGS.json} and --format={FLAGS.format} both say what standard output gets; "
+            "leave one of them out, or give --json the name of a file."
+        )
+    return "json", None
+
+
+def _batches(classifier: Classifier, files: list[Path]) -> Iterator[list[Row]]:
+    """The rows of each batch of files, with a bar where nothing else shows the progress."""
+    import contextlib
+    import sys
+
+    from rich.console import Console
+
+    from ferjax.cli import progress
+    from ferjax.cli.predictions import Row
+
+    shown: contextlib.AbstractContextManager = contextlib.nullcontext(lambda: None)
+    if len(files) > _FEW and not sys.stdout.isatty():
+        shown = progress.bar(Console(stderr=True), "classifying", len(files))
+    with shown as on_file:
+        for batch in classifier.batches(files):
+            rows = []
+            for name, probabilities, problem, remarks in batch:
+                values = [] if probabilities is None else probabilities.tolist()
+                rows.append(Row(name, values, remarks, problem))
+                on_file()
+            yield rows
+
+
+def _unread(problems: list[str], number: int) -> Exception:
+    """The error that lists the files that could not be read."""
+    from ferjax.errors import UserError
+
+    shown = [f"  {problem}" for problem in problems[:_NAMED]]
+    if len(problems) > _NAMED:
+        shown.append(f"  and {len(problems) - _NAMED:,} more")
+    if number == 1:
+        return UserError(problems[0])
+    said = f"{len(problems):,} of {number:,} files could not be read"
+    if len(problems) < number:
+        said += "; the others were classified"
+    return UserError("\n".join([f"{said}:", *shown]))
 
 
 if __name__ == "__main__":

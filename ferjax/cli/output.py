@@ -20,6 +20,9 @@ from ferjax.errors import UserError, literal
 if TYPE_CHECKING:
     from rich.console import Console
 
+# The width of what is no terminal, in columns.
+UNFOLDED = 100_000
+
 
 def say(text: object = "", *, file: Any = None) -> None:
     """Prints a text of several lines literally, on standard output or on `file`, at once.
@@ -81,7 +84,7 @@ def prepare_streams() -> None:
     warnings.formatwarning = _plain_warning
     too_large = r"Image size \(\d+ pixels\) exceeds limit"
     warnings.filterwarnings("ignore", message=too_large, category=RuntimeWarning)
-    # It is told as any transparency; see `data.images.unused`.
+    # It is told as any transparency; see `data.images.remarks`.
     warnings.filterwarnings("ignore", message="Palette images with Transparency expressed in bytes")
 
 
@@ -93,13 +96,16 @@ def _plain_warning(message: Warning | str, *_: object, **__: object) -> str:
 def page() -> Iterator[Console]:
     """A console as wide as the terminal, whose text is written when the block ends.
 
+    A file or a pipe is as wide as needed: a folded line is found by no other program.
+
     Raises:
       BrokenPipeError: nobody reads; a console that writes by itself would end the process.
       UserError: as `checked`.
     """
     from rich.console import Console  # which --help does not need
 
-    console = Console(markup=False, emoji=False, highlight=False)
+    width = None if sys.stdout.isatty() else UNFOLDED
+    console = Console(markup=False, emoji=False, highlight=False, width=width)
     console.begin_capture()
     yield console
     with checked():  # where a capture ends, Rich itself writes an empty text

@@ -1,4 +1,4 @@
-"""Results as tables for people, on a terminal or through a pipe, within 80 columns.
+"""Results as tables for people: on a terminal they fit its width, elsewhere no line is folded.
 
 K classes; rows of a confusion matrix are true classes, columns predicted ones. Rates are fractions
 in [0, 1] and are shown in percent. Every text is shown literally.
@@ -89,21 +89,6 @@ def confusion_table(
     return table
 
 
-def prediction_table(
-    rows: Mapping[str, Sequence[float]], names: Sequence[str], title: str = "Expressions"
-) -> Table:
-    """The likeliest class of each file, and the probability of every class in percent."""
-    table = _table(title)
-    table.add_column("file", overflow="fold")
-    table.add_column("expression")
-    for name in names:
-        table.add_column(_text(name[:5]), justify="right")
-    for file, row in rows.items():
-        label = names[max(range(len(row)), key=row.__getitem__)]
-        add_row(table, file, label, *(f"{100 * value:.1f}" for value in row))
-    return table
-
-
 def figure_table(rows: Mapping[str, str], title: str) -> Table:
     """Named figures that carry their own units."""
     table = _table(title)
@@ -150,6 +135,10 @@ def print_tables(*tables: Table, console: Console | None = None) -> None:
             print_tables(*tables, console=console)
         return
     for table in tables:
+        for text in (table.title, table.caption):
+            # Rich folds both at the width of the table, however wide the console is.
+            if isinstance(text, Text) and console.width == output.UNFOLDED:
+                text.no_wrap, text.overflow = True, "ignore"
         console.print()
         console.print(table)
 

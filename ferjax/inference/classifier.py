@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from ferjax.data.images import decoding, files, unused
+from ferjax.data.images import remarks
 from ferjax.errors import UserError
+from ferjax.inference import reading
+from ferjax.inference.reading import Read
 
 # Batches are padded to one of two sizes, so that at most two programs are compiled.
 BATCH_SIZES = (1, 64)
@@ -31,6 +33,23 @@ class Prediction(NamedTuple):
 
     probabilities: np.ndarray
     names: tuple[str, ...]
+
+
+class Classified(NamedTuple):
+    """The prediction for one image of many, or why there is none.
+
+    Attributes:
+      name: the path of a file, else "image 3" by its position.
+      probabilities: float32 [K]; None if the image could not be read.
+      problem: the sentence about an image that could not be read; else "".
+      remarks: what is worth saying about it, such as "transparent pixels, ..."; see
+        `ferjax.data.images.remarks`.
+    """
+
+    name: str
+    probabilities: np.ndarray | None
+    problem: str
+    remarks: tuple[str, ...]
 
 
 class Classifier:
@@ -62,16 +81,49 @@ class Classifier:
         Args:
           images: one uint8 array [H, W] or [H, W, 1 or 3], or a batch [N, H, W] or [N, H, W, 1 or
             3], where no image is 1 or 3 pixels wide; or a path or an iterable of paths of image
-            files; or an iterable of arrays of any sizes; or images of Pillow. A face should fill
-            the image as it does in the training data. A warning tells of files with several frames
-            or with transparency.
+            files; or an iterable of arrays of any sizes; or images of Pillow. Colours are in the
+            order red, green, blue. A face should fill the image as it does in the training data. A
+            warning tells of images that do not look like that, and of what is not used of a file.
 
         Raises:
           UserError: no image, a file that is not an image, an array of another type, or
             probabilities that are not finite.
         """
-        fitted, names = self._arrays(images)
-        return self._predicted(fitted, names)
+        found, rows = remarks.Tally(), []
+        for one in self.stream(images):
+            if one.probabilities is None:
+                raise UserError(one.problem)
+            found.add(one.remarks, one.name)
+            rows.append(one.probabilities)
+        for sentence in found.sentences():
+            warnings.warn(sentence, stacklevel=2)
+        if not rows:
+            raise UserError("There is no image to classify.")
+        return Prediction(np.stack(rows), self.labels)
+
+    def stream(self, images: Any) -> Iterator[Classified]:
+        """Classifies any number of images at constant memory, and goes on over bad ones.
+
+        Files are read ahead by threads while the model computes; results come in the order of the
+        images, a batch at a time.
+
+        Args:
+          images: as `__call__` takes them; an iterable is asked for images as they are needed.
+
+        Raises:
+          UserError: no images at all, or probabilities that are not finite.
+        """
+        for batch in self.batches(images):
+            yield from batch
+
+    def batches(self, images: Any) -> Iterator[list[Classified]]:
+        """As `stream`, with what comes at once in a list."""
+        images = _each(images, self.native_shape)
+        # With one image there is nothing to read ahead of.
+        single = isinstance(images, Sequence | np.ndarray) and len(images) < 2
+        ahead = 0 if single else 2 * BATCH_SIZES[-1]
+        reader = reading.in_order(images, self.native_shape, ahead=ahead)
+        return self._in_batches(reader)
 
     @property
     def classes_(self) -> np.ndarray:
@@ -95,67 +147,102 @@ class Classifier:
                 f"The images are {found}of shape {np.shape(images)}; expected uint8 of shape "
                 f"[N, {', '.join(map(str, self.native_shape))}] with N at least 1."
             )
-        return self._predicted(images, [f"image {number}" for number in range(len(images))])
+        reader = (Read(f"image {number}", one, "", ()) for number, one in enumerate(images))
+        rows = [one.probabilities for batch in self._in_batches(reader) for one in batch]
+        return Prediction(np.stack([row for row in rows if row is not None]), self.labels)
 
-    def _predicted(self, images: np.ndarray, names: Sequence[str]) -> Prediction:
-        chunks, start = [], 0
-        while start < len(images):
-            left = len(images) - start
-            size = next((size for size in BATCH_SIZES if size >= left), BATCH_SIZES[-1])
-            chunk = images[start : start + size]
-            padded = np.zeros((size, *self.native_shape), np.uint8)
-            padded[: len(chunk)] = chunk
-            scores = np.asarray(self._predict(padded))
-            wrong = np.flatnonzero(~np.isfinite(scores[: len(chunk)]).all(axis=1))
-            if len(wrong):
-                raise UserError(
-                    f"The probabilities of {names[start + wrong[0]]} are not finite: the weights "
-                    "or the preprocessing of the model are damaged. Restore the run's folder from "
-                    "a copy, or train again in an empty workdir."
-                )
-            chunks.append(scores[: len(chunk)])
-            start += len(chunk)
-        return Prediction(np.concatenate(chunks), self.labels)
+    def _in_batches(self, reader: Iterator[Read]) -> Iterator[list[Classified]]:
+        """Predicts a batch while the next one is read."""
+        batch = _take(reader, BATCH_SIZES[-1])
+        while batch:
+            computed = self._start(batch)
+            following = _take(reader, BATCH_SIZES[-1])
+            yield _ended(batch, computed)
+            batch = following
 
-    def _arrays(self, images: Any) -> tuple[np.ndarray, list[str]]:
-        """The images in the native shape, and what each is called in a message."""
-        if isinstance(images, str | os.PathLike | Image.Image):
-            images = [images]
-        elif hasattr(images, "__array__"):  # of NumPy, JAX or another library
-            images = np.asarray(images)
-            odd = images.ndim == 3 and images.shape[-1] in (2, 4)
-            if odd and images.shape[1:] != self.native_shape[:2]:
-                raise UserError(
-                    f"The images have the shape {images.shape}: leave out the transparency of one "
-                    "image, or give a batch of grey images as [N, H, W, 1]."
-                )
-            if images.ndim == 2 or (images.ndim == 3 and images.shape[-1] in (1, 3)):
-                images = images[None]
-        no_images = (
-            isinstance(images, bytes | bytearray | memoryview)
-            or not isinstance(images, Iterable)
-            or (isinstance(images, np.ndarray) and images.ndim == 0)
-        )
-        if no_images:
+    def _start(self, batch: Sequence[Read]) -> Any:
+        """The probabilities of the images that could be read, which may still be computed."""
+        pixels = [one.pixels for one in batch if one.pixels is not None]
+        if not pixels:
+            return np.zeros((0, len(self.labels)), np.float32)
+        size = next(size for size in BATCH_SIZES if size >= len(pixels))
+        padded = np.zeros((size, *self.native_shape), np.uint8)
+        for row, one in zip(padded, pixels, strict=False):
+            row[...] = one
+        return self._predict(padded)
+
+
+def _take(reader: Iterator[Read], most: int) -> list[Read]:
+    """The next images, of which `most` could be read, or all that are left."""
+    taken: list[Read] = []
+    good = 0
+    for one in reader:
+        taken.append(one)
+        good += one.pixels is not None
+        # Bad ones take no place in the batch, but they are not kept waiting for ever, either.
+        if good == most or len(taken) == 2 * most:
+            break
+    return taken
+
+
+def _ended(batch: Sequence[Read], computed: Any) -> list[Classified]:
+    """The images of a batch with their probabilities, once they are computed."""
+    scores = iter(np.asarray(computed))
+    done = []
+    for name, pixels, problem, noted in batch:
+        row = None if pixels is None else next(scores)
+        if row is not None and not np.isfinite(row).all():
             raise UserError(
-                f"The images are {type(images).__name__}; expected paths, uint8 arrays, or an "
-                "iterable of them."
+                f"The probabilities of {name} are not finite: the weights or the preprocessing of "
+                "the model are damaged. Restore the run's folder from a copy, or train again in an "
+                "empty workdir."
             )
-        fitted, names = [], []
-        with unused.collected() as found:
-            for number, image in enumerate(images):
-                fitted.append(self._one(image))
-                is_path = isinstance(image, str | os.PathLike)
-                names.append(os.fspath(image) if is_path else f"image {number}")
-        for sentence in found.sentences():
-            warnings.warn(sentence, stacklevel=3)
-        if not fitted:
-            raise UserError("There is no image to classify.")
-        return np.stack(fitted), names
+        done.append(Classified(name, row, problem, noted))
+    return done
 
-    def _one(self, image: Any) -> UInt8[np.ndarray, "h w c"]:
-        if isinstance(image, str | os.PathLike):
-            return files.read(image, self.native_shape)
-        if isinstance(image, Image.Image):
-            return decoding.from_pillow(image, self.native_shape)
-        return files.fit_array(np.asarray(image), self.native_shape)
+
+def _each(images: Any, native_shape: tuple[int, int, int]) -> Iterable[Any]:
+    """What a user gives as images, as an iterable of them.
+
+    Raises:
+      UserError: it is nothing of the kind, or it is not known whether it is one image or many.
+    """
+    if isinstance(images, str | os.PathLike | Image.Image):
+        return [images]
+    if hasattr(images, "__array__"):  # of NumPy, JAX or another library
+        images = np.asarray(images)
+        if images.ndim == 3 and images.shape[-1] in (2, 4) and images.shape[1:] != native_shape[:2]:
+            raise UserError(
+                f"The images have the shape {images.shape}: leave out the transparency of one "
+                "image, as image[..., :3] does, or give a batch of grey images as [N, H, W, 1]."
+            )
+        if images.ndim == 2 or (images.ndim == 3 and images.shape[-1] in (1, 3)):
+            return images[None]
+        if images.ndim == 3 and len(images) == 3:
+            warnings.warn(
+                f"An array of shape {images.shape} is taken for 3 grey images. If its channels "
+                "come first, give one image as image.transpose(1, 2, 0).",
+                stacklevel=5,
+            )
+    no_images = (
+        isinstance(images, bytes | bytearray | memoryview)
+        or hasattr(images, "read")
+        or not isinstance(images, Iterable)
+        or (isinstance(images, np.ndarray) and images.ndim == 0)
+    )
+    if no_images:
+        raise UserError(
+            f"The images are {type(images).__name__}; expected paths, uint8 arrays, images of "
+            f"Pillow, or an iterable of them.{_fix(images)}"
+        )
+    return images
+
+
+def _fix(images: Any) -> str:
+    if images is None:
+        return " cv2.imread returns None for a file that it cannot read: check its path."
+    if isinstance(images, bytes | bytearray):
+        return " The bytes of a file are opened by PIL.Image.open(io.BytesIO(data))."
+    if hasattr(images, "read"):
+        return " Give the path of the file, or PIL.Image.open(file)."
+    return ""

@@ -19,7 +19,7 @@ from ferjax.training import loop
 from ferjax.workdir import checkpoint_files
 from tests.helpers import stored, tiny
 
-FACES = np.random.default_rng(0).integers(0, 256, (3, 16, 16), dtype=np.uint8)
+FACES = np.random.default_rng(0).integers(0, 256, (4, 16, 16), dtype=np.uint8)
 
 
 def snapshot(folder):

@@ -85,15 +85,10 @@ def test_predict_prints_a_table_and_writes_json(finished, faces, tmp_path, run_m
     for image, row in zip(images, expected.probabilities, strict=True):
         np.testing.assert_allclose(list(image["probabilities"].values()), row, atol=1e-5)
         assert image["label"] == expected.names[row.argmax()]
-        assert image["label"] in printed
-
-
-def test_predict_refuses_what_is_not_an_image(finished, faces, run_main):
-    (faces / "notes.png").write_text("not an image")
-    code, printed, error = run_main(predict, f"--workdir={finished[0]}", str(faces))
-    assert (code, printed) == (2, "")
-    assert "notes.png is not an image that can be read" in error
-    assert "Traceback" not in error
+        assert any(
+            line.startswith(image["label"]) and line.endswith(image["file"])
+            for line in printed.splitlines()
+        )
 
 
 def test_evaluate_repeats_the_numbers_of_the_run(finished, tmp_path, run_python):

@@ -36,6 +36,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ferjax.cli.tables import print_tables
 from ferjax.data.audit import near_duplicates
 from ferjax.data.audit.audit import Audit
 from ferjax.data.audit.findings import Findings, Group
@@ -186,9 +187,7 @@ def tables(audit: Audit) -> list[Table]:
 
 def print_summary(audit: Audit, console: Console) -> None:
     """Prints `tables`, with an empty line before each."""
-    for table in tables(audit):
-        console.print()
-        console.print(table)
+    print_tables(*tables(audit), console=console)
     if audit.remark:
         console.print(Text(literal(f"\nOptimistic: {audit.remark}.")))
 

@@ -18,11 +18,11 @@ from jaxtyping import UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ferjax import local_files, refusals
-from ferjax.data.images import unused
+from ferjax.data.images import kinds, remarks
 from ferjax.errors import UserError, one_line
 
-# Of all that Pillow reads: others take long or start programs, as Ghostscript for PostScript.
-FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "PPM", "GIF")
+# The grey level behind transparent pixels, in training, evaluation and prediction alike.
+BACKGROUND = 255
 # A camera's largest photograph has half of it; Pillow warns of more, and stops at twice as many.
 MAX_PIXELS = 89_478_485
 # What damaged files make Pillow and the libraries below it raise.
@@ -56,7 +56,7 @@ def decode(data: bytes, where: str, channels: int) -> UInt8[np.ndarray, "H W C"]
 
     Raises:
       UserError: the bytes are no image, are damaged, or have more than 8 bits per channel; or
-        `unused` collects, and refuses the image.
+        `remarks` collects, and refuses the image.
     """
     return _array(opened(data, where), channels)
 
@@ -89,27 +89,66 @@ def check_size(data: bytes, where: str, side: int, what: str, advice: str) -> No
 
 
 def opened(source: bytes | str | os.PathLike[str], where: str) -> Image.Image:
-    """The decoded image of a regular file or of its bytes, upright.
+    """The decoded image of a regular file or of its bytes, upright and without transparency.
+
+    Of several frames it is the first. Transparent pixels are shown over `BACKGROUND`.
 
     Raises:
-      UserError: as `decode`, or the file cannot be read, or `unused` refuses it.
+      UserError: as `decode`, or the file cannot be read, or `remarks` refuses it.
     """
     with _image(source, where) as image:
-        _check_depth(image, one_line(where))
+        return seen(image, where)
+    raise AssertionError("an image was returned or an error raised")
+
+
+def seen(image: Image.Image, where: str) -> Image.Image:
+    """An image that Pillow has opened or made, as `opened`; raises as it does."""
+    where = one_line(where)
+    with _errors(where):
+        _check_depth(image, where)
         upright = ImageOps.exif_transpose(image)
         upright.load()
-        unused.look_at(image, upright, one_line(where))
-        return upright
+        remarks.look_at(image, upright, where)
+        return _opaque(upright)
     raise AssertionError("an image was returned or an error raised")
+
+
+def _opaque(image: Image.Image) -> Image.Image:
+    """An image over the background, if any of it is transparent; else as it is."""
+    if not image.has_transparency_data:
+        return image
+    layers = image.convert("RGBA")
+    if np.asarray(layers.getchannel("A")).min() == 255:
+        return image
+    behind = Image.new("RGBA", image.size, (BACKGROUND,) * 3 + (255,))
+    composed = Image.alpha_composite(behind, layers)
+    return composed.convert("L" if image.mode in _GREY_MODES else "RGB")
 
 
 def _check_depth(image: Image.Image, where: str) -> None:
     if image.mode not in _MODES or _is_deep(image):
         more = " with 16 bits per channel" if image.mode in _MODES else ""
         raise UserError(
-            f"{where} has pixels of mode {image.mode}{more}; convert it to 8 bits per channel, "
-            "grey or RGB."
+            f"{where} has pixels of mode {image.mode}{more}, and what its brightest and darkest "
+            "level are is not known; convert it to 8 bits per channel, grey or RGB. If 65535 is "
+            "white, numpy.asarray(image) // 257 as uint8 does it."
         )
+    if image.format == "TIFF" and (_tag(image, _SUBFILE_TYPE) & 1 or _tag(image, _DNG_VERSION)):
+        raise UserError(
+            f"{where} is a camera's raw file, whose first picture is a small preview; export it as "
+            "JPEG or PNG."
+        )
+
+
+# Numbers of TIFF's tags; bit 0 of the first marks a picture that is a smaller copy of another.
+_SUBFILE_TYPE, _DNG_VERSION = 254, 50706
+
+
+def _tag(image: Image.Image, number: int) -> int:
+    """A number that a TIFF file holds, 0 where it has none; of several the first."""
+    value = getattr(image, "tag_v2", {}).get(number, 0)
+    value = value[0] if isinstance(value, tuple | bytes) and value else value
+    return value if isinstance(value, int) else 0
 
 
 def _is_deep(image: Image.Image) -> bool:
@@ -132,11 +171,32 @@ def _image(source: bytes | str | os.PathLike[str], where: str) -> Iterator[Image
         file = io.BytesIO(source) if isinstance(source, bytes) else local_files.open_regular(source)
     except OSError as error:
         raise UserError(f"{one_line(where)} cannot be read ({refusals.problem(error)}).") from None
-    with file, _errors(source, where), Image.open(file, formats=FORMATS) as image:
-        width, height = image.size
-        if width * height > MAX_PIXELS:
-            raise _too_large(where, f"{width}x{height} pixels")
-        yield image
+    with file, _errors(where):
+        # Of all that Pillow reads only these formats: others take long, or start programs.
+        formats = (_image_format(file.read(kinds.HEAD_BYTES), where),)
+        file.seek(0)
+        with Image.open(file, formats=formats) as image:
+            width, height = image.size
+            if width * height > MAX_PIXELS:
+                raise _too_large(where, f"{width}x{height} pixels")
+            yield image
+
+
+def _image_format(head: bytes, where: str) -> str:
+    """Pillow's name of the format that a file has; its decoder is ready."""
+    kind = kinds.of(head)
+    if not kind.is_image:
+        found = f" (it begins with {head[:8]!r})" if kind == kinds.UNKNOWN else ""
+        advice = kind.advice or "give JPEG, PNG or another common format"
+        raise UserError(
+            f"{one_line(where)} is not an image that can be read: it is {kind.name}{found}; "
+            f"{advice}."
+        )
+    if kind.format == "HEIF":
+        import pillow_heif  # of the extra `heic`
+
+        pillow_heif.register_heif_opener()
+    return kind.format
 
 
 def _too_large(where: str, found: str) -> UserError:
@@ -147,7 +207,7 @@ def _too_large(where: str, found: str) -> UserError:
 
 
 @contextlib.contextmanager
-def _errors(source: bytes | str | os.PathLike[str], where: str) -> Iterator[None]:
+def _errors(where: str) -> Iterator[None]:
     """Turns Pillow's errors into those that name the file."""
     where = one_line(where)
     try:
@@ -155,12 +215,8 @@ def _errors(source: bytes | str | os.PathLike[str], where: str) -> Iterator[None
     except UserError:
         raise
     except UnidentifiedImageError:
-        found = ""
-        if isinstance(source, bytes):
-            found = f" ({len(source):,} bytes, beginning with {source[:8]!r})"
         raise UserError(
-            f"{where} is not an image that can be read{found}; give JPEG, PNG or another common "
-            "format."
+            f"{where} is a damaged image (it begins as one, and its header cannot be read)."
         ) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         told = re.search(r"\((\d+) pixels\)", str(error))
@@ -169,12 +225,6 @@ def _errors(source: bytes | str | os.PathLike[str], where: str) -> Iterator[None
         raise UserError(
             f"{where} is a damaged image ({str(error) or type(error).__name__})."
         ) from None
-
-
-def from_pillow(image: Image.Image, shape: tuple[int, int, int]) -> UInt8[np.ndarray, "H W C"]:
-    """An image that somebody opened or made, as `fitted`; raises a UserError as `opened` does."""
-    _check_depth(image, "The image")
-    return fitted(image, shape)
 
 
 def fitted(image: Image.Image, shape: tuple[int, int, int]) -> UInt8[np.ndarray, "H W C"]:

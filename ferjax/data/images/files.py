@@ -16,10 +16,9 @@ from PIL import Image
 
 from ferjax import filesystem, local_files, refusals
 from ferjax.data import folder_listing
-from ferjax.data.images import decoding
+from ferjax.data.images import decoding, kinds, remarks
 from ferjax.errors import UserError, one_line, some
 
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".pgm", ".ppm")
 # Of what a folder holds and is left out, a sentence names as many.
 MAX_NAMED = 5
 
@@ -28,6 +27,9 @@ def find(
     paths: Iterable[str | os.PathLike[str]], on_left_out: Callable[[str], None] = lambda _: None
 ) -> list[Path]:
     """The image files that `paths` name: files as they are, folders searched in sorted order.
+
+    In a folder an image is told by its first bytes (see `kinds`). A file that has the name of an
+    image and is none is found, too, so that whoever reads it is told.
 
     Args:
       paths: of files and folders. Links to files are followed, links to folders are not. A file
@@ -74,7 +76,7 @@ def _is_folder(place: Path) -> bool:
 def _in_folder(folder: Path, on_left_out: Callable[[str], None]) -> list[Path]:
     found: list[Path] = []
     unreadable: list[str] = []
-    others: list[str] = []
+    others: dict[kinds.Kind, list[str]] = {}
 
     def denied(error: OSError) -> None:
         unreadable.append(f"{error.filename} ({refusals.problem(error)})")
@@ -84,30 +86,50 @@ def _in_folder(folder: Path, on_left_out: Callable[[str], None]) -> list[Path]:
         if path.is_symlink():
             unreadable.append(f"{path} (a link to a folder)")
     for path in map(folder.joinpath, folder_listing.visible(names)):
-        if path.suffix.lower() not in EXTENSIONS:
-            others.append(str(path))
-            continue
         try:
-            local_files.check_kind(path)
-            found.append(path)
+            kind = _kind(path)
         except OSError as error:
             unreadable.append(f"{path} ({refusals.problem(error)})")
+            continue
+        if kind is None or kind.is_image or path.suffix.lower() in kinds.EXTENSIONS:
+            found.append(path)
+        else:
+            others.setdefault(kind, []).append(str(path))
     hidden = [str(folder / name) for name in folder_listing.hidden(names)]
-    for left_out, what in (
-        (unreadable, "that cannot be read"),
-        (hidden, "hidden"),
-        (others, "without the name of an image"),
-    ):
+    groups = [
+        (unreadable, f"{len(unreadable):,} that cannot be read", ""),
+        (hidden, f"{len(hidden):,} hidden", ""),
+        *((files, kind.counted(len(files)), kind.advice) for kind, files in others.items()),
+    ]
+    for left_out, what, advice in groups:
         if left_out:
-            number = f"{len(left_out):,} {what}"
-            on_left_out(f"Left out of {one_line(folder)}: {number}: {some(left_out, MAX_NAMED)}.")
+            fix = f" {advice[0].upper()}{advice[1:]}." if advice else ""
+            on_left_out(
+                f"Left out of {one_line(folder)}: {what}: {some(left_out, MAX_NAMED)}.{fix}"
+            )
     if not found:
         blame = f" that can be read: {one_line(min(unreadable))}" if unreadable else ""
         raise UserError(
-            f"The folder {one_line(folder)} has no image in it{blame} (looked for "
-            f"{', '.join(EXTENSIONS)})."
+            f"The folder {one_line(folder)} has no image in it{blame}; expected JPEG, PNG or "
+            "another common format."
         )
     return sorted(found)
+
+
+def _kind(path: Path) -> kinds.Kind | None:
+    """What a file is; None for one that is named as an image and may not be read.
+
+    Raises:
+      OSError: it is no regular file, or may not be read.
+    """
+    local_files.check_kind(path)
+    try:
+        with local_files.open_regular(path) as file:
+            return kinds.of(file.read(kinds.HEAD_BYTES))
+    except OSError:
+        if path.suffix.lower() in kinds.EXTENSIONS:
+            return None
+        raise
 
 
 def read(path: str | os.PathLike[str], native_shape: tuple[int, int, int]) -> np.ndarray:
@@ -117,24 +139,58 @@ def read(path: str | os.PathLike[str], native_shape: tuple[int, int, int]) -> np
       UserError: see `decoding.opened`.
     """
     place = filesystem.local(path, "an image")
-    return decoding.fitted(decoding.opened(place, str(path)), native_shape)
+    return _fit(decoding.opened(place, str(path)), native_shape, one_line(path))
 
 
-def fit_array(image: np.ndarray, native_shape: tuple[int, int, int]) -> np.ndarray:
+def fit_pillow(
+    image: Image.Image, native_shape: tuple[int, int, int], where: str = "The image"
+) -> np.ndarray:
+    """Brings an image of Pillow to uint8 [h, w, c]; raises a UserError as `read` does."""
+    return _fit(decoding.seen(image, where), native_shape, where)
+
+
+def fit_array(
+    image: np.ndarray, native_shape: tuple[int, int, int], where: str = "An image"
+) -> np.ndarray:
     """Brings a uint8 array [H, W], [H, W, 1] or [H, W, 3] to uint8 [h, w, c].
 
-    An image that has this shape already is returned as it is, pixel for pixel.
+    An image that has this shape already is returned as it is, pixel for pixel, and no remark is
+    made on it (see `remarks`): whoever gives such arrays knows what the model sees.
 
     Raises:
-      UserError: another type or shape.
+      UserError: another type or shape; `where` is what the message calls it.
     """
     shaped = image.ndim == 2 or (image.ndim == 3 and image.shape[2] in (1, 3))
     if image.dtype != np.uint8 or not shaped or not image.size:
         raise UserError(
-            f"An image is {image.dtype} of shape {image.shape}; expected uint8 of shape [H, W], "
-            "[H, W, 1] or [H, W, 3] with grey levels 0..255."
+            f"{where} is {image.dtype} of shape {image.shape}; expected uint8 of shape [H, W], "
+            f"[H, W, 1] or [H, W, 3] with grey levels 0..255.{_fix(image)}"
         )
     if image.shape == native_shape:
         return image
     planes = image[:, :, 0] if image.ndim == 3 and image.shape[2] == 1 else image
-    return decoding.fitted(Image.fromarray(planes), native_shape)
+    return _fit(Image.fromarray(planes), native_shape, where)
+
+
+def _fit(image: Image.Image, native_shape: tuple[int, int, int], where: str) -> np.ndarray:
+    fitted = decoding.fitted(image, native_shape)
+    remarks.look_at_crop(image.size, fitted, where)
+    return fitted
+
+
+def _fix(image: np.ndarray) -> str:
+    """What makes an array one that is taken, as a sentence; "" where it is not known."""
+    if image.ndim == 3 and image.shape[2] == 4:
+        return " Leave out the fourth channel, as image[..., :3] does."
+    if image.ndim == 3 and image.shape[0] in (1, 3):
+        return " Its channels come first: image.transpose(1, 2, 0) puts them last."
+    if image.dtype == bool:
+        return " For True as white, give image.astype('uint8') * 255."
+    if image.dtype.kind == "f" and image.size and image.min() >= 0 and image.max() <= 1:
+        return " For 0 to 1 as black to white, give (255 * image).round().astype('uint8')."
+    is_number = image.dtype.kind in "fiu" and image.dtype != np.uint8
+    if is_number and image.size and image.min() >= 0 and image.max() <= 255:
+        return " Its values are such levels already: give image.astype('uint8')."
+    if image.dtype == object:
+        return " None stands for a file that could not be read, as cv2.imread returns it."
+    return ""

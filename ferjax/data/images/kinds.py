@@ -1,4 +1,4 @@
-"""What a file is, by its first bytes: an image that ferjax reads, or what else, and what to do then.
+"""What a file is, by its first bytes: an image that ferjax reads, or something else.
 
 This is the one definition of an image: a folder is searched by it in preparation, evaluation and
 prediction, whatever the names of its files. Names only tell what a file was meant to be
@@ -7,8 +7,11 @@ prediction, whatever the names of its files. Names only tell what a file was mea
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 from dataclasses import dataclass
+
+from PIL import features
 
 # So many bytes tell.
 HEAD_BYTES = 512
@@ -35,13 +38,21 @@ class Kind:
 
     @property
     def is_image(self) -> bool:
-        """Whether ferjax reads it, here and now: HEIC takes a package that may not be installed."""
-        return self.format not in ("", "HEIF") or (self.format == "HEIF" and reads_heic())
+        """Whether ferjax reads it here: some formats take a library that may not be installed."""
+        return bool(self.format) and _is_installed(self.format)
+
+    def counted(self, number: int) -> str:
+        """So many of the kind, as "2 videos"."""
+        noun = self.name.partition(" ")[2]
+        return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def reads_heic() -> bool:
-    """Whether the package that decodes HEIC is installed (the extra `heic`)."""
-    return importlib.util.find_spec("pillow_heif") is not None
+@functools.cache
+def _is_installed(image_format: str) -> bool:
+    """Whether what decodes a format is there."""
+    if image_format == "HEIF":
+        return importlib.util.find_spec("pillow_heif") is not None
+    return image_format != "AVIF" or bool(features.check("avif"))
 
 
 _CONVERT = "convert it to PNG or JPEG"
@@ -49,9 +60,9 @@ _UNPACK = "unpack it and name what it holds"
 _HEIC = Kind(
     "a HEIC image",
     "HEIF",
-    "install what decodes it (pip install pillow-heif), or convert it to JPEG",
+    "install its decoder (pip install pillow-heif), or convert it to JPEG",
 )
-_AVIF = Kind("an AVIF image", "AVIF")
+_AVIF = Kind("an AVIF image", "AVIF", _CONVERT)
 VIDEO = Kind(
     "a video",
     advice="save its frames as images, as ffmpeg -i VIDEO -vf fps=1 frame_%05d.png does, and crop "
@@ -60,8 +71,8 @@ VIDEO = Kind(
 _AUDIO = Kind("a sound file")
 _RAW = Kind("a camera's raw file", advice="export it as JPEG or PNG")
 _TEXT = Kind("a text file")
-UNKNOWN = Kind("no kind of file that is known here")
-EMPTY = Kind("an empty file", advice="get it again")
+UNKNOWN = Kind("an unknown file")
+EMPTY = Kind("an empty file")
 
 # Where the bytes lie, what they are, and the kind that they tell. Of several the first counts.
 _MAGIC: tuple[tuple[int, bytes, Kind], ...] = (
@@ -103,7 +114,7 @@ _MAGIC: tuple[tuple[int, bytes, Kind], ...] = (
     (0, b"OggS", VIDEO),
     (0, b"ID3", _AUDIO),
     (0, b"fLaC", _AUDIO),
-    (0, b"\x93NUMPY", Kind("an array of NumPy", advice="call the classifier in Python with it")),
+    (0, b"\x93NUMPY", Kind("a NumPy array", advice="give it to the classifier in Python")),
     (0, b"\x89HDF\r\n\x1a\n", Kind("an HDF5 file")),
     (0, b"PK\x03\x04", Kind("a zip archive", advice=_UNPACK)),
     (0, b"PK\x05\x06", Kind("a zip archive", advice=_UNPACK)),
@@ -114,7 +125,7 @@ _MAGIC: tuple[tuple[int, bytes, Kind], ...] = (
     (
         0,
         b"version https://git-lfs",
-        Kind("a pointer of Git LFS to a file", advice="fetch the file itself with git lfs pull"),
+        Kind("a Git LFS pointer", advice="fetch the file itself with git lfs pull"),
     ),
 )
 _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs")
@@ -123,9 +134,7 @@ _QUICKTIME = (b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
 _NETPBM = (b"P1", b"P2", b"P3", b"P4", b"P5", b"P6")
 # Sizes of the header of a bitmap; two letters alone would take a text for one.
 _BITMAP_HEADERS = (12, 16, 40, 52, 56, 64, 108, 124)
-_PAGE = Kind(
-    "a web page", advice="it was saved in place of the picture: download the picture itself"
-)
+_PAGE = Kind("a web page", advice="download the picture itself")
 _SVG = Kind("an SVG drawing", advice=_CONVERT)
 
 

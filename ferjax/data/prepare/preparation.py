@@ -21,7 +21,7 @@ from ferjax import filesystem, refusals
 from ferjax.cli import progress
 from ferjax.data import catalog
 from ferjax.data.catalog import DatasetSpec
-from ferjax.data.images import unused
+from ferjax.data.images import remarks
 from ferjax.data.prepare import builders, checking
 from ferjax.data.prepare.items import Reader, Reading
 from ferjax.data.prepare.readers.ck_plus import read as ck_plus
@@ -98,7 +98,7 @@ def prepare(
     console = console or Console(file=io.StringIO())
     path = _source(spec, source)
     own_name = _own_name(spec, options)
-    with unused.collected() as left_out:
+    with remarks.collected() as left_out:
         reading = _read(spec, path, options, console)
         names = reading.names or (spec.labels.names if spec.labels else ())
         counts = checking.check_counts(spec, path, reading, names)

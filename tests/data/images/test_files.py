@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ferjax.data.images import files, unused
+from ferjax.data.images import decoding, files, remarks
 from ferjax.errors import UserError
 from tests.helpers import strangers as made
 
@@ -49,16 +49,34 @@ def test_folders_are_searched_in_order(tmp_path):
 
 
 def test_what_a_folder_holds_beside_is_counted(tmp_path):
-    for name in ("a.png", ".b.png", ".git/c.png", "__MACOSX/._a.png", "d.heic", ".DS_Store"):
+    for name in ("a.png", ".b.png", ".git/c.png", "__MACOSX/._a.png", ".DS_Store"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("")
+    (tmp_path / "labels").write_text("a,b")
+    for name in ("d.mp4", "e.jpeg.part"):
+        (tmp_path / name).write_bytes(b"\0\0\0\x18ftypisom\0\0\0\0isom")
     said = []
     assert files.find([tmp_path], said.append) == [tmp_path / "a.png"]
     start = f"Left out of {tmp_path}: "
     assert said == [
         f"{start}2 hidden: {tmp_path}/.b.png, {tmp_path}/.git/c.png.",
-        f"{start}1 without the name of an image: {tmp_path}/d.heic.",
+        f"{start}2 videos: {tmp_path}/d.mp4, {tmp_path}/e.jpeg.part. Save its frames as images, as "
+        "ffmpeg -i VIDEO -vf fps=1 frame_%05d.png does, and crop the face in each.",
+        f"{start}1 text file: {tmp_path}/labels.",
     ]
+
+
+def test_an_image_is_told_by_what_it_holds(tmp_path):
+    """Whatever its name; and what has the name of an image is left to whoever reads it."""
+    for name, form in (("a", "PNG"), ("b.txt", "JPEG"), ("c.jfif", "JPEG"), ("d.png", "AVIF")):
+        saved(tmp_path / name, "RGB", (9, 9, 9), form=form)
+    (tmp_path / "e.heic").write_text("no image")
+    found = files.find([tmp_path])
+    assert [path.name for path in found] == ["a", "b.txt", "c.jfif", "d.png", "e.heic"]
+    for path in found[:-1]:
+        assert files.read(path, GREY).max() in (9, 10)
+    with pytest.raises(UserError, match=r"e\.heic is not an image that can be read: it is a text"):
+        files.read(found[-1], GREY)
 
 
 def test_a_file_that_is_named_again_counts_once(tmp_path, monkeypatch):
@@ -92,19 +110,20 @@ def test_frames_and_transparency_that_are_not_used_are_counted(tmp_path):
     saved(tmp_path / "b.gif", "L", 1, 2, form="GIF")
     saved(tmp_path / "c.tiff", "L", 1, 2, form="TIFF")
     saved(tmp_path / "camera.jpg", "L", 1, 2, form="MPO")
-    with unused.collected() as found:
+    with remarks.collected() as found:
         for path in tmp_path.iterdir():
-            assert files.read(path, GREY).max() <= 3
-    frames, transparent = found.sentences()
+            shown = 255 - 9 if path.name == "half.png" else 3
+            assert files.read(path, GREY).max() <= shown
+    frames, transparent = (one for one in found.sentences() if remarks.BLANK not in one)
     some = f"({tmp_path}/b.gif, {tmp_path}/c.tiff)"
     assert frames == f"2 images have several frames, of which the first is used {some}."
-    assert transparent.startswith("1 image has transparent pixels, whose hidden colours are used (")
+    assert transparent.startswith("1 image has transparent pixels, which are shown over white (")
 
 
 @pytest.mark.parametrize(("mode", "pixel"), [("RGBA", (1, 2, 3, 0)), ("LA", (1, 0))])
 def test_an_image_that_nobody_can_see_is_refused(mode, pixel, tmp_path):
     saved(tmp_path / "a.png", mode, pixel)
-    with unused.collected(), pytest.raises(UserError, match=r"a\.png is wholly transparent"):
+    with remarks.collected(), pytest.raises(UserError, match=r"a\.png is wholly transparent"):
         files.read(tmp_path / "a.png", GREY)
 
 
@@ -115,9 +134,9 @@ def test_what_follows_the_first_frame_and_is_none_harms_nothing(form, tmp_path):
     if form == "GIF":
         data = data[:-1] + b"\x2c\0\0"  # the head of a frame, cut short
     (tmp_path / "a").write_bytes(data + b"more")
-    with unused.collected() as found:
+    with remarks.collected() as found:
         assert files.read(tmp_path / "a", GREY).max() == 1
-    assert found.sentences() == ()
+    assert found.kinds() == (remarks.BLANK,)
 
 
 def test_16_bits_of_a_pixel_of_a_bmp_are_no_16_bits_of_a_channel(tmp_path):
@@ -137,14 +156,14 @@ def deep_png(path, colours):
 @pytest.mark.parametrize("colours", [0, 2, 4, 6])
 def test_a_png_of_16_bits_per_channel_is_refused(colours, tmp_path):
     deep_png(tmp_path / "a.png", colours)
-    with pytest.raises(UserError, match=r"a\.png has pixels of mode .*; convert it to 8 bits per"):
+    with pytest.raises(UserError, match=r"a\.png has pixels of mode .*; convert it to 8 bits"):
         files.read(tmp_path / "a.png", RGB)
 
 
 @pytest.mark.parametrize("text", [b"P6 1 1 65535\n\0\1\0\1\0\1", b"P3 1 1 4095\n1 2 3\n"])
 def test_a_pixmap_of_16_bits_per_channel_is_refused(text, tmp_path):
     (tmp_path / "a.ppm").write_bytes(text)
-    with pytest.raises(UserError, match="mode RGB with 16 bits per channel; convert it to 8"):
+    with pytest.raises(UserError, match=r"mode RGB with 16 bits per channel, .*; convert it"):
         files.read(tmp_path / "a.ppm", RGB)
 
 
@@ -177,7 +196,96 @@ def test_nothing_to_find_is_refused(tmp_path):
         files.find([tmp_path / "missing"])
 
 
-@pytest.mark.parametrize("array", [np.zeros((8, 8), np.float32), np.zeros((8, 8, 2), np.uint8)])
-def test_arrays_of_another_type_are_refused(array):
-    with pytest.raises(UserError, match=r"expected uint8 of shape \[H, W\]"):
+@pytest.mark.parametrize(
+    ("array", "fix"),
+    [
+        (np.ones((8, 8), np.float32), r" For 0 to 1 .* \(255 \* image\)"),
+        (np.full((8, 8), 200.0), r" Its values are such levels already: give image.astype"),
+        (np.ones((8, 8), bool), r" For True as white"),
+        (np.zeros((8, 8, 4), np.uint8), r" Leave out the fourth channel, as image\[..., :3\] does"),
+        (np.zeros((3, 8, 8), np.uint8), r" Its channels come first: image.transpose\(1, 2, 0\)"),
+        (np.asarray(None), r" None stands for a file that could not be read"),
+        (np.zeros((8, 8, 2), np.uint8), "$"),
+        (np.full((8, 8), np.nan), "$"),
+        (np.zeros((8, 0), np.uint8), "$"),
+    ],
+)
+def test_arrays_of_another_type_are_refused_with_what_helps(array, fix):
+    with pytest.raises(UserError, match=r"expected uint8 of shape \[H, W\].* 0..255\." + fix):
         files.fit_array(array, GREY)
+
+
+TRANSPARENT = {
+    "RGBA": (0, 0, 0, 100),
+    "LA": (0, 100),
+    "P": 3,
+}
+
+
+@pytest.mark.parametrize("mode", TRANSPARENT)
+@pytest.mark.parametrize("native", [GREY, RGB])
+def test_transparency_is_shown_over_white_in_training_and_prediction(mode, native, tmp_path):
+    image = Image.new(mode, (8, 8), TRANSPARENT[mode])
+    image.paste(1 if mode == "P" else (200,) * (len(mode) - 1) + (255,), (0, 0, 4, 8))
+    expected = round(255 * 155 / 255)
+    if mode == "P":
+        image.putpalette([0] * 3 + [200] * 3 + [0] * 6)
+        image.info["transparency"], expected = 3, 255
+    image.save(tmp_path / "a.png")
+    seen = files.read(tmp_path / "a.png", native)
+    assert set(seen[:, :4].ravel()) == {200} and set(seen[:, 4:].ravel()) == {expected}
+    with Image.open(tmp_path / "a.png") as opened:
+        np.testing.assert_array_equal(files.fit_pillow(opened, native), seen)
+    trained = decoding.decode((tmp_path / "a.png").read_bytes(), "a", native[2])
+    np.testing.assert_array_equal(trained, seen)
+
+
+def test_an_image_of_pillow_is_upright_too(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(pixels(8, 8)).save(tmp_path / "a.png", exif=exif)
+    with Image.open(tmp_path / "a.png") as opened:
+        np.testing.assert_array_equal(
+            files.fit_pillow(opened, GREY), files.read(tmp_path / "a.png", GREY)
+        )
+
+
+@pytest.mark.parametrize(
+    ("size", "remark"),
+    [
+        ((8, 8), None),
+        ((2, 8), remarks.TINY),
+        ((1000, 1000), None),
+        ((130, 100), None),
+        ((640, 480), remarks.PHOTO),
+        ((480, 640), remarks.PHOTO),
+        ((40, 19), remarks.PHOTO),
+    ],
+)
+def test_what_is_no_crop_of_a_face_by_its_size_is_remarked(size, remark, tmp_path):
+    width, height = size
+    Image.fromarray(pixels(height, width)).save(tmp_path / "a.png")
+    with remarks.collected() as found:
+        files.read(tmp_path / "a.png", GREY)
+    assert set(found.kinds()) - {remarks.BLANK} >= ({remark} if remark else set())
+    assert (remarks.PHOTO in found.kinds()) == (remark == remarks.PHOTO or size == (2, 8))
+
+
+def test_a_picture_without_contrast_is_remarked():
+    flat = np.full((20, 20), 7, np.uint8)
+    for image, is_blank in ((flat, True), (pixels(20, 20), False)):
+        with remarks.collected() as found:
+            files.fit_array(image, GREY, "x")
+        assert (remarks.BLANK in found.kinds()) == is_blank
+
+
+def raw_tiff(path, tag, value):
+    Image.new("L", (8, 8), 9).save(path, "TIFF", tiffinfo={tag: value})
+    return path
+
+
+@pytest.mark.parametrize(("tag", "value"), [(254, 1), (50706, 1)])
+def test_a_camera_s_raw_file_is_refused_since_its_first_picture_is_a_preview(tag, value, tmp_path):
+    with pytest.raises(UserError, match=r"is a camera's raw file, .*; export it as JPEG or PNG"):
+        files.read(raw_tiff(tmp_path / "a.dng", tag, value), GREY)
+    assert files.read(raw_tiff(tmp_path / "a.tif", 305, "a program"), GREY).max() == 9

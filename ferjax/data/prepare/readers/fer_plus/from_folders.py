@@ -7,7 +7,7 @@ and the ten votes. There is no header, and the newer of the scripts write no box
 import re
 from collections.abc import Callable, Collection, Sequence
 
-from ferjax.data.images.files import EXTENSIONS
+from ferjax.data.images.kinds import EXTENSIONS
 from ferjax.data.prepare.readers import csv_files, numbers
 from ferjax.data.prepare.readers.fer2013.from_images import IMAGE_SIZE, grey_pixels
 from ferjax.data.prepare.readers.fer_plus.ballots import Ballot, image_name, votes_of

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from ferjax.data.images.files import EXTENSIONS
+from ferjax.data.images.kinds import EXTENSIONS
 from ferjax.data.prepare.readers.tree import Tree
 from ferjax.errors import UserError, nearest, some
 
