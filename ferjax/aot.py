@@ -63,7 +63,8 @@ def main(argv: list[str]) -> None:
     shape = _image_shape(FLAGS.image_shape)
     import json
 
-    from ferjax.cli import json_output, tables
+    from ferjax import json_output
+    from ferjax.cli import tables
     from ferjax.performance import ahead_of_time, ahead_of_time_tables
 
     json_output.check(FLAGS.json, _inputs())

@@ -36,7 +36,8 @@ flags.mark_flag_as_required("config", flag_values=FLAGS)
 def main(argv: list[str]) -> None:
     """Measures, prints a table, and writes --json if asked."""
     command.refuse_arguments(argv)
-    from ferjax.cli import json_output, tables
+    from ferjax import json_output
+    from ferjax.cli import tables
     from ferjax.data.storage.local import resolve
     from ferjax.performance import throughput
 

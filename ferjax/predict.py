@@ -20,8 +20,8 @@ from absl import flags
 from ferjax.cli import command
 
 if TYPE_CHECKING:
-    from ferjax.cli.predictions import Row
     from ferjax.inference.classifier import Classifier
+    from ferjax.inference.formats import Row
 
 FLAGS = flags.FlagValues()
 flags.DEFINE_string("workdir", None, "run directory of ferjax.main", flag_values=FLAGS)
@@ -56,11 +56,12 @@ def main(argv: list[str]) -> None:
     import sys
 
     import ferjax
-    from ferjax import filesystem
-    from ferjax.cli import json_output, output, predictions
-    from ferjax.cli.sinks import GrowingFile, StandardOutput
+    from ferjax import filesystem, json_output
+    from ferjax.cli import output
     from ferjax.data.images.files import find
     from ferjax.data.images.remarks import Tally
+    from ferjax.inference import formats
+    from ferjax.inference.sinks import GrowingFile, StandardOutput
     from ferjax.workdir.directory import own_files
 
     printed, to_file = _outputs()
@@ -70,9 +71,9 @@ def main(argv: list[str]) -> None:
     names = classifier.labels
     sinks: list[StandardOutput | GrowingFile] = []
     if to_file is not None:
-        document = predictions.create("json", names, FLAGS.workdir)
+        document = formats.create("json", names, FLAGS.workdir)
         sinks.append(GrowingFile(document, filesystem.of(to_file)))
-    document = predictions.create(printed, names, FLAGS.workdir)
+    document = formats.create(printed, names, FLAGS.workdir)
     sinks.append(StandardOutput(document, is_needed=to_file is None))
     noted, problems, complete = Tally(), [], False
     try:
@@ -95,10 +96,11 @@ def main(argv: list[str]) -> None:
 
 def _outputs() -> tuple[str, str | None]:
     """The format of standard output, and the file that --json names, if any."""
-    from ferjax.cli import json_output, predictions
+    from ferjax import json_output
     from ferjax.errors import UserError, one_of
+    from ferjax.inference import formats
 
-    one_of("--format", FLAGS.format, predictions.FORMATS)
+    one_of("--format", FLAGS.format, formats.FORMATS)
     if not json_output.is_standard_output(FLAGS.json):
         return FLAGS.format, FLAGS.json
     if FLAGS["format"].present and FLAGS.format != "json":
@@ -117,7 +119,7 @@ def _batches(classifier: Classifier, files: list[Path]) -> Iterator[list[Row]]:
     from rich.console import Console
 
     from ferjax.cli import progress
-    from ferjax.cli.predictions import Row
+    from ferjax.inference.formats import Row
 
     shown: contextlib.AbstractContextManager = contextlib.nullcontext(lambda: None)
     if len(files) > _FEW and not sys.stdout.isatty():

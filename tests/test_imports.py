@@ -12,7 +12,7 @@ FLOORS = [
     ["training"],
     ["evaluation", "config"],
     ["inference"],
-    ["data", "models", "workdir"],
+    ["data", "models", "workdir", "json_output"],
     ["distributed", "cli", "filesystem"],
     ["local_files", "losses", "metrics", "object_store", "random_streams"],
     ["errors", "refusals", "stored_json"],

@@ -7,10 +7,10 @@ import stat
 import pytest
 
 from ferjax import filesystem
-from ferjax.cli import predictions
-from ferjax.cli.predictions import Row
-from ferjax.cli.sinks import GrowingFile, StandardOutput
 from ferjax.errors import UserError
+from ferjax.inference import formats
+from ferjax.inference.formats import Row
+from ferjax.inference.sinks import GrowingFile, StandardOutput
 from tests.helpers.bucket import _server, store  # noqa: F401 - fixtures
 
 NAMES = ("happy", "sad")
@@ -21,7 +21,7 @@ def rows(*numbers):
 
 
 def growing(place):
-    return GrowingFile(predictions.create("json", NAMES, "run"), place)
+    return GrowingFile(formats.create("json", NAMES, "run"), place)
 
 
 def files_in(path):
@@ -96,9 +96,9 @@ def test_an_object_is_written_when_all_is_done(store):  # noqa: F811 - a fixture
     assert json.loads(filesystem.read_bytes(place))["complete"]
 
 
-@pytest.mark.parametrize("name", predictions.FORMATS)
+@pytest.mark.parametrize("name", formats.FORMATS)
 def test_standard_output_has_each_batch_at_once(name, capsys):
-    sink = StandardOutput(predictions.create(name, NAMES, "run"), is_needed=True)
+    sink = StandardOutput(formats.create(name, NAMES, "run"), is_needed=True)
     for number in range(3):
         sink.write(rows(number))
         assert f"{number}.png" in capsys.readouterr().out
@@ -106,6 +106,6 @@ def test_standard_output_has_each_batch_at_once(name, capsys):
 
 
 def test_a_document_without_rows_is_one_too(capsys):
-    sink = StandardOutput(predictions.create("json", NAMES, "run"), is_needed=True)
+    sink = StandardOutput(formats.create("json", NAMES, "run"), is_needed=True)
     sink.end(complete=True)
     assert json.loads(capsys.readouterr().out)["images"] == []

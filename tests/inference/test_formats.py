@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from ferjax.cli import predictions
-from ferjax.cli.predictions import Row
+from ferjax.inference import formats
+from ferjax.inference.formats import Row
 from tests.helpers.strangers import EVIL, EVIL_SHOWN
 
 NAMES = ("angry", "happy, very", "neutral")
@@ -20,7 +20,7 @@ ROWS = [
 
 
 def document(name, rows=ROWS, complete=True):
-    made = predictions.create(name, NAMES, "runs/a")
+    made = formats.create(name, NAMES, "runs/a")
     return made.head() + "".join(map(made.row, rows)) + made.tail(complete=complete)
 
 

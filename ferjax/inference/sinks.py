@@ -11,9 +11,9 @@ from pathlib import Path
 
 from ferjax import filesystem, refusals
 from ferjax.cli import output
-from ferjax.cli.predictions import Format, Row
 from ferjax.errors import UserError
 from ferjax.filesystem import Place
+from ferjax.inference.formats import Format, Row
 
 
 class StandardOutput:
