@@ -6,6 +6,7 @@ Shape letters: H W C image.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
 import os
 import re
@@ -193,9 +194,7 @@ def _image_format(head: bytes, where: str) -> str:
             f"{advice}."
         )
     if kind.format == "HEIF":
-        import pillow_heif  # of the extra `heic`
-
-        pillow_heif.register_heif_opener()
+        importlib.import_module(kinds.heic_decoder() or "").register_heif_opener()
     return kind.format
 
 

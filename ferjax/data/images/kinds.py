@@ -22,6 +22,10 @@ EXTENSIONS = (
 )
 
 
+# Packages that teach Pillow to decode HEIC. The second also encodes, by a library under the GPL.
+HEIC_DECODERS = ("pi_heif", "pillow_heif")
+
+
 @dataclass(frozen=True)
 class Kind:
     """What a file is.
@@ -47,11 +51,16 @@ class Kind:
         return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def heic_decoder() -> str | None:
+    """The installed package that decodes HEIC."""
+    return next((name for name in HEIC_DECODERS if importlib.util.find_spec(name)), None)
+
+
 @functools.cache
 def _is_installed(image_format: str) -> bool:
     """Whether what decodes a format is there."""
     if image_format == "HEIF":
-        return importlib.util.find_spec("pillow_heif") is not None
+        return heic_decoder() is not None
     return image_format != "AVIF" or bool(features.check("avif"))
 
 
@@ -60,7 +69,7 @@ _UNPACK = "unpack it and name what it holds"
 _HEIC = Kind(
     "a HEIC image",
     "HEIF",
-    "install its decoder (pip install pillow-heif), or convert it to JPEG",
+    "install its decoder (pip install pi-heif), or convert it to JPEG",
 )
 _AVIF = Kind("an AVIF image", "AVIF", _CONVERT)
 VIDEO = Kind(
