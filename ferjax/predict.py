@@ -75,23 +75,23 @@ def main(argv: list[str]) -> None:
         sinks.append(GrowingFile(document, filesystem.of(to_file)))
     document = formats.create(printed, names, FLAGS.workdir)
     sinks.append(StandardOutput(document, is_needed=to_file is None))
-    noted, problems, complete = Tally(), [], False
+    noted, problems, complete = Tally(), _Problems(len(files)), False
     try:
         for rows in _batches(classifier, files):
             for sink in sinks:
                 sink.write(rows)
             for row in rows:
                 noted.add(row.remarks, row.file)
-            problems += [row.problem for row in rows if row.problem]
+            problems.add([row.problem for row in rows if row.problem])
         complete = True
     finally:
         for sink in sinks:
             sink.end(complete=complete)
-    remark = (_NO_FACE_LOOKED_FOR,) if len(problems) < len(files) else ()
+    remark = (_NO_FACE_LOOKED_FOR,) if problems.count < len(files) else ()
     for sentence in (*noted.sentences(), *remark):
         output.say(sentence, file=sys.stderr)
-    if problems:
-        raise _unread(problems, len(files))
+    if problems.count:
+        raise problems.error()
 
 
 def _outputs() -> tuple[str, str | None]:
@@ -134,19 +134,30 @@ def _batches(classifier: Classifier, files: list[Path]) -> Iterator[list[Row]]:
             yield rows
 
 
-def _unread(problems: list[str], number: int) -> Exception:
-    """The error that lists the files that could not be read."""
-    from ferjax.errors import UserError
+class _Problems:
+    """The files that could not be read, of so many: their number, and the first of them."""
 
-    shown = [f"  {problem}" for problem in problems[:_NAMED]]
-    if len(problems) > _NAMED:
-        shown.append(f"  and {len(problems) - _NAMED:,} more")
-    if number == 1:
-        return UserError(problems[0])
-    said = f"{len(problems):,} of {number:,} files could not be read"
-    if len(problems) < number:
-        said += "; the others were classified"
-    return UserError("\n".join([f"{said}:", *shown]))
+    def __init__(self, number: int):
+        self.count, self._number = 0, number
+        self._first: list[str] = []
+
+    def add(self, problems: list[str]) -> None:
+        """Counts more."""
+        self.count += len(problems)
+        self._first += problems[: _NAMED - len(self._first)]
+
+    def error(self) -> Exception:
+        """The error that lists them."""
+        from ferjax.errors import UserError
+
+        if self._number == 1:
+            return UserError(self._first[0])
+        shown = [f"  {problem}" for problem in self._first]
+        if self.count > len(self._first):
+            shown.append(f"  and {self.count - len(self._first):,} more")
+        said = f"{self.count:,} of {self._number:,} files could not be read"
+        others = "; the others were classified" if self.count < self._number else ""
+        return UserError("\n".join([f"{said}{others}:", *shown]))
 
 
 if __name__ == "__main__":
