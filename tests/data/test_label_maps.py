@@ -43,6 +43,7 @@ def test_two_names_of_one_emotion_are_one_class_and_it_is_said():
 def test_the_models_own_names_come_first_whatever_they_are():
     assert by_emotion(("grin", "Frown"), ("frown", "grin")).table == (1, 0)
     assert by_emotion(("1", "2"), ("2", "1")).table == (1, 0)
+    assert by_emotion(("ANGRY", "angry"), ("angry", "ANGRY")).table == (1, 0)
     # Each is itself, although both are one emotion.
     both = by_emotion(("angry", "anger"), ("anger", "angry"))
     assert both.table == (1, 0) and both.notes == ()

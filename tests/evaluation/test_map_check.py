@@ -62,6 +62,14 @@ def test_two_exchanged_names_need_more_images():
     assert warned(10 * np.eye(7, dtype=int), swapped)
 
 
+def test_a_model_that_is_partial_to_a_class():
+    """Three classes are called by the name of the next, and one of these even more by another."""
+    counts = [[2, 62, 36], [0, 2, 98], [36, 60, 4]]
+    assert warned(counts, (0, 1, 2), NAMES[:3])
+    counts = [[2, 62, 36], [0, 2, 98], [33, 65, 2]]
+    assert warned(counts, (0, 1, 2), NAMES[:3]) == ""
+
+
 def test_two_names_of_one_class_are_no_contradiction():
     counts = counted(GOOD[[0, 0, 3, 4]], [30] * 4)
     assert warned(counts, (0, 0, 3, 4)) == ""
