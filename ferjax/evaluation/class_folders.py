@@ -65,6 +65,8 @@ def find(
       UserError: no folder, one that holds splits or class folders further down, an image outside
         of the class folders, or no image at all.
     """
+    if not folder:
+        raise UserError(f"--images is empty; expected a folder of {LAYOUT}.")
     where = filesystem.local(folder, "--images")
     names = _folders(where)
     _check_level(where, names, target)

@@ -70,3 +70,4 @@ def test_no_folder_and_no_image(tmp_path):
     (tmp_path / "faces" / "happy").mkdir(parents=True)
     assert "has no image in it" in refusal(tmp_path / "faces")
     assert "on this machine" in refusal("gs://bucket/faces")
+    assert "--images is empty" in refusal("")
