@@ -11,6 +11,13 @@ split scores two groups of images: `test`, the split as published, and `test_cle
 that also occur in train or validation; with the `--clean_index` of an audit also `test_clean_near`,
 without their near duplicates. Every such command reads the test split again.
 
+The images of a folder that has one folder for each class are scored as they are, all of them:
+
+    python -m ferjax.evaluate --workdir=runs/first --images=faces --json=faces.json
+
+Its classes are mapped by the meaning of their names unless --label_map says otherwise. Images that
+cannot be read are listed at the end; the others are scored, and the exit code is 2.
+
 Another data set is evaluated through a map of its classes to the model's classes, which is never
 guessed: `--label_map=emotions` goes by the meaning of the names (angry is anger), and
 `--label_map=theirs=ours,...` names every class. A class that the model does not have (`contempt=`
@@ -19,11 +26,20 @@ in such a list) is refused, or left out and counted with `--unmapped=drop`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 from absl import flags
 
 from ferjax.cli import command, huge_pages
 from ferjax.data.catalog import SCORED_SPLITS as SPLITS
 from ferjax.errors import UserError, one_of
+
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
+
+    from ferjax.evaluation.checkpoint_result import CheckpointScores
+    from ferjax.evaluation.checkpoint_scores import FinishedRun
 
 FLAGS = flags.FlagValues()
 flags.DEFINE_string("workdir", None, "run directory of ferjax.main", flag_values=FLAGS)
@@ -38,6 +54,9 @@ flags.DEFINE_string(
 )
 flags.DEFINE_string(
     "dataset", None, "another data set than the run's, such as raf_db", flag_values=FLAGS
+)
+flags.DEFINE_string(
+    "images", None, "a folder with one folder of images for each class", flag_values=FLAGS
 )
 flags.DEFINE_list(
     "options", None, "of that data set: fold=3, or target=majority,...", flag_values=FLAGS
@@ -71,25 +90,62 @@ def main(argv: list[str]) -> None:
     """Prints the tables, and writes --json if asked."""
     command.refuse_arguments(argv)
     from ferjax import filesystem
-    from ferjax.cli import output, tables
     from ferjax.config import stored
-    from ferjax.data.storage.local import resolve
-    from ferjax.evaluation import checkpoint_scores
-    from ferjax.workdir.directory import RunDirectory, own_files
+    from ferjax.evaluation import checkpoint_scores, labelled_images
+    from ferjax.workdir.directory import RunDirectory
 
     _check_flags()
     directory = RunDirectory(FLAGS.workdir)
     config = stored.of_run(directory)
     if FLAGS.json:
-        inputs = [*own_files(FLAGS.workdir), *filter(None, [FLAGS.clean_index])]
-        data_dir = FLAGS.data_dir or config.dataset.data_dir
-        if not filesystem.is_remote(data_dir):  # a bucket that a stranger names is not asked
-            names = filter(None, (config.dataset.name, FLAGS.dataset))
-            inputs += [resolve(data_dir) / name for name in names]
-        filesystem.check_output("--json", FLAGS.json, inputs)
+        _check_output(config)
     run = checkpoint_scores.FinishedRun.open(directory, config, FLAGS.checkpoint)
+    found = _scores(run)
+    labels = run.trained.spec.labels
+    if FLAGS.json:
+        made = found.to_json(checkpoint=FLAGS.checkpoint, labels=labels)
+        filesystem.write_json(filesystem.of(FLAGS.json), made)
+    _print(found, labels)
+    unread = found.about.get("unreadable")
+    if unread:
+        raise labelled_images.unreadable(unread, len(unread) + found.about["scored"])
+
+
+def _check_output(config: ConfigDict) -> None:
+    """Refuses a --json that is or lies in what the command reads."""
+    from ferjax import filesystem
+    from ferjax.data.storage.local import resolve
+    from ferjax.workdir.directory import own_files
+
+    inputs = [*own_files(FLAGS.workdir), *filter(None, [FLAGS.clean_index, FLAGS.images])]
+    data_dir = FLAGS.data_dir or config.dataset.data_dir
+    if not filesystem.is_remote(data_dir):  # a bucket that a stranger names is not asked
+        names = filter(None, (config.dataset.name, FLAGS.dataset))
+        inputs += [resolve(data_dir) / name for name in names]
+    filesystem.check_output("--json", FLAGS.json, inputs)
+
+
+def _scores(run: FinishedRun) -> CheckpointScores:
+    """The scores that the flags ask for."""
+    import sys
+
+    from rich.console import Console
+
+    from ferjax.cli import output, progress
+    from ferjax.data.label_maps import BY_EMOTION
+
+    if FLAGS.images is not None:
+        return run.on_images(
+            FLAGS.images,
+            FLAGS.tta,
+            label_map=BY_EMOTION if FLAGS.label_map is None else FLAGS.label_map,
+            unmapped=FLAGS.unmapped or "refuse",
+            batch_size=FLAGS.batch_size,
+            on_left_out=lambda text: output.say(text, file=sys.stderr),
+            progress=lambda total: progress.bar(Console(stderr=True), "scoring images", total),
+        )
     if FLAGS.dataset:
-        found = run.on_other_data(
+        return run.on_other_data(
             FLAGS.dataset,
             FLAGS.split,
             FLAGS.tta,
@@ -99,20 +155,23 @@ def main(argv: list[str]) -> None:
             label_map=FLAGS.label_map,
             unmapped=FLAGS.unmapped or "refuse",
         )
-    else:
-        found = run.on_own_data(
-            FLAGS.split,
-            FLAGS.tta,
-            data_dir=FLAGS.data_dir,
-            batch_size=FLAGS.batch_size,
-            clean_index=FLAGS.clean_index,
-        )
-    labels = run.trained.spec.labels
-    if FLAGS.json:
-        made = found.to_json(split=FLAGS.split, checkpoint=FLAGS.checkpoint, labels=labels)
-        filesystem.write_json(filesystem.of(FLAGS.json), made)
+    return run.on_own_data(
+        FLAGS.split,
+        FLAGS.tta,
+        data_dir=FLAGS.data_dir,
+        batch_size=FLAGS.batch_size,
+        clean_index=FLAGS.clean_index,
+    )
+
+
+def _print(found: CheckpointScores, labels: Sequence[str]) -> None:
+    """Prints the tables and notes, and warnings on standard error."""
+    import sys
+
+    from ferjax.cli import output, tables
+
     view = FLAGS.tta[0]
-    scores = found.scores[view][FLAGS.split]
+    scores = found.scores[view][found.group]
     where, remark = found.where, found.remark and f", {found.remark}"
     tables.print_tables(
         tables.class_table(labels, scores, f"Classes ({view}, {where}{remark})"),
@@ -125,16 +184,30 @@ def main(argv: list[str]) -> None:
         output.say(f"Left out: {count} images of {name}, a class that the model does not have.")
     if found.about.get("note"):
         output.say(found.about["note"])
+    for text in found.about.get("warnings", ()):
+        output.say(f"warning: {text}", file=sys.stderr)
 
 
 def _check_flags() -> None:
     """Refuses flags that would do nothing, and values that are not allowed."""
     from ferjax.config.fields import FIELDS
 
-    for name in ("options", "label_map", "unmapped"):
-        if FLAGS[name].value is not None and not FLAGS.dataset:
+    if FLAGS.images is not None:
+        for name in ("dataset", "split", "options", "data_dir", "clean_index"):
+            if FLAGS[name].present:
+                raise UserError(
+                    f"--{name} is about prepared data, and --images names a folder, all of whose "
+                    "images are scored; leave one of them out."
+                )
+    if FLAGS.options is not None and not FLAGS.dataset:
+        raise UserError(
+            "--options is about another data set than the run's: name it with --dataset=NAME."
+        )
+    for name in ("label_map", "unmapped"):
+        if FLAGS[name].value is not None and not FLAGS.dataset and FLAGS.images is None:
             raise UserError(
-                f"--{name} is about another data set than the run's: name it with --dataset=NAME."
+                f"--{name} is about other data than the run's: name it with --dataset=NAME, or a "
+                "folder of class folders with --images=FOLDER."
             )
     if FLAGS.clean_index and FLAGS.dataset:
         raise UserError(

@@ -56,10 +56,15 @@ def score_table(scores: Mapping[str, Mapping[str, Metrics]], title: str = "Score
 
 
 def class_table(names: Sequence[str], metrics: Metrics, title: str = "Classes") -> Table:
-    """Examples, recall, precision and F1 of each class."""
+    """Examples, recall with its 95 % interval, precision and F1 of each class.
+
+    The intervals, also that of the accuracy below the table, are Wilson's: they say how far the
+    number of examples leaves the rate open, if these are independent draws. A class without
+    examples has no recall.
+    """
     table = _table(title)
-    table.add_column("class")
-    for name in ("examples", "recall", "precision", "F1"):
+    table.add_column("class", overflow="fold")
+    for name in ("examples", "recall", "95 % interval", "precision", "F1"):
         table.add_column(name, justify="right")
     columns = zip(
         names,
@@ -69,9 +74,26 @@ def class_table(names: Sequence[str], metrics: Metrics, title: str = "Classes") 
         metrics["per_class_f1"],
         strict=True,
     )
-    for name, counts, *rates in columns:
-        add_row(table, name, str(sum(counts)), *map(_percent, rates))
+    for number, (name, counts, recall, *rates) in enumerate(columns):
+        examples = sum(counts)
+        shown = [_percent(recall), interval(counts[number], examples)] if examples else ["-", "-"]
+        add_row(table, name, str(examples), *shown, *map(_percent, rates))
+    total = metrics["num_examples"]
+    hits = sum(counts[number] for number, counts in enumerate(metrics["confusion"]))
+    table.caption = _text(
+        f"accuracy {_percent(metrics['accuracy'])} of {total:,}, 95 % interval "
+        f"{interval(hits, total)}"
+    )
+    table.caption_justify = "left"
     return table
+
+
+def interval(hits: int, total: int) -> str:
+    """Wilson's 95 % interval of a rate in percent; `total` is at least 1."""
+    from scipy import stats  # which takes a second to import, and other tables do not need
+
+    found = stats.binomtest(hits, total).proportion_ci(method="wilson")
+    return f"{100 * found.low:.1f} to {100 * found.high:.1f} %"
 
 
 def confusion_table(

@@ -1,4 +1,4 @@
-"""Maps of a data set's classes to a model's classes, by name; the user always asks for them.
+"""Maps of a data set's classes to a model's classes, by name, and never by position.
 
 Shape letters: N examples.
 """
@@ -12,8 +12,9 @@ import numpy as np
 from jaxtyping import Bool, Integer
 
 from ferjax.cli.pairs import parse_pairs
-from ferjax.data.labels import EMOTIONS
-from ferjax.errors import UserError, nearest
+from ferjax.data import map_hints
+from ferjax.data.labels import EMOTIONS, emotion_of, plain
+from ferjax.errors import UserError, nearest, one_line
 
 # The map by the meaning of the names.
 BY_EMOTION = "emotions"
@@ -28,11 +29,13 @@ class LabelMap:
       target: class names of the model, in its order.
       table: the number of the model's class, for each class of the data set; None if the model has
         no such class.
+      notes: what the user did not ask for and has to know, as sentences.
     """
 
     source: tuple[str, ...]
     target: tuple[str, ...]
     table: tuple[int | None, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def unmapped(self) -> tuple[str, ...]:
@@ -57,29 +60,39 @@ class LabelMap:
         )
 
 
+def is_known(name: str, target: Sequence[str]) -> bool:
+    """Whether a name is certainly that of a class: of the model's, or of an emotion."""
+    return emotion_of(name) is not None or plain(name) in map(plain, target)
+
+
 def by_emotion(source: Sequence[str], target: Sequence[str]) -> LabelMap:
-    """Maps classes that mean the same emotion, such as `angry` and `anger`.
+    """Maps classes of one name, apart from capitals, and those that mean the same emotion.
+
+    Two classes of the data set may be one of the model, as `anger` and `angry`, which a note says.
 
     Raises:
-      UserError: a name whose emotion is not known, or two classes of the model with one emotion.
+      UserError: a name whose emotion is not known and that the model does not have, or one that
+        two classes of the model are.
     """
-    unknown = [name for name in (*source, *target) if name not in EMOTIONS]
+    found = {name: _ours(name, target) for name in source}
+    unknown = [name for name, ours in found.items() if ours is None]
     if unknown:
-        raise UserError(
-            f"It is not known which emotion {unknown[0]!r} is.{nearest(unknown[0], EMOTIONS)} Name "
-            f"the classes yourself, as in --label_map={_example(source, target)}."
-        )
-    numbers: dict[str, int] = {}
-    for number, name in enumerate(target):
-        if EMOTIONS[name] in numbers:
+        raise UserError(_not_known(unknown[0], source, target))
+    for name, ours in found.items():
+        if ours and len(ours) > 1:
+            both = " and ".join(one_line(target[number]) for number in ours)
             raise UserError(
-                f"The model has two classes for one emotion, {target[numbers[EMOTIONS[name]]]!r} "
-                f"and {name!r}: name the classes yourself, as in "
-                f"--label_map={_example(source, target)}."
+                f"The model has several classes that {name!r} can be, {both}: "
+                f"{map_hints.every_class(source, target, _names(source, target))}"
             )
-        numbers[EMOTIONS[name]] = number
-    table = tuple(numbers.get(EMOTIONS[name]) for name in source)
-    return LabelMap(tuple(source), tuple(target), table)
+    table = tuple(ours[0] if ours else None for ours in found.values())
+    notes = []
+    for number, one in enumerate(target):
+        same = [name for name, chosen in zip(source, table, strict=True) if chosen == number]
+        if len(same) > 1:
+            names = " and ".join(map(one_line, same))
+            notes.append(f"The classes {names} are taken as one, the model's {one_line(one)}.")
+    return LabelMap(tuple(source), tuple(target), table, tuple(notes))
 
 
 def parse(text: str, source: Sequence[str], target: Sequence[str]) -> LabelMap:
@@ -93,14 +106,17 @@ def parse(text: str, source: Sequence[str], target: Sequence[str]) -> LabelMap:
     """
     if text == BY_EMOTION:
         return by_emotion(source, target)
+    # The spaces around names are not kept in a list.
+    whole = {name.strip(): name for name in source}
     found: dict[str, int | None] = {}
     for theirs, ours in parse_pairs("--label_map", text).items():
         if ours is None:
             raise UserError(
                 f"--label_map has {theirs!r}; expected {BY_EMOTION} or "
-                f"CLASS_OF_DATA=CLASS_OF_MODEL for each class, as in {_example(source, target)}."
+                "CLASS_OF_DATA=CLASS_OF_MODEL for each class. "
+                f"{map_hints.every_class(source, target, _names(source, target))}"
             )
-        if theirs not in source:
+        if theirs not in whole:
             raise UserError(
                 f"--label_map: the data set has no class {theirs!r}.{nearest(theirs, source)} Its "
                 f"classes are: {', '.join(source)}."
@@ -110,7 +126,7 @@ def parse(text: str, source: Sequence[str], target: Sequence[str]) -> LabelMap:
                 f"--label_map: the model has no class {ours!r}.{nearest(ours, target)} Its classes "
                 f"are: {', '.join(target)}."
             )
-        found[theirs] = target.index(ours) if ours else None
+        found[whole[theirs]] = target.index(ours) if ours else None
     missing = [name for name in source if name not in found]
     if missing:
         raise UserError(
@@ -120,5 +136,39 @@ def parse(text: str, source: Sequence[str], target: Sequence[str]) -> LabelMap:
     return LabelMap(tuple(source), tuple(target), tuple(found[name] for name in source))
 
 
-def _example(source: Sequence[str], target: Sequence[str]) -> str:
-    return ",".join(f"{a}={b}" for a, b in zip(source[:2], target[:2], strict=False)) + ",..."
+def _ours(name: str, target: Sequence[str]) -> list[int] | None:
+    """The model's classes that a name can be, [] if the model has none; None if it is not known."""
+    if name in target:
+        return [target.index(name)]
+    alike = [number for number, ours in enumerate(target) if plain(ours) == plain(name)]
+    if alike:
+        return alike
+    emotion = emotion_of(name)
+    if emotion is None:
+        return None
+    same = [number for number, ours in enumerate(target) if emotion_of(ours) == emotion]
+    # A class of the model whose meaning is not known may be this emotion.
+    return same if same or all(map(emotion_of, target)) else None
+
+
+def _names(source: Sequence[str], target: Sequence[str]) -> dict[str, str]:
+    """The pairs of names that are certain; "" for a class that the model certainly lacks."""
+    found = {name: _ours(name, target) for name in source}
+    return {
+        name: target[ours[0]] if ours else ""
+        for name, ours in found.items()
+        if ours is not None and len(ours) < 2
+    }
+
+
+def _not_known(name: str, source: Sequence[str], target: Sequence[str]) -> str:
+    """What to say of a class name that cannot be mapped."""
+    if coded := map_hints.by_code(source, target):
+        return coded
+    emotion = emotion_of(name)
+    if emotion is None:
+        said = f"It is not known which emotion {name!r} is.{nearest(name, (*target, *EMOTIONS))}"
+    else:
+        others = ", ".join(one_line(ours) for ours in target if emotion_of(ours) is None)
+        said = f"It is not known whether the model has a class for {name!r}: it has {others}."
+    return f"{said} {map_hints.every_class(source, target, _names(source, target))}"

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -12,51 +11,19 @@ from ml_collections import ConfigDict
 from ferjax.data import label_maps
 from ferjax.data.audit.clean_index import read_clean_index
 from ferjax.data.dataset import Source, open_dataset
-from ferjax.data.label_maps import LabelMap
 from ferjax.data.options import parse
 from ferjax.data.run_data import RunData
 from ferjax.data.splits import splitters
 from ferjax.errors import UserError
-from ferjax.evaluation import cross_dataset
-from ferjax.evaluation.evaluator import Evaluator, Scores
+from ferjax.evaluation import class_folders, cross_dataset, labelled_images
+from ferjax.evaluation.checkpoint_result import CheckpointScores, check_finite
+from ferjax.evaluation.cross_dataset import ScoredModel
+from ferjax.evaluation.evaluator import Evaluator
+from ferjax.evaluation.labelled_images import Progress
 from ferjax.evaluation.protocol import Protocol
 from ferjax.filesystem import SCHEME, is_remote
 from ferjax.inference.trained_model import TrainedModel
 from ferjax.workdir.directory import RunDirectory
-
-FORMAT = 1
-
-
-@dataclasses.dataclass(frozen=True)
-class CheckpointScores:
-    """The result of an evaluation.
-
-    Attributes:
-      scores: metrics[view][group].
-      about: the data set, as JSON: dataset, options, fingerprint; for another data set than the
-        run's also trained_on, label_map, dropped and note (see `cross_dataset.CrossScores`).
-      where: the data and the split, for a title.
-      protocol: the label, "honest" or "optimistic".
-      remark: why the scores are optimistic; "" if they are honest.
-    """
-
-    scores: Scores
-    about: dict[str, Any]
-    where: str
-    protocol: str
-    remark: str
-
-    def to_json(self, *, split: str, checkpoint: str, labels: Sequence[str]) -> dict[str, Any]:
-        """The object that `ferjax.evaluate --json` writes."""
-        return {
-            "format": FORMAT,
-            **self.about,
-            "protocol": self.protocol,
-            "split": split,
-            "checkpoint": checkpoint,
-            "labels": list(labels),
-            "scores": self.scores,
-        }
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,16 +87,14 @@ class FinishedRun:
             near = "test_clean_near"
             groups = {near: read_clean_index(clean_index, data.source)[near]}
         scores = evaluator.over(data, split, views, groups)(trained.weights)
-        _check_finite(scores, trained, f"the {split} split")
-        label, remark = protocol.label, protocol.remark
-        if not remark:
-            label, remark = own_split(split, protocol.selection)
+        check_finite(scores, trained, f"the {split} split")
+        label, remark = protocol.of_split(split)
         about = {
             "dataset": trained.spec.dataset,
             "options": data.source.options,
             "fingerprint": trained.spec.fingerprint,
         }
-        return CheckpointScores(scores, about, split, label, remark)
+        return CheckpointScores(scores, split, about, split, label, remark)
 
     def on_other_data(
         self,
@@ -160,15 +125,9 @@ class FinishedRun:
           UserError: see `cross_dataset.score`; or there is no map of the classes.
         """
         own, source = self._other(dataset, data_dir, options)
-        mapped = _mapped(label_map, source, self.trained.spec.labels)
+        mapped = cross_dataset.asked_map(label_map, source, self.trained.spec.labels)
         found = cross_dataset.score(
-            cross_dataset.ScoredModel(
-                trained=self.trained,
-                evaluator=self._evaluator(batch_size),
-                data=own,
-                selection=self._protocol.selection,
-                started_from=self.started_from,
-            ),
+            self._scored(own, self._evaluator(batch_size)),
             source,
             split,
             mapped,
@@ -176,7 +135,7 @@ class FinishedRun:
             unmapped=unmapped,
             num_threads=own.num_threads,
         )
-        _check_finite(found.scores, self.trained, f"the {split} split of {dataset}")
+        check_finite(found.scores, self.trained, f"the {split} split of {dataset}")
         about = {
             "dataset": source.name,
             "options": source.options,
@@ -184,12 +143,75 @@ class FinishedRun:
             "trained_on": self.trained.spec.dataset,
             "label_map": mapped.describe(),
             "dropped": found.dropped,
-            "note": found.note,
+            "note": " ".join(filter(None, (*mapped.notes, found.note))),
+            "warnings": found.warnings,
         }
         given = ", ".join(f"{name}={value}" for name, value in source.options.items())
         where = f"{dataset} {split}" + (f" ({given})" if given else "")
         protocol = self._protocol
-        return CheckpointScores(found.scores, about, where, protocol.label, protocol.remark)
+        label, remark = protocol.label, protocol.remark
+        return CheckpointScores(found.scores, split, about, where, label, remark)
+
+    def on_images(
+        self,
+        folder: str,
+        views: Sequence[str],
+        *,
+        label_map: str = label_maps.BY_EMOTION,
+        unmapped: str = "refuse",
+        batch_size: int | None = None,
+        on_left_out: Callable[[str], None] = lambda _: None,
+        progress: Progress = labelled_images.no_progress,
+    ) -> CheckpointScores:
+        """Evaluates on all images of a user's class folders.
+
+        Args:
+          folder: it holds a folder of images for each class.
+          views: see `evaluation.views`.
+          label_map: the map of the folders' names to the model's classes (see `label_maps.parse`).
+          unmapped: "refuse" or "drop" images of classes that the model does not have.
+          batch_size: images of a batch; by default the run's, or fewer for a few images.
+          on_left_out: called with a sentence on each kind of what is left out of the folder.
+          progress: shows how far it is (see `labelled_images.Progress`).
+
+        Raises:
+          UserError: see `class_folders.find`, `label_maps.parse` and `labelled_images.score`; or
+            the prediction for an image depends on the others.
+        """
+        spec, protocol = self.trained.spec, self._protocol
+        if spec.depends_on_batch:
+            raise UserError(
+                "This model was made with tokens=batch: what it says of an image depends on the "
+                "other images of its batch, so that a folder of images cannot be scored."
+            )
+        found = class_folders.find(folder, spec.labels, on_left_out)
+        names = found.images if label_map == label_maps.BY_EMOTION else found.counts
+        mapped = label_maps.parse(label_map, sorted(names), spec.labels)
+        size = batch_size or self._size_for(len(found))
+        scored = labelled_images.score(
+            self._scored(None if self._strange_bucket else self._data(None), self._evaluator(size)),
+            found,
+            mapped,
+            views,
+            unmapped=unmapped,
+            num_threads=self.config.dataset.num_threads,
+            progress=progress,
+        )
+        check_finite(scored.scores, self.trained, str(found.where))
+        about = {
+            "images": str(found.where),
+            "counts": found.counts,
+            "scored": scored.num_scored,
+            "unreadable": scored.unread,
+            "trained_on": spec.dataset,
+            "label_map": mapped.describe(),
+            "dropped": scored.dropped,
+            "note": " ".join(filter(None, (*found.notes(), *mapped.notes, scored.note))),
+            "warnings": scored.warnings,
+        }
+        where = f"{scored.num_scored:,} of {len(found):,} images of {found.where}"
+        group, label, remark = labelled_images.GROUP, protocol.label, protocol.remark
+        return CheckpointScores(scored.scores, group, about, where, label, remark)
 
     @property
     def _protocol(self) -> Protocol:
@@ -235,6 +257,20 @@ class FinishedRun:
             )
         return RunData(self.trained.mesh, **fields, makes_data=not fields["data_dir"])
 
+    def _scored(self, own: RunData | None, evaluator: Evaluator) -> ScoredModel:
+        return ScoredModel(
+            trained=self.trained,
+            evaluator=evaluator,
+            data=own,
+            selection=self._protocol.selection,
+            started_from=self.started_from,
+        )
+
+    def _size_for(self, number: int) -> int:
+        """The batch size of the run, or as many as a few images take on these devices."""
+        devices = self.trained.mesh.size
+        return min(self.config.evaluation.batch_size, -(-number // devices) * devices)
+
     def _evaluator(self, batch_size: int | None) -> Evaluator:
         own = self.config.evaluation.batch_size
         if batch_size is not None and self.trained.spec.depends_on_batch:
@@ -246,42 +282,6 @@ class FinishedRun:
         return Evaluator(self.trained.spec, self.trained.mesh, batch_size=size)
 
 
-def _mapped(text: str | None, source: Source, labels: tuple[str, ...]) -> LabelMap:
-    """The map of a data set's classes to a model's classes; it is never guessed."""
-    if text is None:
-        raise UserError(
-            f"The model knows the classes {', '.join(labels)}, and {source.name} has "
-            f"{', '.join(source.labels.names)}: say how they belong together, by what the "
-            "names mean with --label_map=emotions, or class by class with "
-            "--label_map=theirs=ours,..."
-        )
-    return label_maps.parse(text, source.labels.names, labels)
-
-
-def _check_finite(scores: Scores, trained: TrainedModel, what: str) -> None:
-    """Refuses scores of probabilities that are not finite, whose loss is not finite either."""
-    for view, groups in scores.items():
-        if not all(math.isfinite(numbers["loss"]) for numbers in groups.values()):
-            raise UserError(
-                f"The probabilities of images of {what} are not finite ({view}): the weights or "
-                f"the preprocessing of the checkpoint in {trained.where} are damaged. Restore it "
-                "from a copy, or train again in an empty workdir."
-            )
-
-
 def _bucket(path: str) -> str:
     """The bucket of a remote path, "" of a local one."""
     return path.removeprefix(SCHEME).partition("/")[0] if is_remote(path) else ""
-
-
-def own_split(split: str, selection: str) -> tuple[str, str]:
-    """The label of an honest run's score on a split of its data, and why if optimistic.
-
-    Args:
-      split: "test", or splits joined by "+".
-      selection: the splits that selected the model.
-    """
-    seen = [name for name in split.split("+") if name in ("train", *selection.split("+"))]
-    if not seen:
-        return "honest", ""
-    return "optimistic", f"OPTIMISTIC: {' and '.join(seen)} trained or selected the model"

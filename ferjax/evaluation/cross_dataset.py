@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ferjax.data import label_maps
 from ferjax.data.dataset import Source
 from ferjax.data.examples import Examples
 from ferjax.data.images.fitted import FittedImages
@@ -17,6 +18,7 @@ from ferjax.data.pipeline.batches import evaluation_batches
 from ferjax.data.run_data import RunData
 from ferjax.data.splits.clean import clean_test_mask
 from ferjax.errors import UserError, one_of
+from ferjax.evaluation import map_check
 from ferjax.evaluation.evaluator import Evaluator, Scores, evaluate
 from ferjax.inference import lineage
 from ferjax.inference.trained_model import TrainedModel
@@ -32,26 +34,35 @@ class ScoredModel:
     Attributes:
       trained: the model with its weights.
       evaluator: the evaluator of this model.
-      data: the data set of its run, where the run had it; it need not be there any more.
+      data: the data set of its run, where the run had it; it need not be there any more. None if
+        nobody looks there.
       selection: the split or splits that selected it (see `Protocol.selection`).
       started_from: this field of its run's result.json.
     """
 
     trained: TrainedModel
     evaluator: Evaluator
-    data: RunData
+    data: RunData | None
     selection: str
     started_from: Sequence[Mapping[str, Any]] = ()
 
-    def seen(self) -> tuple[bytes, ...] | None:
-        """Pixel hashes of the images that trained or selected the model; None without its data."""
+    def seen(self) -> tuple[tuple[bytes, ...] | None, str]:
+        """Pixel hashes of the images that trained or selected the model; or None, and why."""
+        fingerprint = self.trained.spec.fingerprint
+        unknown = lineage.first_other(fingerprint, self.started_from)
+        if unknown:
+            return None, (
+                f"The run started from {unknown}, which was trained on other data: {_NOT_KNOWN}"
+            )
         try:
-            source = self.data.source
-        except UserError:
-            return None
-        if source.fingerprint != self.trained.spec.fingerprint:
-            return None
-        return self.data.pixel_hashes(("train", *self.selection.split("+")))
+            if self.data is not None and self.data.source.fingerprint == fingerprint:
+                return self.data.pixel_hashes(("train", *self.selection.split("+"))), ""
+        except UserError:  # it is not there any more
+            pass
+        return None, (
+            f"The run's own data set, {self.trained.spec.dataset}, is not where the run had it: "
+            f"{_NOT_KNOWN}"
+        )
 
 
 class CrossScores(NamedTuple):
@@ -61,11 +72,13 @@ class CrossScores(NamedTuple):
       scores: metrics[view][group], over the classes of the model.
       dropped: the number of examples left out, for each class that the model does not have.
       note: why there is no `<split>_clean`; "" if there is one.
+      warnings: what the predictions say against the map (see `map_check`).
     """
 
     scores: Scores
     dropped: dict[str, int]
     note: str
+    warnings: list[str]
 
 
 def score(
@@ -98,17 +111,17 @@ def score(
       UserError: refused examples, or none left; or this is the run's own data set, whose splits
         here may differ from the run's splits.
     """
-    one_of("--unmapped", unmapped, UNMAPPED)
+    one_of("--unmapped", unmapped, UNMAPPED)  # before anything is read
     spec = model.trained.spec
     if source.fingerprint == spec.fingerprint:
         raise UserError(
             f"{source.name} is the data set that the run was trained on. Leave --dataset, "
             "--options and --label_map out: then its splits are those of the run."
         )
-    examples, dropped = _known(source, split, label_map, unmapped, spec.native_shape)
-    groups = {split: np.ones(len(examples), bool)}
-    seen, unknown = model.seen(), lineage.first_other(spec.fingerprint, model.started_from)
-    if seen is not None and not unknown:
+    examples, given, dropped = _known(source, split, label_map, unmapped, spec.native_shape)
+    groups = {split: np.ones(len(examples), bool), **map_check.groups(given, label_map)}
+    seen, note = model.seen()
+    if seen is not None:
         groups[f"{split}_clean"] = clean_test_mask(examples.pixel_hashes, seen)
     batches = evaluation_batches(
         examples,
@@ -119,15 +132,47 @@ def score(
         num_threads=num_threads,
     )
     count = functools.partial(model.evaluator.step(tuple(views)), model.trained.weights, None)
-    scores = evaluate(count, batches, views)
-    note = ""
-    if unknown:
-        note = f"The run started from {unknown}, which was trained on other data: {_NOT_KNOWN}"
-    elif seen is None:
-        note = f"The run's own data set, {spec.dataset}, is not where the run had it: {_NOT_KNOWN}"
-    elif f"{split}_clean" not in scores[views[0]]:
+    scores, warnings = map_check.taken_out(evaluate(count, batches, views), label_map)
+    if not note and f"{split}_clean" not in scores[views[0]]:
         note = f"Every image of {split} trained or selected the model, or is a copy of such a one."
-    return CrossScores(scores, dropped, note)
+    return CrossScores(scores, dropped, note, warnings)
+
+
+def check_unmapped(
+    counts: Mapping[str, int], label_map: LabelMap, unmapped: str, where: str
+) -> dict[str, int]:
+    """How many images are left out, for each class of the data that the model does not have.
+
+    Args:
+      counts: how many images each class has.
+      label_map: the map of these classes.
+      unmapped: "refuse" or "drop" such images.
+      where: what to call the images in a message.
+
+    Raises:
+      UserError: there are some, and they are refused.
+    """
+    one_of("--unmapped", unmapped, UNMAPPED)
+    dropped = {name: counts[name] for name in label_map.unmapped if counts[name]}
+    if dropped and unmapped == "refuse":
+        missing = ", ".join(f"{name} ({count} images)" for name, count in dropped.items())
+        raise UserError(
+            f"The model has no class for {missing} of {where}. Pass --unmapped=drop to score "
+            "the other images, or map them to a class with --label_map."
+        )
+    return dropped
+
+
+def asked_map(text: str | None, source: Source, labels: tuple[str, ...]) -> LabelMap:
+    """The map of a data set's classes to a model's classes; without a `text` it is refused."""
+    if text is None:
+        raise UserError(
+            f"The model knows the classes {', '.join(labels)}, and {source.name} has "
+            f"{', '.join(source.labels.names)}: say how they belong together, by what the "
+            "names mean with --label_map=emotions, or class by class with "
+            "--label_map=theirs=ours,..."
+        )
+    return label_maps.parse(text, source.labels.names, labels)
 
 
 def _known(
@@ -136,22 +181,12 @@ def _known(
     label_map: LabelMap,
     unmapped: str,
     native_shape: tuple[int, int, int],
-) -> tuple[Examples, dict[str, int]]:
-    """The examples whose classes the model has, and how many of other classes are left out."""
+) -> tuple[Examples, np.ndarray, dict[str, int]]:
+    """The examples whose classes the model has, their own labels, and how many are left out."""
     found = source.load(split, in_memory=False)
     labels, kept = label_map.apply(found.labels)
-    counts = found.counts(len(label_map.source))
-    dropped = {
-        name: counts[label_map.source.index(name)]
-        for name in label_map.unmapped
-        if counts[label_map.source.index(name)]
-    }
-    if dropped and unmapped == "refuse":
-        missing = ", ".join(f"{name} ({count} images)" for name, count in dropped.items())
-        raise UserError(
-            f"The model has no class for {missing} of {source.name}. Pass --unmapped=drop to score "
-            "the other images, or map them to a class with --label_map."
-        )
+    counts = dict(zip(label_map.source, found.counts(len(label_map.source)), strict=True))
+    dropped = check_unmapped(counts, label_map, unmapped, source.name)
     rows = np.flatnonzero(kept)
     if not len(rows):
         raise UserError(f"The model has no class for any image of the {split} split.")
@@ -161,4 +196,4 @@ def _known(
         keys=tuple(found.keys[row] for row in rows),
         pixel_hashes=tuple(found.pixel_hashes[row] for row in rows),
     )
-    return examples, dropped
+    return examples, found.labels[rows], dropped

@@ -52,3 +52,16 @@ class Protocol:
             return ""
         also = f"; {self.leak}" if self.leak else ""
         return f"OPTIMISTIC: selected on {self.selection}, reported on {self.test}{also}"
+
+    def of_split(self, split: str) -> tuple[str, str]:
+        """The label of a score on a split of the run's data, and why if it is optimistic.
+
+        Args:
+          split: "test", or splits joined by "+".
+        """
+        if self.remark:
+            return self.label, self.remark
+        seen = [name for name in split.split("+") if name in ("train", *self.selection.split("+"))]
+        if not seen:
+            return "honest", ""
+        return "optimistic", f"OPTIMISTIC: {' and '.join(seen)} trained or selected the model"

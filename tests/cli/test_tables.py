@@ -13,7 +13,7 @@ NAMES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 
 def metrics(accuracy=0.6725, present=0.6512):
     return Metrics(
-        num_examples=3589,
+        num_examples=49231,
         accuracy=accuracy,
         loss=1.0342,
         macro_f1=0.6512,
@@ -71,7 +71,20 @@ def test_scores_by_view_and_split():
 
 def test_classes():
     text = printed(class_table(NAMES, metrics()))
-    assert line_of(text, "fear") == ["fear", "7161", "20.00", "%", "43.21", "%", "30.00", "%"]
+    # Wilson's interval of the counts: 1022 of 7161.
+    row = ["fear", "7161", "20.00", "%", "13.5", "to", "15.1", "%", "43.21", "%", "30.00", "%"]
+    assert line_of(text, "fear") == row
+
+
+def test_intervals_of_few_examples():
+    confusion = [[3, 0], [0, 0]]
+    one = metrics() | {"confusion": confusion, "num_examples": 3, "accuracy": 1.0}
+    rates = {f"per_class_{name}": [1.0, 0.0] for name in ("recall", "precision", "f1")}
+    text = printed(class_table(("[b]happy[/b]", "sad"), one | rates))
+    # The lower end is n / (n + 1.96^2) where all n are hits.
+    assert line_of(text, "[b]happy[/b]")[2:8] == ["100.00", "%", "43.9", "to", "100.0", "%"]
+    assert line_of(text, "sad") == ["sad", "0", "-", "-", "0.00", "%", "0.00", "%"]
+    assert "accuracy 100.00 % of 3, 95 % interval 43.9 to 100.0 %" in text
 
 
 EIGHT = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt")

@@ -1,0 +1,150 @@
+"""A model's score on a user's own labelled images, which need not be prepared."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from ferjax.data.label_maps import LabelMap
+from ferjax.errors import UserError, one_line
+from ferjax.evaluation import cross_dataset, map_check
+from ferjax.evaluation.class_folders import ClassFolders
+from ferjax.evaluation.cross_dataset import ScoredModel
+from ferjax.evaluation.evaluator import Scores, evaluate
+from ferjax.evaluation.image_files import ImageFiles, read_once
+from ferjax.metrics import Metrics
+
+# Takes the number of images; inside of it, what it gives is called after each image.
+Progress = Callable[[int], contextlib.AbstractContextManager[Callable[[], None]]]
+GROUP, CLEAN = "all", "all_clean"
+# Of the files that cannot be read, an error names as many.
+_NAMED = 20
+
+
+def no_progress(_: int) -> contextlib.AbstractContextManager[Callable[[], None]]:
+    """Shows nothing."""
+    return contextlib.nullcontext(lambda: None)
+
+
+class FolderScores(NamedTuple):
+    """The result of `score`.
+
+    Attributes:
+      scores: metrics[view][group], over the classes of the model.
+      dropped: the number of images left out, for each class that the model does not have.
+      unread: why it could not be read, for each file that is not scored for this reason.
+      note: how many images are not clean, or why it is not known.
+      warnings: what the predictions say against the map (see `map_check`).
+    """
+
+    scores: Scores
+    dropped: dict[str, int]
+    unread: dict[str, str]
+    note: str
+    warnings: list[str]
+
+    @property
+    def num_scored(self) -> int:
+        """How many images were scored."""
+        return next(iter(self.scores.values()))[GROUP]["num_examples"]
+
+
+def score(
+    model: ScoredModel,
+    folders: ClassFolders,
+    label_map: LabelMap,
+    views: Sequence[str],
+    *,
+    unmapped: str = "refuse",
+    num_threads: int = 0,
+    progress: Progress = no_progress,
+) -> FolderScores:
+    """Evaluates on all images of class folders, read as prediction reads them.
+
+    The group `all` has all that can be read and whose classes the model has. `all_clean`
+    leaves out images whose pixels, in the shape of the training images, trained or selected the
+    model, and repeated ones; `ScoredModel.seen` says when it is known. A prediction of a class that
+    has no folder is wrong.
+
+    Args:
+      model: the model with its weights.
+      folders: the images.
+      label_map: the map of the classes that have images to the model's.
+      views: names of the views (see `evaluation.views`).
+      unmapped: "refuse" images of classes that the model does not have, or "drop" them.
+      num_threads: threads that read images; 0: one per core.
+      progress: shows how far it is.
+
+    Raises:
+      UserError: refused images, none left, or none that can be read.
+    """
+    where = one_line(folders.where)
+    dropped = cross_dataset.check_unmapped(folders.counts, label_map, unmapped, where)
+    pairs = _mapped_files(folders, label_map)
+    if not pairs:
+        raise UserError(f"The model has no class for any image of {where}.")
+    given = np.array([number for number, _ in pairs], np.int32)
+    images = ImageFiles([file for _, file in pairs], model.trained.spec.native_shape)
+    seen, note = model.seen()
+    count = functools.partial(model.evaluator.step(tuple(views)), model.trained.weights, None)
+    with progress(len(pairs)) as on_image:
+        batches = read_once(
+            images,
+            label_map.apply(given)[0],
+            {GROUP: np.ones(len(pairs), bool), **map_check.groups(given, label_map)},
+            seen=seen,
+            clean=CLEAN,
+            batch_size=model.evaluator.batch_size,
+            mesh=model.evaluator.mesh,
+            num_threads=num_threads,
+            on_image=on_image,
+        )
+        scores = evaluate(count, batches, views)
+    unread = {str(images.paths[at]): said for at, said in sorted(images.problems.items())}
+    if not scores[views[0]]:
+        raise unreadable(unread, len(pairs))
+    scores, warnings = map_check.taken_out(scores, label_map)
+    return FolderScores(scores, dropped, unread, note or _not_clean(scores[views[0]]), warnings)
+
+
+def _mapped_files(folders: ClassFolders, label_map: LabelMap) -> list[tuple[int, Path]]:
+    """The files whose classes the model has, each with the number of its own class."""
+    return [
+        (number, file)
+        for number, name in enumerate(label_map.source)
+        if label_map.table[number] is not None
+        for file in folders.images.get(name, ())
+    ]
+
+
+def unreadable(unread: dict[str, str], total: int) -> UserError:
+    """The error that lists files that could not be read.
+
+    Args:
+      unread: why, for each file.
+      total: how many were to be read.
+    """
+    shown = [f"  {problem}" for problem in list(unread.values())[:_NAMED]]
+    if len(unread) > _NAMED:
+        shown.append(f"  and {len(unread) - _NAMED:,} more")
+    rest = "; the others were scored" if len(unread) < total else ""
+    number = f"{len(unread):,} of {total:,} images could not be read{rest}:"
+    return UserError("\n".join([number, *shown]))
+
+
+def _not_clean(groups: Mapping[str, Metrics]) -> str:
+    """What to say of images that the model has seen; "" if there are none."""
+    total = groups[GROUP]["num_examples"]
+    clean = groups[CLEAN]["num_examples"] if CLEAN in groups else 0
+    if clean == total:
+        return ""
+    left = f"; {CLEAN} leaves them out" if clean else ""
+    return (
+        f"{total - clean:,} of {total:,} images trained or selected the model, or repeat an "
+        f"earlier image{left}."
+    )
