@@ -26,6 +26,7 @@ in such a list) is refused, or left out and counted with `--unmapped=drop`.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -82,14 +83,17 @@ flags.DEFINE_string(
 flags.DEFINE_integer(
     "batch_size", None, "images per batch; the run's by default", flag_values=FLAGS
 )
-flags.DEFINE_string("json", None, "file to write the numbers to", flag_values=FLAGS)
+flags.DEFINE_string("json", None, "file to write the numbers to, or -", flag_values=FLAGS)
 flags.mark_flag_as_required("workdir", flag_values=FLAGS)
 
 
 def main(argv: list[str]) -> None:
     """Prints the tables, and writes --json if asked."""
     command.refuse_arguments(argv)
-    from ferjax import filesystem
+    import sys
+
+    from ferjax import json_output
+    from ferjax.cli import output
     from ferjax.config import stored
     from ferjax.evaluation import checkpoint_scores, labelled_images
     from ferjax.workdir.directory import RunDirectory
@@ -97,22 +101,24 @@ def main(argv: list[str]) -> None:
     _check_flags()
     directory = RunDirectory(FLAGS.workdir)
     config = stored.of_run(directory)
-    if FLAGS.json:
-        _check_output(config)
+    json_output.check(FLAGS.json, _inputs(config))
     run = checkpoint_scores.FinishedRun.open(directory, config, FLAGS.checkpoint)
     found = _scores(run)
     labels = run.trained.spec.labels
-    if FLAGS.json:
-        made = found.to_json(checkpoint=FLAGS.checkpoint, labels=labels)
-        filesystem.write_json(filesystem.of(FLAGS.json), made)
-    _print(found, labels)
+    made = found.to_json(checkpoint=FLAGS.checkpoint, labels=labels)
+    if not json_output.write(FLAGS.json, made):
+        _print(found, labels)
+    for text in found.about.get("remarks", ()):
+        output.say(text, file=sys.stderr)
+    for text in found.about.get("warnings", ()):
+        output.say(f"warning: {text}", file=sys.stderr)
     unread = found.about.get("unreadable")
     if unread:
         raise labelled_images.unreadable(unread, len(unread) + found.about["scored"])
 
 
-def _check_output(config: ConfigDict) -> None:
-    """Refuses a --json that is or lies in what the command reads."""
+def _inputs(config: ConfigDict) -> list[str | os.PathLike[str]]:
+    """The files and folders that the command reads, where --json must not lie."""
     from ferjax import filesystem
     from ferjax.data.storage.local import resolve
     from ferjax.workdir.directory import own_files
@@ -122,7 +128,7 @@ def _check_output(config: ConfigDict) -> None:
     if not filesystem.is_remote(data_dir):  # a bucket that a stranger names is not asked
         names = filter(None, (config.dataset.name, FLAGS.dataset))
         inputs += [resolve(data_dir) / name for name in names]
-    filesystem.check_output("--json", FLAGS.json, inputs)
+    return inputs
 
 
 def _scores(run: FinishedRun) -> CheckpointScores:
@@ -165,9 +171,7 @@ def _scores(run: FinishedRun) -> CheckpointScores:
 
 
 def _print(found: CheckpointScores, labels: Sequence[str]) -> None:
-    """Prints the tables and notes, and warnings on standard error."""
-    import sys
-
+    """Prints the tables and notes."""
     from ferjax.cli import output, tables
 
     view = FLAGS.tta[0]
@@ -184,8 +188,6 @@ def _print(found: CheckpointScores, labels: Sequence[str]) -> None:
         output.say(f"Left out: {count} images of {name}, a class that the model does not have.")
     if found.about.get("note"):
         output.say(found.about["note"])
-    for text in found.about.get("warnings", ()):
-        output.say(f"warning: {text}", file=sys.stderr)
 
 
 def _check_flags() -> None:

@@ -203,6 +203,7 @@ class FinishedRun:
             "counts": found.counts,
             "scored": scored.num_scored,
             "unreadable": scored.unread,
+            "remarks": scored.remarks,
             "trained_on": spec.dataset,
             "label_map": mapped.describe(),
             "dropped": scored.dropped,

@@ -15,7 +15,7 @@ from jax.sharding import Mesh
 from jaxtyping import Int, Shaped, UInt8
 
 from ferjax.data.examples import Examples
-from ferjax.data.images import files
+from ferjax.data.images import files, remarks
 from ferjax.data.pipeline import batches
 from ferjax.data.pipeline.batches import Batch
 from ferjax.data.storage.fingerprint import pixel_hash
@@ -32,6 +32,7 @@ class ImageFiles:
 
     Attributes:
       problems: why a file could not be read, by its position, of those that were indexed.
+      remarks: what is worth saying about a file that was indexed, by its position (see `remarks`).
       hashes: the hash of the pixels of those that were indexed and read, by their position.
     """
 
@@ -40,6 +41,7 @@ class ImageFiles:
     def __init__(self, paths: Sequence[Path], native_shape: tuple[int, int, int]):
         self.paths, self._native_shape = paths, native_shape
         self.problems: dict[int, str] = {}
+        self.remarks: dict[int, tuple[str, ...]] = {}
         self.hashes: dict[int, bytes] = {}
 
     @property
@@ -50,18 +52,28 @@ class ImageFiles:
     def __len__(self) -> int:
         return len(self.paths)
 
+    def sentences(self) -> tuple[str, ...]:
+        """What is worth saying about the files that were indexed."""
+        tally = remarks.Tally()
+        for index, found in sorted(self.remarks.items()):
+            tally.add(found, str(self.paths[index]))
+        return tally.sentences()
+
     def __getitem__(self, indices: Any, /) -> UInt8[np.ndarray, "B h w c"]:
         """The images at an array of indices; zeros for one that cannot be read."""
         # The padding of a batch repeats a position.
         positions, rows = np.unique(indices, return_inverse=True)
         images = np.zeros((len(positions), *self._native_shape), np.uint8)
         for row, index in enumerate(positions.tolist()):
-            try:
-                images[row] = files.read(self.paths[index], self._native_shape)
-            except UserError as error:
-                self.problems[index] = str(error)
-            else:
-                self.hashes[index] = pixel_hash(images[row])
+            with remarks.collected() as found:
+                try:
+                    images[row] = files.read(self.paths[index], self._native_shape)
+                except UserError as error:
+                    self.problems[index] = str(error)
+                    continue
+            self.hashes[index] = pixel_hash(images[row])
+            if found.kinds():
+                self.remarks[index] = found.kinds()
         return images[rows]
 
 

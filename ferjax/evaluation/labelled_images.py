@@ -38,6 +38,7 @@ class FolderScores(NamedTuple):
       scores: metrics[view][group], over the classes of the model.
       dropped: the number of images left out, for each class that the model does not have.
       unread: why it could not be read, for each file that is not scored for this reason.
+      remarks: what is worth saying about some images (see `data.images.remarks`).
       note: how many images are not clean, or why it is not known.
       warnings: what the predictions say against the map (see `map_check`).
     """
@@ -45,6 +46,7 @@ class FolderScores(NamedTuple):
     scores: Scores
     dropped: dict[str, int]
     unread: dict[str, str]
+    remarks: tuple[str, ...]
     note: str
     warnings: list[str]
 
@@ -109,7 +111,8 @@ def score(
     if not scores[views[0]]:
         raise unreadable(unread, len(pairs))
     scores, warnings = map_check.taken_out(scores, label_map)
-    return FolderScores(scores, dropped, unread, note or _not_clean(scores[views[0]]), warnings)
+    note = note or _not_clean(scores[views[0]])
+    return FolderScores(scores, dropped, unread, images.sentences(), note, warnings)
 
 
 def _mapped_files(folders: ClassFolders, label_map: LabelMap) -> list[tuple[int, Path]]:

@@ -74,21 +74,6 @@ def native_size(data: bytes, where: str) -> tuple[int, int]:
         return image.size
 
 
-def check_size(data: bytes, where: str, side: int, what: str, advice: str) -> None:
-    """Raises a UserError unless an image file is a square of `side` pixels, by its header.
-
-    Args:
-      data: the file.
-      where: what to call it in a message.
-      side: height and width in pixels.
-      what: the kind of image that has this size.
-      advice: a sentence on what to do about an image of another size.
-    """
-    width, height = native_size(data, where)
-    if (width, height) != (side, side):
-        raise UserError(f"{where} has {width}x{height} pixels; {what} has {side}x{side}. {advice}")
-
-
 def opened(source: bytes | str | os.PathLike[str], where: str) -> Image.Image:
     """The decoded image of a regular file or of its bytes, upright and without transparency.
 

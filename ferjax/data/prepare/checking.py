@@ -1,7 +1,4 @@
-"""Checks that a reader found a whole data set, whose images can be decoded.
-
-Images are decoded one at a time.
-"""
+"""Checks that the images that a reader found can be decoded, one at a time."""
 
 from pathlib import Path
 from typing import Any
@@ -13,75 +10,29 @@ from ferjax.cli import progress
 from ferjax.data.catalog import DatasetSpec
 from ferjax.data.images import decoding
 from ferjax.data.prepare.builders import Checked
-from ferjax.data.prepare.items import Item, Reading
+from ferjax.data.prepare.faults import Fault, Faults
+from ferjax.data.prepare.items import Image, Item, Reading
 from ferjax.data.storage.fingerprint import example_digest, pixel_hash
-from ferjax.errors import UserError
-
-
-def check_counts(
-    spec: DatasetSpec, path: Path, reading: Reading, names: tuple[str, ...]
-) -> dict[str, tuple[int, ...]]:
-    """The examples of each class by stored split.
-
-    Raises:
-      UserError: the counts differ from a whole copy's, or a split is empty.
-    """
-    counts = {
-        split: tuple(np.bincount([item.label for item in items], minlength=len(names)).tolist())
-        for split, items in reading.splits.items()
-    }
-    if not any(map(sum, counts.values())):
-        raise UserError(f"{path} has no image in it.\n{spec.how_to_obtain}")
-    empty = [split for split, each in counts.items() if not sum(each)]
-    if empty and not spec.expected_counts:
-        raise UserError(
-            f"{path} has no image of the {' and the '.join(empty)} split; put images there, or "
-            "remove what is meant to hold them."
-        )
-    expected = spec.expected_counts or {}
-    wrong = []
-    for split, wanted in expected.items():
-        each = counts.get(split, (0,) * len(names))
-        if isinstance(wanted, int):
-            if sum(each) != wanted:
-                wrong.append(f"  {split}: {sum(each)} found, {wanted} expected")
-            continue
-        wrong += [
-            f"  {split} {name}: {found} found, {number} expected"
-            for name, found, number in zip(names, each, wanted, strict=True)
-            if found != number
-        ]
-    if wrong:
-        total = sum(each if isinstance(each, int) else sum(each) for each in expected.values())
-        raise UserError(
-            f"{path} does not hold all of {spec.title}, and nothing else: "
-            f"{sum(map(sum, counts.values())):,} images found, {total:,} expected.\n"
-            + "\n".join(wrong)
-            + "\nThe copy is incomplete or changed: download it again."
-        )
-    return counts
+from ferjax.errors import UserError, one_line
 
 
 def check_images(
-    reading: Reading, console: Console
+    spec: DatasetSpec, path: Path, reading: Reading, console: Console
 ) -> tuple[dict[str, list[Checked]], dict[str, Any]]:
     """Decodes and hashes every image; returns them with the keywords of `example_features`.
 
     Raises:
-      UserError: an image that cannot be read, or that is not of the size of the first one.
+      UserError: images that cannot be read, or that are not of the size that most have. All are
+        counted, and the first of them, by path, are named.
     """
-    first = next(item for items in reading.splits.values() for item in items)
-    image = first.image()
-    if isinstance(image, bytes):
-        as_files, channels = True, decoding.native_channels(image, first.key)
-    else:
-        as_files, channels = False, image.shape[2]
     try:
-        splits, shape = _checked(reading, channels, console)
+        splits, features, faults = _checked(reading, None, console)
     except _ColourFound:
         # One image with colours, and all are stored with colours.
-        splits, shape = _checked(reading, 3, console)
-    features = {"image_shape": shape, "as_files": as_files, "num_votes": len(first.votes)}
+        splits, features, faults = _checked(reading, 3, console)
+    out = ", or take them out" if spec.expected_counts is None else ""
+    total = sum(map(len, reading.splits.values()))
+    faults.check(f"{total:,} images of {path}", f"Put whole files in their places{out}.")
     return splits, features
 
 
@@ -90,36 +41,64 @@ class _ColourFound(Exception):
 
 
 def _checked(
-    reading: Reading, channels: int, console: Console
-) -> tuple[dict[str, list[Checked]], tuple[int, ...]]:
-    """Every image decoded to `channels`, and the shape that all of them have."""
-    total = sum(map(len, reading.splits.values()))
-    first: tuple[str, tuple[int, ...]] | None = None
+    reading: Reading, channels: int | None, console: Console
+) -> tuple[dict[str, list[Checked]], dict[str, Any], Faults]:
+    """As `check_images`, and the faults; without `channels` in as many as the first image has."""
+    faults = Faults()
+    sizes: dict[tuple[int, int], list[Item]] = {}
     splits: dict[str, list[Checked]] = {name: [] for name in reading.splits}
+    features: dict[str, Any] = {}
+    total = sum(map(len, reading.splits.values()))
     with progress.bar(console, "checking images", total) as on_item:
         for name, items in reading.splits.items():
             for item in items:
-                pixels = _pixels(item, channels)
-                first = first or (item.key, pixels.shape)
-                if pixels.shape != first[1]:
-                    height, width = pixels.shape[:2]
-                    raise UserError(
-                        f"{item.key} has {width}x{height} pixels, and {first[0]} has "
-                        f"{first[1][1]}x{first[1][0]}: all images of a data set must have one "
-                        "size. Use a copy that has not been resized, or give --image_size where "
-                        "the data set takes it."
-                    )
-                digest = example_digest(pixels, item.label, subject=item.subject, votes=item.votes)
-                splits[name].append(Checked(item, digest, pixel_hash(pixels)))
+                with faults.caught(item.key):
+                    image = item.image()
+                    channels = channels or _channels(image, item)
+                    pixels = _pixels(image, item, channels)
+                    sizes.setdefault((pixels.shape[0], pixels.shape[1]), []).append(item)
+                    splits[name].append(_hashed(item, pixels))
+                    features = {"as_files": isinstance(image, bytes), "num_votes": len(item.votes)}
                 on_item()
-    assert first is not None, "a reading without images is refused before"
-    return splits, first[1]
+    # Of two that are equally frequent, the first.
+    usual = max(sizes, key=lambda size: len(sizes[size]), default=(0, 0))
+    for size, items in sizes.items():
+        for item in items if size != usual else ():
+            faults.add(item.key, _other_size(item, size, usual, len(sizes[usual])))
+    return splits, {**features, "image_shape": (*usual, channels)}, faults
 
 
-def _pixels(item: Item, channels: int) -> np.ndarray:
-    image = item.image()
+def _other_size(
+    item: Item, size: tuple[int, int], usual: tuple[int, int], number: int
+) -> UserError:
+    """The fault of an image whose (height, width) is not the usual one, that of so many images."""
+    found = "{1}x{0}".format(*size)
+    most = "{1}x{0}".format(*usual)
+    return Fault(
+        f"{_where(item)} has {found} pixels; {number:,} images have {most}.",
+        "All images of a data set must have one size: use a copy that has not been resized, or "
+        f"give --image_size={max(usual)} where the data set takes it, which resizes all of them.",
+    )
+
+
+def _where(item: Item) -> str:
+    return item.where or one_line(item.key)
+
+
+def _channels(image: Image, item: Item) -> int:
+    if isinstance(image, bytes):
+        return decoding.native_channels(image, _where(item))
+    return image.shape[2]
+
+
+def _pixels(image: Image, item: Item, channels: int) -> np.ndarray:
     if not isinstance(image, bytes):
         return image
-    if channels == 1 and decoding.native_channels(image, item.key) == 3:
+    if channels == 1 and decoding.native_channels(image, _where(item)) == 3:
         raise _ColourFound
-    return decoding.decode(image, item.key, channels)
+    return decoding.decode(image, _where(item), channels)
+
+
+def _hashed(item: Item, pixels: np.ndarray) -> Checked:
+    digest = example_digest(pixels, item.label, subject=item.subject, votes=item.votes)
+    return Checked(item, digest, pixel_hash(pixels))

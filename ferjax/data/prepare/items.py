@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-
-from ferjax.data.examples import Examples
 
 Image = bytes | np.ndarray
 
@@ -21,8 +19,10 @@ class Item:
       label: index into the names of the label space.
       image: returns the image when called, at most a few times: the bytes of a JPEG or PNG file,
         which are stored as they are, or uint8 [H, W, C]; raises a UserError that names the file.
+        What is wrong with an image is told here, so that all such images are told together.
       subject: the person shown, "" if not known.
       votes: how many people chose each entry of a ballot, () if there is no ballot.
+      where: how to call the image in a message; "" for its key.
     """
 
     key: str
@@ -30,6 +30,7 @@ class Item:
     image: Callable[[], Image]
     subject: str = ""
     votes: tuple[int, ...] = ()
+    where: str = ""
 
 
 @dataclass(frozen=True)
@@ -41,29 +42,21 @@ class Reading:
       splits: the examples of each stored split, in the order of the source.
       names: the class names, if the source and not the catalog has them; else ().
       notes: sentences about what was left out, for the user to read.
+      remarks: sentences about images that are not read, and about folders whose meaning is
+        inferred, which may explain that other images are found than those of a whole copy.
+      numbers: for each stored split whose images are numbered from 1 in a whole copy, the numbers
+        that were found.
     """
 
     source_format: str
     splits: Mapping[str, Sequence[Item]]
     names: tuple[str, ...] = ()
     notes: tuple[str, ...] = field(default=())
+    remarks: tuple[str, ...] = ()
+    numbers: Mapping[str, Collection[int]] = field(default_factory=dict)
 
 
 # `reader(path, on_item, **options) -> Reading` reads an existing file or folder. It calls `on_item`
 # after each example that costs time to find. It raises a UserError if the source is not the data
 # set in a known form, or is damaged; it does not check the number of examples.
 Reader = Callable[..., Reading]
-
-
-def items_of(examples: Examples) -> list[Item]:
-    """Examples in memory as items."""
-
-    def one(index: int) -> Item:
-        return Item(
-            examples.keys[index],
-            int(examples.labels[index]),
-            lambda: examples.images[index],
-            subject=examples.subjects[index] if examples.subjects else "",
-        )
-
-    return [one(index) for index in range(len(examples))]

@@ -15,6 +15,7 @@ from typing import Any
 
 import tensorflow_datasets as tfds
 from etils import epath
+from rich.cells import cell_len
 from rich.console import Console
 
 from ferjax import filesystem, refusals
@@ -22,7 +23,7 @@ from ferjax.cli import progress
 from ferjax.data import catalog
 from ferjax.data.catalog import DatasetSpec
 from ferjax.data.images import remarks
-from ferjax.data.prepare import builders, checking
+from ferjax.data.prepare import builders, checking, counting
 from ferjax.data.prepare.items import Reader, Reading
 from ferjax.data.prepare.readers.ck_plus import read as ck_plus
 from ferjax.data.prepare.readers.fer2013 import read as fer2013
@@ -101,9 +102,9 @@ def prepare(
     with remarks.collected() as left_out:
         reading = _read(spec, path, options, console)
         names = reading.names or (spec.labels.names if spec.labels else ())
-        counts = checking.check_counts(spec, path, reading, names)
-        splits, features = checking.check_images(reading, console)
-    notes = (*reading.notes, *left_out.sentences())
+        counts = counting.check(spec, path, reading, names)
+        splits, features = checking.check_images(spec, path, reading, console)
+    notes = (*reading.remarks, *reading.notes, *left_out.sentences())
     found = fingerprint({name: [one.digest for one in split] for name, split in splits.items()})
     root = local.resolve(data_dir)
     directory = local.version_dir(root, spec.name, own_name)
@@ -203,14 +204,9 @@ def summary(spec: DatasetSpec, prepared: Prepared) -> str:
         [split, *(f"{count:,}" for count in counts), f"{sum(counts):,}"]
         for split, counts in prepared.counts.items()
     ]
-    widths = [max(map(len, column)) for column in zip(names, *rows, strict=True)]
-    lines = [
-        "  ".join(
-            cell.rjust(width) if column else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in [names, *rows]
-    ]
+    # In columns of the terminal: a letter of Chinese takes two.
+    widths = [max(map(cell_len, column)) for column in zip(names, *rows, strict=True)]
+    lines = ["  ".join(map(_aligned, range(len(row)), row, widths)) for row in [names, *rows]]
     done = "had been prepared before, with the same content" if prepared.was_there else "is ready"
     return "\n".join(
         [
@@ -222,6 +218,12 @@ def summary(spec: DatasetSpec, prepared: Prepared) -> str:
             *prepared.notes,
         ]
     )
+
+
+def _aligned(column: int, cell: str, width: int) -> str:
+    """A cell of a table: the first column begins at the left, the others end at the right."""
+    space = " " * (width - cell_len(cell))
+    return space + cell if column else cell + space
 
 
 def _own_name(spec: DatasetSpec, options: dict[str, Any]) -> str:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from ferjax.data.prepare.readers.ck_plus import read as ck_plus
 from ferjax.data.prepare.readers.fer2013 import read as fer2013
 from ferjax.data.storage.fingerprint import example_digest, fingerprint
 from ferjax.errors import UserError
@@ -100,7 +101,9 @@ def test_pixels_are_those_of_the_file(tmp_path):
 
 def error_of(path):
     with pytest.raises(UserError) as caught:
-        fer2013.read(path)
+        for items in fer2013.read(path).splits.values():
+            for item in items:
+                item.image()
     return str(caught.value)
 
 
@@ -137,7 +140,7 @@ def test_a_zip_that_points_outside(tmp_path, name):
 @pytest.mark.parametrize(
     ("name", "data", "expected"),
     [
-        (IMAGE, b"<html>not found", "is not an image that can be read (15 bytes"),
+        (IMAGE, b"<html>not found", "is not an image that can be read: it is a web page (15 bytes"),
         (IMAGE, jpeg(0)[:900], "is a damaged image"),
         (IMAGE, jpeg(0, size=(47, 48)), "48x48 pixels (mode L), found 47x48 of mode L"),
         (IMAGE, jpeg(0, mode="RGB"), "48x48 pixels (mode L), found 48x48 of mode RGB"),
@@ -177,6 +180,7 @@ def test_a_zip_that_holds_the_data_set_twice(tmp_path):
                 ("9" * 5000, "from 0 to 255, found '999"),
             )
         ),
+        (0, "0.5", "emotion must be a whole number from 0 to 6, found '0.5'"),
         (2, "Testing", "Usage must be one of Training, PublicTest, PrivateTest, found 'Testing'"),
     ],
 )
@@ -279,3 +283,109 @@ def test_the_fingerprint_of_a_data_set_sees_the_split(tmp_path):
     splits = fer2013.read(write_folder(tmp_path / "a", files())).splits
     swapped = splits | {"train": splits["test"], "test": splits["train"]}
     assert fingerprint_of(swapped) != fingerprint_of(splits)
+
+
+def test_a_csv_as_other_programs_write_it(tmp_path):
+    """Usages of any case, and emotions as a column with gaps has them."""
+    usages = {"Training": " training", "PublicTest": "PUBLICTEST ", "PrivateTest": "Private Test"}
+    plain = list(rows(files()))
+    other = [(f"{emotion}.0", pixels, usages[usage]) for emotion, pixels, usage in plain]
+    found = [
+        fer2013.read(write_fer2013_csv(tmp_path / f"{name}.csv", table)).splits
+        for name, table in (("plain", plain), ("other", other))
+    ]
+    assert fingerprint_of(found[0]) == fingerprint_of(found[1])
+
+
+def test_all_bad_rows_are_told_together(tmp_path):
+    table = [list(row) for row in rows(files())]
+    for number in range(1, 24):
+        table[number][2] = "Testing"
+    path = write_fer2013_csv(tmp_path / "a.csv", table)
+    path.write_text(path.read_text() + "0,1,2,3,4,5\n")
+    message = error_of(path)
+    assert message.startswith(f"24 of 28 rows of {path} cannot be used, and nothing is stored:\n")
+    assert [line.split(": ")[0].split(", ")[1] for line in message.splitlines()[1:21]] == [
+        f"row {number} after the header" for number in range(2, 22)
+    ]
+    assert message.endswith("\n  and 4 more.")
+    path.write_text("\n".join(path.read_text().splitlines()[:2]) + "\n0,1,2,3,4,5\n")
+    assert error_of(path) == f"{path}, row 2 after the header: expected 3 fields, found 6."
+
+
+def test_one_file_for_each_usage(tmp_path):
+    content = files()
+    wanted = fer2013.read(write_folder(tmp_path / "wanted", content)).splits
+    parts = {"train": "Training", "val": "PublicTest", "test": "PrivateTest"}
+    (tmp_path / "a").mkdir()
+    for name, usage in parts.items():
+        table = [row for row in rows(content) if row[2] == usage]
+        write_fer2013_csv(tmp_path / "a" / f"{name}.csv", table)
+    reading = fer2013.read(tmp_path / "a")
+    assert reading.source_format == "test.csv, train.csv, val.csv"
+    assert fingerprint_of(reading.splits) == fingerprint_of(wanted)
+    (remark,) = fer2013.read(tmp_path / "a" / "val.csv").remarks
+    assert "Left out: test.csv, train.csv, which lie beside it" in remark
+    write_fer2013_csv(tmp_path / "a" / "more.csv", list(rows(content))[:1])
+    message = error_of(tmp_path / "a")
+    assert (
+        f"{tmp_path}/a/more.csv and {tmp_path}/a/train.csv both have rows of the train" in message
+    )
+
+
+def test_the_files_of_the_competition(tmp_path):
+    (tmp_path / "train.csv").write_text("emotion,pixels\n0,1\n")
+    (tmp_path / "test.csv").write_text("pixels\n1\n")
+    for path in (tmp_path, tmp_path / "train.csv", tmp_path / "test.csv"):
+        message = error_of(path)
+        assert "its test.csv has no labels. All images with label and Usage are in icml_face" in (
+            message
+        )
+    (tmp_path / "icml_face_data.csv.zip").write_bytes(b"PK")
+    for path in (tmp_path, tmp_path / "train.csv"):
+        assert "holds, as icml_face_data.csv.zip here: pass that file. Unpack" in error_of(path)
+    write_icml_csv(tmp_path / "icml_face_data.csv", rows(files()))
+    (note,) = fer2013.read(tmp_path).notes
+    assert note == "Left out, since icml_face_data.csv is read: test.csv, train.csv."
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("emotion;pixels;Usage\n0;1 2;Training\n", "parted by semicolons: save it with commas"),
+        ("0,1 2,Training\n", "begins with values: put the line emotion,pixels,Usage above"),
+        ("emotion,Usage\n0,Training\n", "It has no column pixels."),
+    ],
+)
+def test_what_is_wrong_with_a_header(tmp_path, text, expected):
+    (tmp_path / "fer2013.csv").write_text(text)
+    assert expected in error_of(tmp_path)
+
+
+def test_the_table_of_ck_that_looks_like_fer2013(tmp_path):
+    pixels = next(rows(files()))[1]
+    table = [(emotion, pixels, "Training") for emotion in (0, 7, 7)]
+    path = write_fer2013_csv(tmp_path / "ckextended.csv", table)
+    message = error_of(path)
+    assert "2 of 3 rows" in message and message.count("ckextended.csv, cropped faces of CK+") == 1
+    for source in (path, tmp_path):
+        with pytest.raises(UserError, match=r"is a table, and CK\+ .*ckextended\.csv, cropped"):
+            ck_plus.read(source)
+
+
+@pytest.mark.parametrize(
+    ("folders", "before"),
+    [(("train", "test"), "one, as"), (("images/train", "images/validation"), "validation is call")],
+)
+def test_class_folders_without_the_names_of_fer2013(tmp_path, folders, before):
+    content = {
+        f"{folder}/{name}/im{number}.png": jpeg(number)
+        for folder in folders
+        for name in ("Angry", "happy")
+        for number in range(2)
+    }
+    path = write_folder(tmp_path / "my copy", content)
+    message = error_of(path)
+    assert "has 8 images in folders of classes, without the names that FER2013 gives" in message
+    assert before in message
+    assert message.endswith(f"--dataset=image_folder --name=fer2013_copy --source='{path}'")

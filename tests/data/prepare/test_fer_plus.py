@@ -123,13 +123,15 @@ def test_a_whole_copy_is_asked_for(tmp_path):
         preparation.prepare(catalog.FER_PLUS, write_csv_form(tmp_path / "a"), tmp_path / "data")
     message = str(caught.value)
     assert "does not hold all of FER+, and nothing else: 25 images found, 35,710" in message
-    assert "  validation: 8 found, 3579 expected" in message
+    assert "  validation: 8 found, 3,579 expected" in message
     assert not (tmp_path / "data").exists()
 
 
 def error_of(path):
     with pytest.raises(UserError) as caught:
-        fer_plus.read(path)
+        for items in fer_plus.read(path).splits.values():
+            for item in items:
+                item.image()
     return str(caught.value)
 
 
@@ -271,3 +273,13 @@ def test_a_damaged_image(tmp_path):
     content["FER2013Test/fer0000046.png"] = content["FER2013Test/fer0000046.png"][:300]
     message = error_of(write_folder(tmp_path / "a", content))
     assert f"{tmp_path}/a/FER2013Test/fer0000046.png is a damaged image" in message
+
+
+def test_all_bad_rows_of_labels_are_told_together(tmp_path):
+    content = folder_files()
+    for name in ("FER2013Train", "FER2013Test"):
+        lines = content[f"{name}/label.csv"].splitlines()
+        content[f"{name}/label.csv"] = b"\n".join([b"junk", b"more,junk", *lines[2:]])
+    message = error_of(write_folder(tmp_path / "a", content))
+    assert message.startswith("4 of 25 rows of label.csv cannot be used, and nothing is stored:")
+    assert message.index("FER2013Test/label.csv, row 2") < message.index("FER2013Train/label.csv, ")

@@ -1,12 +1,14 @@
 """A user's own images: layouts, classes, sizes, and what is refused."""
 
 import io
+import operator
 
 import numpy as np
 import pytest
 from PIL import Image
+from rich.cells import cell_len
 
-from ferjax.data import catalog, dataset
+from ferjax.data import catalog, dataset, label_maps
 from ferjax.data.prepare import preparation
 from ferjax.data.prepare.readers.image_folder import read as image_folder
 from ferjax.errors import UserError
@@ -156,8 +158,8 @@ def test_one_size_is_asked_for(tmp_path):
     content = split_files() | {"train/sad/9.png": image(0, (13, 12))}
     with pytest.raises(UserError) as caught:
         prepare(write_folder(tmp_path / "a", content), tmp_path / "data")
-    assert "train/sad/9.png has 13x12 pixels" in str(caught.value)
-    assert "give --image_size" in str(caught.value)
+    assert "train/sad/9.png has 13x12 pixels; 12 images have 12x12." in str(caught.value)
+    assert "give --image_size=12 where" in str(caught.value)
     assert not (tmp_path / "data").exists()
 
 
@@ -225,31 +227,27 @@ def test_what_is_left_out_is_counted(tmp_path):
     missing, others = prepared.notes
     assert missing == "test has no image of happy."
     assert others.startswith(
-        "Left out, since their names are not those of images: 3 (README.md, test/a.csv, "
-        "train/sad/notes.txt); images end in .jpg"
+        "Left out, since ferjax reads no image in them: 3 files: an empty file (3: README.md, "
+        "test/a.csv, train/sad/notes.txt)."
     )
     assert missing in preparation.summary(catalog.IMAGE_FOLDER, prepared)
 
 
 @pytest.mark.parametrize(
-    "name", ["1.png", "train/1.png", "train/sad/more/1.png", "extra/sad/1.png", "extra/1.JPG"]
+    ("name", "advice"),
+    [
+        ("1", "Move them into the folders of their classes"),
+        ("train/1.png", "Move them into the folders of their classes"),
+        ("train/sad/more/1.png", "move those in train/sad/more one folder up"),
+        ("train/sad/test/1.png", "put the classes into the splits, as test/sad"),
+        ("extra/sad/1.png", "Move them into the folders of their classes"),
+        ("extra/1.JPG", "Move them into the folders of their classes"),
+    ],
 )
-def test_an_image_in_no_class(tmp_path, name):
+def test_an_image_in_no_class(tmp_path, name, advice):
     message = error_of(write_folder(tmp_path / "a", split_files() | {name: image(0)}))
-    assert f"{tmp_path}/a: 1 images lie outside the class folders ({name}); expected" in message
-    assert "<split>/<class>/<image>" in message
-
-
-def test_an_image_that_cannot_be_read(tmp_path):
-    path = write_folder(tmp_path / "a", split_files() | {"train/sad/9.png": b"<html>"})
-    with pytest.raises(UserError, match=r"train/sad/9.png is not an image that can be read \(6"):
-        prepare(path, tmp_path / "data")
-    assert f"{path}/train/sad/9.png is not an image" in error_of(path, image_size=8)
-    (path / "train/sad/9.png").write_bytes(image(0)[:100])
-    for options in ({}, {"image_size": 8}):
-        with pytest.raises(UserError, match=r"train/sad/9.png is a damaged image"):
-            prepare(path, tmp_path / "data", **options)
-    assert not (tmp_path / "data").exists()
+    assert f"{tmp_path}/a: 1 image lies outside the class folders ({name}); expected" in message
+    assert "<split>/<class>/<image>" in message and advice in message
 
 
 @pytest.mark.parametrize("form", ["folder", "zip"])
@@ -272,7 +270,7 @@ def test_a_class_that_train_does_not_have(tmp_path):
     )
 
 
-@pytest.mark.parametrize("name", ["a=b", "a,b", " a", "ä", "a  (1)"])
+@pytest.mark.parametrize("name", ["a=b", "a,b", " a", "\u0308a", "a\u200db", "a  (1)"])
 def test_a_folder_that_cannot_name_a_class(tmp_path, name):
     content = split_files() | {f"train/{name}/1.png": image(0)}
     assert f"{name!r} cannot name a class" in error_of(write_folder(tmp_path / "a", content))
@@ -281,13 +279,49 @@ def test_a_folder_that_cannot_name_a_class(tmp_path, name):
 def test_classes_that_differ_in_capitals_alone(tmp_path):
     content = class_files(2, ("happy", "Happy", "sad"))
     message = error_of(write_folder(tmp_path / "a", content))
-    assert "has the classes Happy and happy, which differ in capitals alone" in message
+    assert "has the classes Happy and happy, which differ in capitals or accents alone" in message
 
 
 def test_names_of_several_words(tmp_path):
     content = class_files(2, ("very happy", "Not-so_happy", "sad 2"))
     names = image_folder.read(write_folder(tmp_path / "a", content)).names
     assert names == ("Not-so_happy", "sad 2", "very happy")
+
+
+def test_two_names_of_one_emotion(tmp_path):
+    content = split_files(classes=("Angry", "anger", "happy", "happier"))
+    (note,) = image_folder.read(write_folder(tmp_path / "a", content)).notes
+    assert note.startswith("The classes Angry, anger mean one emotion, anger, and stay apart;")
+
+
+def test_names_of_other_scripts(tmp_path):
+    """A folder of macOS has its accents apart; commands have them in one letter."""
+    apart, names = "cole\u0300re", ("col\u00e8re", "हिन्दी", "快乐")
+    content = class_files(20, (apart, *names[1:]))
+    prepared = prepare(write_folder(tmp_path / "a", content), tmp_path / "data")
+    assert prepared.names == names
+    table = preparation.summary(catalog.IMAGE_FOLDER, prepared).splitlines()[2:4]
+    assert len({cell_len(line) for line in table}) == 1
+    opened = dataset.open_dataset("image_folder", tmp_path / "data", name="mine")
+    assert opened.labels.names == names
+    for key, label in zip(*operator.attrgetter("keys", "labels")(opened.load("test")), strict=True):
+        assert key.split("/")[0] == (apart, *names[1:])[label]
+    config = opened.labels.names
+    found = label_maps.parse(",".join(f"{name}={name}" for name in config), config, config)
+    assert found.table == (0, 1, 2)
+    both = write_folder(tmp_path / "b", class_files(1, (apart, names[0])))
+    assert "which differ in capitals or accents alone" in error_of(both)
+
+
+def test_a_class_of_a_zip_whose_names_are_in_an_unknown_encoding(tmp_path):
+    for inside, named in ((b"col\x82re", None), ("colère".encode(), "colère")):
+        content = class_files(2, ("c" * len(inside), "sad"))
+        path = write_zip(tmp_path / "a.zip", content)
+        path.write_bytes(path.read_bytes().replace(b"c" * len(inside) + b"/", inside + b"/"))
+        if named:
+            assert image_folder.read(path).names == (named, "sad")
+        else:
+            assert f"colére in {path}: the zip does not say how the name of this" in error_of(path)
 
 
 def test_fewer_than_two_classes(tmp_path):
@@ -299,13 +333,31 @@ def test_fewer_than_two_classes(tmp_path):
     assert f"{tmp_path}/c/train has 1 class folders (sad)" in message
 
 
-def test_splits_that_are_missing_or_there_twice(tmp_path):
-    message = error_of(write_folder(tmp_path / "a", split_files(("train", "val"))))
-    assert f"{tmp_path}/a has the folders train, val and none named test" in message
-    message = error_of(write_folder(tmp_path / "b", split_files(("test",))))
-    assert f"{tmp_path}/b has the folders test and none named train" in message
-    message = error_of(write_folder(tmp_path / "c", split_files(("train", "test", "val", "valid"))))
-    assert "the folders val and valid are both the validation split" in message
+SPLITS = {
+    ("train", "val"): ("has the folders train, val and none named test", "mv {}/val {}/test"),
+    ("train",): ("has the folders train and none named test", "drawn from it: --source={}/train"),
+    ("test",): ("has the folders test and none named train", "--workdir=DIR --images={}/test. To"),
+    ("val",): ("has the folders val and none named train", "--workdir=DIR --images={}/val. To"),
+    ("train", "test", "val", "valid"): ("val and valid are both the validation split", "together"),
+    ("train", "testing"): ("has the folders train and none", "\n  mv {}/testing {}/test"),
+    ("train", "test", "dev-set"): ("other names (dev-set)", "\n  mv {}/dev-set {}/validation"),
+    ("Training", "test_images"): (
+        "(Training, test_images)",
+        "\n  mv {}/Training {}/train\n  mv {}",
+    ),
+    ("training",): ("other names (training)", "are called train, validation, val, valid, test, in"),
+}
+
+
+@pytest.mark.parametrize("splits", SPLITS)
+def test_splits_that_are_missing_or_have_other_names(tmp_path, splits):
+    found, advice = SPLITS[splits]
+    path = write_folder(tmp_path / "a", split_files(splits))
+    message = error_of(path)
+    assert message.startswith(str(path)) and found in message
+    assert advice.replace("{}", str(path)) in message
+    message = error_of(write_zip(tmp_path / "a.zip", split_files(splits)))
+    assert advice.replace("{}", "UNPACKED") in message
 
 
 def test_a_split_without_images(tmp_path):

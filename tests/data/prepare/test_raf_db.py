@@ -150,7 +150,7 @@ def test_the_list_of_the_compound_emotions(refused):
 def test_kaggle_folders_of_the_compound_emotions(refused):
     content = kaggle(IMAGES) | {"DATASET/train/9/train_00099_aligned.jpg": IMAGES[0].data}
     message = refused(content)
-    assert "train/9/train_00099_aligned.jpg: the label is 9" in message
+    assert "DATASET/train/9: the label is 9" in message
     assert "compound-emotion list" in message
 
 
@@ -268,7 +268,8 @@ def test_a_partial_copy_whose_list_was_cut_too(refused):
     )
     assert f"{len(IMAGES) - 2} images found, {len(IMAGES)} expected" in message
     assert "  test happiness: 0 found, 2 expected" in message
-    assert "The copy is incomplete or changed" in message
+    assert "  test: 2 numbers are missing: " in message
+    assert message.endswith("Images are missing: use a whole copy.")
 
 
 def test_folders_and_csv_that_contradict_each_other(refused):
@@ -314,9 +315,94 @@ def test_an_image_in_two_class_folders(refused):
     assert "are the same image, train_00001_aligned.jpg" in refused(content)
 
 
-def test_class_folders_by_name(refused):
-    content = {"train/happiness/a.jpg": IMAGES[0].data}
-    assert "expected a label from 1 to 7 (1 surprise" in refused(content)
+def renamed(content, words=(), names=()):
+    """Content whose folders of splits and of classes have other names."""
+    result = {}
+    for name, data in content.items():
+        if name.endswith(".jpg"):
+            _, split, label, file = name.split("/")
+            split = dict(words).get(split, split)
+            name = f"copy/{split}/{dict(names).get(label, label)}/{file}"
+            result[name] = data
+    return result
+
+
+RENAMED = [
+    ({"train": "Train", "test": "VALID"}, {}, "valid is read as the test split", "by the names"),
+    ({}, {"1": "Surprise", "4": "happy", "6": "ANGER"}, "", ""),
+]
+
+
+@pytest.mark.parametrize(("words", "names", "said", "why"), RENAMED)
+def test_other_names_of_splits_and_classes(tmp_path, words, names, said, why):
+    path = write_folder(tmp_path / "raf", renamed(kaggle(IMAGES), words, names))
+    prepared = preparation.prepare(SPEC, path, tmp_path / "data")
+    assert prepared.counts == COUNTS
+    assert_labels_tell_the_colours(dataset.open_dataset("raf_db", tmp_path / "data").load("test"))
+    notes = " ".join(prepared.notes)
+    assert said in notes and why in notes and bool(said) == bool(notes)
+
+
+def unnamed(content):
+    """Content whose files do not tell their split."""
+    return {
+        name.replace("train_", "a").replace("test_", "b"): data for name, data in content.items()
+    }
+
+
+def test_a_split_without_a_name_is_inferred_and_the_counts_decide(tmp_path, refused):
+    content = unnamed(renamed(kaggle(IMAGES), {"test": "val"}))
+    path = write_folder(tmp_path / "whole", content)
+    prepared = preparation.prepare(SPEC, path, tmp_path / "other")
+    assert prepared.counts == COUNTS
+    assert (
+        "val is read as the test split of RAF-DB, since there is no folder test"
+        in (prepared.notes[0])
+    )
+    del content[next(name for name in content if "/val/" in name)]
+    content["extra/1/a.png"] = b""
+    message = refused(content)
+    assert "since there is no folder test" in message
+    assert "Left out: 1 image outside the folders and lists of RAF-DB (extra/1/a.png)" in message
+    assert "If the images that are missing are among those just named" in message
+    assert "ownload" not in message
+
+
+def test_training_images_held_out_by_somebody_are_training_images(tmp_path):
+    content = renamed(kaggle(IMAGES))
+    held_out = [name for name in content if "/train/" in name][:3]
+    for name in held_out:
+        content[name.replace("/train/", "/valid/")] = content.pop(name)
+    prepared = preparation.prepare(SPEC, write_folder(tmp_path / "r", content), tmp_path / "data")
+    assert prepared.counts == COUNTS
+    assert "valid is read as the train split of RAF-DB" in prepared.notes[0]
+
+
+def test_a_folder_of_both_splits(refused):
+    content = renamed(kaggle(IMAGES), {"train": "valid", "test": "valid"})
+    assert "valid holds images of train and of test, by their names" in refused(content)
+
+
+def test_classes_that_are_numbered_from_0(refused):
+    message = refused(renamed(kaggle(IMAGES), {}, {str(k): str(k - 1) for k in range(1, 8)}))
+    assert "are numbered from 0, and those of RAF-DB from 1" in message
+    assert "1 surprise 1,290" in message and "0 has 3, 1 has 1," in message
+
+
+def test_classes_that_are_none_are_told_together(refused):
+    message = refused(renamed(kaggle(IMAGES), {}, {"1": "hapy", "2": "contempt"}))
+    assert message.startswith("4 of 14 class folders of ")
+    for name in ("test/contempt", "test/hapy", "train/contempt", "train/hapy"):
+        assert f"copy/{name}: expected a label from 1 to 7 (1 surprise" in message
+
+
+def test_the_numbers_that_are_missing_are_told(refused):
+    content = kaggle([face for face in IMAGES if face.stem[-2:] not in ("02", "03", "05")])
+    for split in COUNTS:
+        del content[f"{split}_labels.csv"]
+    message = refused(content)
+    assert "  train: 3 numbers are missing: 2 to 3, 5" in message
+    assert "  test: 3 numbers are missing: 2 to 3, 5" in message
 
 
 def test_something_else(refused):

@@ -1,12 +1,21 @@
 """Rows of CSV files in a tree, with errors that name the file."""
 
+from __future__ import annotations
+
 import csv
 import io
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
 
+from ferjax.data.prepare.faults import Faults
+from ferjax.data.prepare.readers import numbers
+from ferjax.data.prepare.readers.tree import Tree
 from ferjax.data.prepare.readers.zip_tree import DAMAGE
 from ferjax.errors import UserError
+
+Row = TypeVar("Row")
+_OTHER_MARKS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
 class Line(NamedTuple):
@@ -17,9 +26,45 @@ class Line(NamedTuple):
     cells: list[str]
 
 
-def table(
-    file: io.TextIOWrapper, where: str, title: str, wanted: Sequence[str]
-) -> tuple[list[str], Iterator[Line]]:
+@dataclass(frozen=True)
+class Table:
+    """A file with a header, as `table` opened it.
+
+    Attributes:
+      where: what to call it in a message.
+      columns: the names of all columns.
+      places: where the wanted columns are among them.
+      lines: the rows after the header.
+    """
+
+    where: str
+    columns: Sequence[str]
+    places: Sequence[int]
+    lines: Iterator[list[str]]
+
+    def rows(self, parse: Callable[[Line], Row]) -> Iterator[Row]:
+        """What `parse` makes of each row, whose cells are in the order of the wanted columns.
+
+        Raises:
+          UserError: see `rows`; and after the last row, if `parse` raised one or if rows have
+            another number of cells. All of these are counted, and the first are named.
+        """
+        faults, number = Faults(), 0
+        for number, line in enumerate(self.lines, start=1):
+            row = None
+            with faults.caught(number):
+                at = f"{self.where}, row {number} after the header"
+                if len(line) != len(self.columns):
+                    raise UserError(
+                        f"{at}: expected {len(self.columns)} fields, found {len(line)}."
+                    )
+                row = parse(Line(number, at, [line[place] for place in self.places]))
+            if row is not None:
+                yield row
+        faults.check(f"{number:,} rows of {self.where}")
+
+
+def table(file: io.TextIOWrapper, where: str, title: str, wanted: Sequence[str]) -> Table:
     """A file with a header, whose columns may stand in any order among others.
 
     Args:
@@ -28,21 +73,17 @@ def table(
       title: what it should be.
       wanted: names of columns, without regard to capitals.
 
-    Returns:
-      The names of all columns, and the rows after the header with their cells in the order of
-      `wanted`.
-
     Raises:
-      UserError: see `rows`; or a column is missing in the header, or there twice. The iterator
-        raises one for a row with another number of cells.
+      UserError: see `rows`; or a column is missing in the header, or there twice.
     """
     lines = rows(file, where, title)
     columns = [column.strip() for column in next(lines, [])]
     names = [column.lower() for column in columns]
-    if not {name.lower() for name in wanted} <= set(names):
+    missing = [name for name in wanted if name.lower() not in names]
+    if missing:
         raise UserError(
             f"{where} is not {title}: expected a header with the columns {', '.join(wanted)}, "
-            f"found {shortened(','.join(columns))!r}."
+            f"found {shortened(','.join(columns))!r}. {_fix(where, columns, wanted, missing)}"
         )
     for name in wanted:
         same = [column for column in columns if column.lower() == name.lower()]
@@ -51,16 +92,18 @@ def table(
                 f"{where} has {len(same)} columns named {name} ({', '.join(same)}), and which one "
                 "is meant is not known; remove or rename the others."
             )
-    places = [names.index(name.lower()) for name in wanted]
+    return Table(where, columns, [names.index(name.lower()) for name in wanted], lines)
 
-    def parsed() -> Iterator[Line]:
-        for number, line in enumerate(lines, start=1):
-            at = f"{where}, row {number} after the header"
-            if len(line) != len(columns):
-                raise UserError(f"{at}: expected {len(columns)} fields, found {len(line)}.")
-            yield Line(number, at, [line[place] for place in places])
 
-    return columns, parsed()
+def _fix(where: str, columns: Sequence[str], wanted: Sequence[str], missing: Sequence[str]) -> str:
+    """What is wrong with a header and what to do, as a sentence."""
+    for mark, name in _OTHER_MARKS.items():
+        parts = {part.strip().lower() for part in columns[0].split(mark)} if columns else set()
+        if len(columns) == 1 and {one.lower() for one in wanted} <= parts:
+            return f"Its columns are parted by {name}: save it with commas between them."
+    if any(numbers.real(column) is not None for column in columns):
+        return f"It begins with values: put the line {','.join(wanted)} above them, in their order."
+    return f"It has no column {', '.join(missing)}."
 
 
 def rows(file: io.TextIOWrapper, where: str, title: str) -> Iterator[list[str]]:
@@ -86,6 +129,15 @@ def rows(file: io.TextIOWrapper, where: str, title: str) -> Iterator[list[str]]:
         ) from None
     except DAMAGE as error:
         raise UserError(f"{where} is damaged ({error}). Download it again.") from None
+
+
+def columns(tree: Tree, name: str) -> list[str]:
+    """The names of the columns of a file, in small letters; none if it is no CSV file."""
+    try:
+        with tree.open_text(name) as file:
+            return [column.strip().lower() for column in next(rows(file, "", ""), [])]
+    except UserError:
+        return []
 
 
 def shortened(text: str) -> str:

@@ -30,6 +30,10 @@ class Tree(ABC):
         """The content of one file."""
 
     @abstractmethod
+    def head(self, name: str) -> bytes:
+        """The first bytes of one file, which tell its kind (see `data.images.kinds`)."""
+
+    @abstractmethod
     def open_text(self, name: str) -> io.TextIOWrapper:
         """One file as UTF-8 text, to be read line by line."""
 
@@ -41,6 +45,11 @@ class Tree(ABC):
         number = f"{len(found):,} hidden file{'s are' if len(found) > 1 else ' is'}"
         why = "a part of the path begins with a dot"
         return (f"{number} left out ({some(found)}): {why}.",)
+
+    def is_guessed(self, name: str) -> bool:
+        """Whether it is not known for sure how the name of a file is spelled."""
+        del name
+        return False
 
     def where(self, name: str) -> str:
         """How to call a file in a message."""

@@ -6,44 +6,43 @@ item that reads from it goes, and whoever is done earlier may call `close`.
 
 import io
 import os
-import re
-import shlex
 from pathlib import Path
 from typing import NoReturn
 
 from ferjax import local_files, refusals
 from ferjax.data.folder_listing import below, hidden, visible
+from ferjax.data.images import kinds
+from ferjax.data.prepare.readers import archives
 from ferjax.data.prepare.readers.tree import Tree
 from ferjax.data.prepare.readers.zip_tree import ZipTree
 from ferjax.errors import UserError
-
-_TAR_NAME = re.compile(r"\.(tar\.\w+|t[bgx]z2?)$", re.IGNORECASE)
-# Where it is and what it is that tells an archive, how to call it, and what unpacks it. The first
-# four hold one file, or a tar, which their name tells.
-_OTHER_ARCHIVES = (
-    (0, b"\x1f\x8b", "a gzip", "gunzip"),
-    (0, b"BZh", "a bzip2", "bunzip2"),
-    (0, b"\xfd7zXZ\0", "an xz", "unxz"),
-    (0, b"\x28\xb5\x2f\xfd", "a zstd", "unzstd"),
-    (257, b"ustar", "a tar", "tar -xf"),
-    (0, b"Rar!\x1a\x07", "a RAR", "unrar x"),
-    (0, b"7z\xbc\xaf\x27\x1c", "a 7-Zip", "7z x"),
-)
 
 
 def opened(path: Path) -> "Tree":
     """The tree of a folder or of a zip file, which is told by its content.
 
     Raises:
-      UserError: another kind of file, or a zip that is damaged or not what it should be.
+      UserError: another kind of file, a zip that is damaged or not what it should be, or a source
+        that holds archives alone.
     """
+    tree = _opened(path)
+    try:
+        archives.refuse_packed(path, tree.names())
+    except BaseException:
+        tree.close()
+        raise
+    return tree
+
+
+def _opened(path: Path) -> "Tree":
     if path.is_dir():
         return FolderTree(path)
     if is_zip(path):
         return ZipTree(path)
+    first = _first_bytes(path)
     raise UserError(
-        f"{path} is neither a folder nor a zip (it begins with {_first_bytes(path)[:4]!r}): pass "
-        "the folder that holds it, or a zip of that folder."
+        f"{path} is neither a folder nor a zip: it is {kinds.of(first).name} (it begins with "
+        f"{first[:4]!r}). Pass the folder that holds it, or a zip of that folder."
     )
 
 
@@ -55,21 +54,13 @@ def is_zip(path: Path) -> bool:
       UserError: it is an archive of another kind; the message says how it is unpacked.
     """
     first = _first_bytes(path)
-    for at, magic, kind, command in _OTHER_ARCHIVES:
-        if first.startswith(magic, at):
-            if _TAR_NAME.search(path.name):
-                command = "tar -xf"
-            found = "the folder" if " " in command else "what it holds"
-            raise UserError(
-                f"{path} is {kind} archive: unpack it ({command} {shlex.quote(str(path))}) and "
-                f"pass {found}."
-            )
+    archives.refuse(path, first)
     return first.startswith(b"PK")
 
 
 def _first_bytes(path: Path) -> bytes:
     with local_files.open_regular(path) as file:
-        return file.read(512)
+        return file.read(kinds.HEAD_BYTES)
 
 
 class FolderTree(Tree):
@@ -107,6 +98,11 @@ class FolderTree(Tree):
         """The content of one regular file."""
         with self._open(name) as file:
             return file.read()
+
+    def head(self, name: str) -> bytes:
+        """The first bytes of one regular file."""
+        with self._open(name) as file:
+            return file.read(kinds.HEAD_BYTES)
 
     def open_text(self, name: str) -> io.TextIOWrapper:
         """One regular file as text."""

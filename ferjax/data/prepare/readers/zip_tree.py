@@ -10,6 +10,8 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import cast
 
 from ferjax.data.folder_listing import hidden, visible
+from ferjax.data.images import kinds
+from ferjax.data.prepare.faults import Fault
 from ferjax.data.prepare.readers.tree import Tree
 from ferjax.errors import UserError, one_line
 
@@ -26,7 +28,7 @@ DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError)
 _DAMAGED_LIST = (*DAMAGE, ValueError, LookupError, NotImplementedError, RuntimeError, struct.error)
 # Characters and folders of the name of a member. A system has no longer paths.
 MAX_NAME, MAX_DEPTH = 4096, 64
-_ENCRYPTED = 0x1  # a bit of a member's flags
+_ENCRYPTED, _IS_UTF8 = 0x1, 0x800  # bits of a member's flags
 
 
 class ZipTree(Tree):
@@ -52,6 +54,8 @@ class ZipTree(Tree):
             ) from None
         # By their names without what changes nothing in them, as the second slash of a//b.
         self._members: dict[str, zipfile.ZipInfo] = {}
+        self._folders: set[str] = set()
+        self._guessed: set[str] = set()
         try:
             self._check()
         except UserError:
@@ -69,18 +73,18 @@ class ZipTree(Tree):
     def folders(self) -> list[str]:
         """All visible folders, sorted: those that are listed and those that files lie in."""
         found = set()
-        for name, member in self._members.items():
+        for name in self._members:
             path = PurePosixPath(name)
-            found |= {path, *path.parents} if member.is_dir() else set(path.parents)
+            found |= {path, *path.parents} if name in self._folders else set(path.parents)
         return visible(path.as_posix() for path in found if path.parts)
 
     def read(self, name: str) -> bytes:
         """The content of one file."""
-        with self._open(name) as file:
-            try:
-                return file.read()
-            except DAMAGE as error:
-                raise self.damaged(name, error) from None
+        return self._read(name, -1)
+
+    def head(self, name: str) -> bytes:
+        """The first bytes of one file; damage behind them is not seen."""
+        return self._read(name, kinds.HEAD_BYTES)
 
     def open_text(self, name: str) -> io.TextIOWrapper:
         """One file as text."""
@@ -96,15 +100,19 @@ class ZipTree(Tree):
 
     def damaged(self, name: str, error: Exception) -> UserError:
         """The error for a member whose bytes are not those that were packed."""
-        return UserError(f"{self.where(name)} is damaged ({error}). Download the zip again.")
+        return Fault(f"{self.where(name)} is damaged ({error}).", "Download the zip again.")
+
+    def is_guessed(self, name: str) -> bool:
+        """Whether the archive does not say how the name is written."""
+        return not name.isascii() and name in self._guessed
 
     def _files(self) -> list[str]:
-        return [name for name, member in self._members.items() if not member.is_dir()]
+        return [name for name in self._members if name not in self._folders]
 
     def _check(self) -> None:
         members = self._archive.infolist()
         for member in members:
-            name = member.filename
+            name, is_sure = _name(member)
             # No folder can hold the first; the second would take long to look at.
             if len(name) > MAX_NAME or name.count("/") > MAX_DEPTH:
                 raise UserError(
@@ -112,16 +120,13 @@ class ZipTree(Tree):
                     f"{name.count('/'):,} folders ({name[:40]!r}...); a name may have {MAX_NAME:,} "
                     f"and {MAX_DEPTH}. Download it from its own page."
                 )
-            parts = PurePosixPath(name.replace("\\", "/"))
-            if parts.is_absolute() or PureWindowsPath(name).drive or ".." in parts.parts:
+            parts = PurePosixPath(name)
+            drive = PureWindowsPath(member.filename).drive
+            if parts.is_absolute() or drive or ".." in parts.parts:
                 raise UserError(
-                    f"{self.path} holds a file named {name!r}, which points outside the archive; "
-                    "no copy of the data set has such a name. Download it from its own page."
-                )
-            if "\\" in name:
-                raise UserError(
-                    f"{self.path} holds a file named {name!r}, whose folders are parted by "
-                    "backslashes; unpack it and pass the folder."
+                    f"{self.path} holds a file named {member.filename!r}, which points outside the "
+                    "archive; no copy of the data set has such a name. Download it from its own "
+                    "page."
                 )
             # The upper half holds the mode of the file, where Unix packed it.
             if stat.S_ISLNK(member.external_attr >> 16):
@@ -134,7 +139,9 @@ class ZipTree(Tree):
                     f"{self.where(name)} is encrypted; unpack {self.path} with its password and "
                     "pass the folder."
                 )
-            self._add(str(PurePosixPath(name)), member)
+            self._add(str(parts), member, is_folder=name.endswith("/"))
+            if not is_sure:
+                self._guessed |= {str(one) for one in (parts, *parts.parents)}
         # By the size of the archive, not of its members: those of a zip bomb share their bytes.
         packed = self.path.stat().st_size
         unpacked = sum(member.file_size for member in members)
@@ -145,15 +152,24 @@ class ZipTree(Tree):
                 f"{MAX_EXPANSION}-fold. Download it from its own page."
             )
 
-    def _add(self, name: str, member: zipfile.ZipInfo) -> None:
-        if name in self._members and not (member.is_dir() and self._members[name].is_dir()):
+    def _add(self, name: str, member: zipfile.ZipInfo, *, is_folder: bool) -> None:
+        if name in self._members and not (is_folder and name in self._folders):
             raise UserError(
                 f"{self.path} holds 2 files named {name!r}, of which only one could be read. "
                 "Download it again, or pack it again."
             )
-        if name == "." and not member.is_dir():
+        if name == "." and not is_folder:
             raise UserError(f"{self.path} holds a file without a name. Pack it again.")
         self._members[name] = member
+        if is_folder:
+            self._folders.add(name)
+
+    def _read(self, name: str, most: int) -> bytes:
+        with self._open(name) as file:
+            try:
+                return file.read(most)
+            except DAMAGE as error:
+                raise self.damaged(name, error) from None
 
     def _open(self, name: str) -> zipfile.ZipExtFile:
         member = self._members[name]
@@ -169,3 +185,18 @@ class ZipTree(Tree):
             raise self.damaged(name, error) from None
         except (RuntimeError, NotImplementedError) as error:
             raise UserError(f"{self.where(name)} cannot be unpacked: {error}.") from None
+
+
+def _name(member: zipfile.ZipInfo) -> tuple[str, bool]:
+    r"""The name of a member, and whether it is known how it is written.
+
+    Programs of Windows part folders by backslashes. A name that is not marked as UTF-8 is read as
+    CP437, which any bytes are; if its bytes are UTF-8, somebody forgot the mark.
+    """
+    name, is_sure = member.filename, True
+    if not member.flag_bits & _IS_UTF8 and not name.isascii():
+        try:
+            name = name.encode("cp437").decode()
+        except UnicodeError:
+            is_sure = False
+    return name.replace("\\", "/"), is_sure

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
 
+from ferjax.data.prepare.faults import Fault
 from ferjax.data.prepare.readers import numbers, text_files
 from ferjax.data.prepare.readers.tree import Tree
 from ferjax.errors import UserError
@@ -55,9 +56,9 @@ def points(tree: Tree, name: str) -> Float[np.ndarray, "P 2"]:
             )
         rows.append(point)
     if len(rows) != NUM_POINTS:
-        raise UserError(
-            f"{where} has {len(rows)} points; a face has {NUM_POINTS}. The file is cut short or "
-            "another's: unpack the landmarks of CK+ again."
+        raise Fault(
+            f"{where} has {len(rows)} points; a face has {NUM_POINTS}.",
+            "The file is cut short or another's: unpack the landmarks of CK+ again.",
         )
     found = np.array(rows, np.float64)
     if np.ptp(found, axis=0).max() < 1:
@@ -75,10 +76,11 @@ def check_inside(
     outside = ((points < -slack) | (points > limits + slack)).any(axis=1)
     if outside.any():
         x, y = points[outside.argmax()]
-        raise UserError(
+        raise Fault(
             f"{where}: {outside.sum()} of {len(points)} points are outside the frame, which has "
-            f"{width}x{height} pixels (point {outside.argmax() + 1} is at {x:g}, {y:g}). The file "
-            "belongs to another frame, or the frames were resized: use those of the release."
+            f"{width}x{height} pixels (point {outside.argmax() + 1} is at {x:g}, {y:g}).",
+            "The file belongs to another frame, or the frames were resized: use those of the "
+            "release.",
         )
 
 

@@ -4,9 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ferjax.data.prepare.items import Reading
-from ferjax.data.prepare.readers import trees
+from ferjax.data.prepare.readers import ck_extended, csv_files, image_files, trees
 from ferjax.data.prepare.readers.ck_plus import ck_48, faces, sequences
-from ferjax.errors import UserError
+from ferjax.data.prepare.readers.tree import Tree
+from ferjax.errors import UserError, some
 
 
 def read(
@@ -32,13 +33,17 @@ def read(
       UserError: the source is not CK+ in a known form, or something in it is missing or damaged.
         How many faces there are is not checked here.
     """
+    if path.is_file() and not trees.is_zip(path):
+        _refuse_table(trees.FolderTree(path.parent), path.name)
     tree = trees.opened(path)
     names = tree.names()
     kind = "folder" if path.is_dir() else "zip"
     if sequences.is_layout(names):
         size = faces.check_size(image_size)
         items, notes = sequences.read(tree, names, size, on_item)
-        return Reading(f"sequences, {kind}", {"whole": items}, notes=(*notes, *tree.notes()))
+        more = image_files.unread(names, sequences.frames(names), "without the name of a frame")
+        notes = (*notes, *tree.notes())
+        return Reading(f"sequences, {kind}", {"whole": items}, notes=notes, remarks=more)
     if ck_48.is_layout(names):
         if image_size is not None:
             raise UserError(
@@ -47,10 +52,22 @@ def read(
                 "resizes images by its own config."
             )
         items = ck_48.read(tree, names, on_item)
-        return Reading(f"CK+48, {kind}", {"whole": items}, notes=tree.notes())
-    examples = ", ".join(names[:3]) or "no file at all"
+        more = image_files.unread(names, [item.key for item in items], "of another format than PNG")
+        return Reading(f"CK+48, {kind}", {"whole": items}, notes=tree.notes(), remarks=more)
+    for name in names:
+        if name.lower().endswith(".csv"):
+            _refuse_table(tree, name)
+    examples = some(names) or "no file at all"
     raise UserError(
         f"{path} is not CK+: expected cohn-kanade-images/S005/001/S005_001_00000011.png and so on "
         "with the folders Emotion and Landmarks beside cohn-kanade-images, or CK+48 "
         f"(happy/S010_006_00000013.png and so on); found {len(names)} files ({examples})."
     )
+
+
+def _refuse_table(tree: Tree, name: str) -> None:
+    if ck_extended.looks_like(csv_files.columns(tree, name)):
+        raise UserError(
+            f"{tree.where(name)} is a table, and CK+ consists of files of images. If it is "
+            f"FER2013, prepare it with --dataset=fer2013. {ck_extended.ABOUT}"
+        )

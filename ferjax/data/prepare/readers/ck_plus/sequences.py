@@ -17,10 +17,11 @@ import numpy as np
 
 from ferjax.data.images import decoding
 from ferjax.data.labels import CK_PLUS
+from ferjax.data.prepare.faults import Fault, Faults
 from ferjax.data.prepare.items import Item
-from ferjax.data.prepare.readers import numbers, text_files
+from ferjax.data.prepare.readers import image_files, numbers, text_files
 from ferjax.data.prepare.readers.ck_plus import faces
-from ferjax.data.prepare.readers.ck_plus.names import Frame, by_frame
+from ferjax.data.prepare.readers.ck_plus.names import Frame, by_frame, frame_of
 from ferjax.data.prepare.readers.tree import Tree
 from ferjax.errors import UserError
 
@@ -29,6 +30,7 @@ FRAMES = 3
 _EMOTION, _LANDMARKS, _IMAGE = "_emotion.txt", "_landmarks.txt", ".png"
 # Such as cohn-kanade-images/S005/001/: distinguishes a release without labels from a CK+48 folder.
 _SEQUENCE_FOLDER = re.compile(r"(?:.*/)?S\d+/\d+/[^/]+", re.IGNORECASE | re.ASCII)
+_FRAMES_ARE_MISSING = "Frames are missing: unpack the images of CK+ again."
 _PARTS = re.compile(r".*(emotion|landmarks|images)[^/]*\.zip", re.IGNORECASE | re.ASCII)
 
 
@@ -40,6 +42,11 @@ def is_layout(names: Sequence[str]) -> bool:
         or _SEQUENCE_FOLDER.fullmatch(name)
         for name in names
     )
+
+
+def frames(names: Sequence[str]) -> list[str]:
+    """The files that have the name of a frame."""
+    return [name for name in names if frame_of(name, _IMAGE)]
 
 
 def read(
@@ -70,32 +77,41 @@ def read(
                 "the landmarks of CK+: unpack the archives of all three into one folder, and pass "
                 "that."
             )
-    frames: dict[tuple[str, str], list[Frame]] = {}
+    frames_of: dict[tuple[str, str], list[Frame]] = {}
     for frame in sorted(files[_IMAGE]):
-        frames.setdefault(frame[:2], []).append(frame)
-    emotions = _emotions(tree, files[_EMOTION])
+        frames_of.setdefault(frame[:2], []).append(frame)
+    faults = Faults()
+    emotions = _emotions(tree, files[_EMOTION], faults)
     items = []
     neutral = 0
     for sequence, (frame, emotion) in sorted(emotions.items()):
         if emotion == 0:
             neutral += 1
             continue
-        for one in _last(tree, frames.get(sequence, []), frame, files[_EMOTION][frame]):
-            landmarks = _landmarks_of(tree, files[_LANDMARKS], one, files[_IMAGE][one])
-            items.append(_item(tree, files[_IMAGE][one], landmarks, one.subject, emotion - 1, size))
+        last: Sequence[Frame] = ()
+        with faults.caught(files[_EMOTION][frame]):
+            last = _last(tree, frames_of.get(sequence, []), frame, files[_EMOTION][frame])
+        for one in last:
+            image = files[_IMAGE][one]
+            with faults.caught(image):
+                landmarks = _landmarks_of(tree, files[_LANDMARKS], one, image)
+                items.append(_item(tree, image, landmarks, one.subject, emotion - 1, size))
             on_item()
-    unlabelled = len(set(frames) - set(emotions))
+    faults.check(f"{sum(map(len, files.values())):,} files of {tree.path}")
+    unlabelled = len(set(frames_of) - set(emotions))
     notes = []
     if unlabelled:
         notes.append(
-            f"{unlabelled:,} of {len(frames):,} sequences have no emotion file and are left out."
+            f"{unlabelled:,} of {len(frames_of):,} sequences have no emotion file and are left out."
         )
     if neutral:
         notes.append(f"{neutral:,} sequences have the emotion 0, neutral, and are left out.")
     return items, tuple(notes)
 
 
-def _emotions(tree: Tree, files: Mapping[Frame, str]) -> dict[tuple[str, str], tuple[Frame, int]]:
+def _emotions(
+    tree: Tree, files: Mapping[Frame, str], faults: Faults
+) -> dict[tuple[str, str], tuple[Frame, int]]:
     """For each labelled sequence, the frame that its emotion file names, and the emotion."""
     found: dict[tuple[str, str], tuple[Frame, int]] = {}
     for frame, name in files.items():
@@ -106,7 +122,8 @@ def _emotions(tree: Tree, files: Mapping[Frame, str]) -> dict[tuple[str, str], t
                 f"{frame.subject}/{frame.sequence}; a sequence has one emotion. Take them from "
                 "your copy again."
             )
-        found[frame[:2]] = frame, _emotion(tree, name)
+        with faults.caught(name):
+            found[frame[:2]] = frame, _emotion(tree, name)
     return found
 
 
@@ -126,16 +143,16 @@ def _last(tree: Tree, frames: Sequence[Frame], labelled: Frame, emotion_name: st
     """The last frames of a labelled sequence, the one that its emotion file names among them."""
     sequence = f"{labelled.subject}/{labelled.sequence}"
     if len(frames) < FRAMES:
-        raise UserError(
+        raise Fault(
             f"{tree.path}: sequence {sequence} has {len(frames)} frames, and the last {FRAMES} of "
-            f"each sequence with an emotion file ({emotion_name}) are needed. Frames are missing: "
-            "unpack the images of CK+ again."
+            f"each sequence with an emotion file ({emotion_name}) are needed.",
+            _FRAMES_ARE_MISSING,
         )
     if labelled not in frames:
-        raise UserError(
+        raise Fault(
             f"{tree.where(emotion_name)} is the emotion of frame {labelled.number} of sequence "
-            f"{sequence}, which is not there; its last frame is {frames[-1].number}. Frames are "
-            "missing: unpack the images of CK+ again."
+            f"{sequence}, which is not there; its last frame is {frames[-1].number}.",
+            _FRAMES_ARE_MISSING,
         )
     return list(frames[-FRAMES:])
 
@@ -143,9 +160,10 @@ def _last(tree: Tree, frames: Sequence[Frame], labelled: Frame, emotion_name: st
 def _landmarks_of(tree: Tree, files: Mapping[Frame, str], frame: Frame, image: str) -> str:
     if frame not in files:
         expected = image.split("/")[-1].removesuffix(_IMAGE) + _LANDMARKS
-        raise UserError(
+        raise Fault(
             f"{tree.where(image)} has no landmarks, by which its face is cropped: expected a file "
-            f"{expected}. Unpack the landmarks of CK+ again."
+            f"{expected}.",
+            "Unpack the landmarks of CK+ again.",
         )
     return files[frame]
 
@@ -153,10 +171,10 @@ def _landmarks_of(tree: Tree, files: Mapping[Frame, str], frame: Frame, image: s
 def _item(tree: Tree, image: str, landmarks: str, subject: str, label: int, size: int) -> Item:
     points = faces.points(tree, landmarks)
     face = functools.partial(_face, tree, image, landmarks, points, size)
-    return Item(image, label, face, subject=subject)
+    return Item(image, label, face, subject=subject, where=tree.where(image))
 
 
 def _face(tree: Tree, image: str, landmarks: str, points: np.ndarray, size: int) -> np.ndarray:
-    frame = decoding.decode(tree.read(image), tree.where(image), channels=1)
+    frame = decoding.decode(image_files.read(tree, image), tree.where(image), channels=1)
     faces.check_inside(points, frame, tree.where(landmarks))
     return faces.crop(frame, points, size)

@@ -1,15 +1,22 @@
 """FER2013 as a CSV file: fer2013.csv (emotion,pixels,Usage) or icml_face_data.csv, whose header
-has leading spaces and another order (emotion, Usage, pixels). Columns are found by name.
+has leading spaces and another order (emotion, Usage, pixels). Columns are found by name. Copies
+also have one file for each Usage, with the same columns.
 """
 
+from __future__ import annotations
+
 import contextlib
-from collections.abc import Callable, Iterator
+import functools
+import re
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from ferjax.data.examples import Examples
+import numpy as np
+
 from ferjax.data.labels import FER2013
-from ferjax.data.prepare.readers import csv_files, numbers
-from ferjax.data.prepare.readers.collect import Collector
+from ferjax.data.prepare.faults import Fault
+from ferjax.data.prepare.items import Item
+from ferjax.data.prepare.readers import ck_extended, csv_files, numbers
 from ferjax.data.prepare.readers.fer2013.from_images import IMAGE_SIZE, USAGE_TO_SPLIT
 from ferjax.data.prepare.readers.tree import Tree
 from ferjax.errors import UserError
@@ -18,78 +25,109 @@ COLUMNS = ("emotion", "pixels", "Usage")
 
 _TITLE = "FER2013 (a zip, a folder, fer2013.csv or icml_face_data.csv)"
 _NUM_PIXELS = IMAGE_SIZE * IMAGE_SIZE
+_SPLIT_OF = {usage.lower(): split for usage, split in USAGE_TO_SPLIT.items()}
 
 
 class Row(NamedTuple):
-    """One row: its number from 1, its split, its label, and its 48x48 grey values row by row."""
+    """One row.
+
+    Attributes:
+      number: from 1, after the header.
+      split: of its Usage.
+      label: of its emotion.
+      image: returns its grey values, uint8 [48, 48, 1], when called.
+    """
 
     number: int
     split: str
     label: int
-    pixels: bytes
+    image: Callable[[], np.ndarray]
 
 
-def read(tree: Tree, name: str, on_example: Callable[[], None]) -> tuple[str, dict[str, Examples]]:
-    """Reads one CSV file of `tree`.
+def read(
+    tree: Tree, names: Sequence[str], on_item: Callable[[], None]
+) -> tuple[str, dict[str, list[Item]]]:
+    """Reads one CSV file of `tree`, or several, of which each has other usages.
 
     Returns:
-      Which of the two forms it has, and the examples of each split. Keys are "row 1", "row 2", ...
-      counted from the first row after the header.
+      Which of the two forms one file has, or the names of several; and the examples of each split.
+      Keys are "row 1", "row 2", ... counted from the first row after the header.
 
     Raises:
-      UserError: the header or a row is not as it should be; rows are named by their number.
+      UserError: a header or rows are not as they should be; rows are named by their number. Or two
+        files have rows of one Usage.
     """
-    collector = Collector(tuple(USAGE_TO_SPLIT.values()), (IMAGE_SIZE, IMAGE_SIZE, 1))
-    with opened(tree, name) as (form, rows):
-        for row in rows:
-            collector.add(row.split, row.label, row.pixels, f"row {row.number}")
-            on_example()
-    return form, collector.examples()
+    splits: dict[str, list[Item]] = {split: [] for split in USAGE_TO_SPLIT.values()}
+    forms = []
+    file_of: dict[str, str] = {}
+    for name in names:
+        with opened(tree, name) as (form, rows):
+            for row in rows:
+                if file_of.setdefault(row.split, name) != name:
+                    raise UserError(
+                        f"{tree.where(file_of[row.split])} and {tree.where(name)} both have rows "
+                        f"of the {row.split} split, so that FER2013 may be there twice: pass one "
+                        "file, or a folder whose files have one Usage each."
+                    )
+                key = f"row {row.number}" if len(names) == 1 else f"{name}, row {row.number}"
+                splits[row.split].append(Item(key, row.label, row.image))
+                on_item()
+        forms.append(form if len(names) == 1 else name.split("/")[-1])
+    return ", ".join(forms), splits
 
 
 @contextlib.contextmanager
 def opened(tree: Tree, name: str) -> Iterator[tuple[str, Iterator[Row]]]:
     """Which of the two forms a CSV file has, and its rows one by one; raises as `read` does."""
-    where = tree.where(name)
     with tree.open_text(name) as file:
-        columns, lines = csv_files.table(file, where, _TITLE, COLUMNS)
-        names = [column.lower() for column in columns]
+        table = csv_files.table(file, tree.where(name), _TITLE, COLUMNS)
+        names = [column.lower() for column in table.columns]
         is_icml = names.index("usage") < names.index("pixels")
-        yield "icml_face_data.csv" if is_icml else "fer2013.csv", _rows(lines)
+        yield "icml_face_data.csv" if is_icml else "fer2013.csv", table.rows(_row)
 
 
-def _rows(lines: Iterator[csv_files.Line]) -> Iterator[Row]:
-    for number, at, (emotion, pixels, usage) in lines:
-        yield Row(number, split_of(usage, at), _label(emotion, at), _pixels(pixels, at))
+def _row(line: csv_files.Line) -> Row:
+    number, at, (emotion, pixels, usage) = line
+    image = functools.partial(_image, _pixels(pixels, at))
+    return Row(number, split_of(usage, at), _label(emotion, at), image)
+
+
+def _image(pixels: bytes) -> np.ndarray:
+    return np.frombuffer(pixels, np.uint8).reshape(IMAGE_SIZE, IMAGE_SIZE, 1)
 
 
 def split_of(text: str, at: str) -> str:
-    """The split that a Usage means; a UserError says where `at` is another word."""
-    usage = text.strip()
-    if usage not in USAGE_TO_SPLIT:
+    """The split that a Usage of any case means; a UserError says where `at` is another word."""
+    usage = re.sub(r"[ _-]", "", text.strip()).lower()
+    if usage not in _SPLIT_OF:
         raise UserError(
             f"{at}: Usage must be one of {', '.join(USAGE_TO_SPLIT)}, found "
             f"{csv_files.shortened(text)!r}."
         )
-    return USAGE_TO_SPLIT[usage]
+    return _SPLIT_OF[usage]
 
 
 def _label(text: str, at: str) -> int:
-    valid = {str(label): label for label in range(FER2013.num_classes)}
-    if text.strip() not in valid:
-        raise UserError(
+    """The label of an emotion, a whole number, also as programs write it in a column of reals."""
+    number = numbers.real(text)
+    if number is None or number not in range(FER2013.num_classes):
+        raise Fault(
             f"{at}: emotion must be a whole number from 0 to {FER2013.num_classes - 1}, found "
-            f"{csv_files.shortened(text)!r}."
+            f"{csv_files.shortened(text)!r}.",
+            f"The file may be another table: {ck_extended.ABOUT}"
+            if number == ck_extended.CONTEMPT
+            else "",
         )
-    return valid[text.strip()]
+    return int(number)
 
 
 def _pixels(text: str, at: str) -> bytes:
     values = text.split()
     if len(values) != _NUM_PIXELS:
-        raise UserError(
+        raise Fault(
             f"{at}: expected {_NUM_PIXELS} pixels ({IMAGE_SIZE}x{IMAGE_SIZE}), found "
-            f"{len(values)}. The file may be cut short: download it again."
+            f"{len(values)}.",
+            "The file was cut short or edited: take one that is not.",
         )
     levels = numbers.whole(values, 255)
     if levels is None:

@@ -8,7 +8,6 @@ import numpy as np
 
 from ferjax.data.prepare.items import Item
 from ferjax.data.prepare.readers.csv_files import shortened
-from ferjax.data.prepare.readers.fer2013.from_images import IMAGE_SIZE
 from ferjax.data.splits import votes
 from ferjax.errors import UserError
 
@@ -16,13 +15,19 @@ _IMAGE_NAME = re.compile(r"fer[0-9]{7}\.png")
 
 
 class Ballot(NamedTuple):
-    """The name of an image, its votes in the order of `votes.ENTRIES`, and its 48x48 grey values
-    row by row.
+    """One image and its votes.
+
+    Attributes:
+      name: the name of the image.
+      votes: in the order of `votes.ENTRIES`.
+      image: returns its grey values, uint8 [48, 48, 1], when called; as `Item.image`.
+      where: how to call the image in a message.
     """
 
     name: str
     votes: tuple[int, ...]
-    pixels: bytes
+    image: Callable[[], np.ndarray]
+    where: str = ""
 
 
 def image_name(text: str, at: str) -> str:
@@ -58,7 +63,7 @@ def items(ballots: Iterable[Ballot]) -> list[Item]:
     counts = np.array([ballot.votes for ballot in ballots], np.int32)
     labels, _ = votes.majority(counts.reshape(len(ballots), len(votes.ENTRIES)))
     return [
-        Item(ballot.name, int(label), _image(ballot.pixels), votes=ballot.votes)
+        Item(ballot.name, int(label), ballot.image, votes=ballot.votes, where=ballot.where)
         for ballot, label in zip(ballots, labels, strict=True)
     ]
 
@@ -77,7 +82,3 @@ def kept(splits: Mapping[str, Sequence[Ballot]]) -> tuple[str, ...]:
             "class with most votes."
         )
     return tuple(notes)
-
-
-def _image(pixels: bytes) -> Callable[[], np.ndarray]:
-    return lambda: np.frombuffer(pixels, np.uint8).reshape(IMAGE_SIZE, IMAGE_SIZE, 1)

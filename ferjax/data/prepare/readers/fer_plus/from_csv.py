@@ -4,7 +4,7 @@ Neither file names the images of the other. Row n of the one belongs to row n of
 nothing but the number of rows and the Usage of each can tell whether they are aligned.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple
 
 from ferjax.data.prepare.readers import csv_files
@@ -62,7 +62,7 @@ def read(
             if row.split != image.split:
                 differing.append((number, _USAGES[row.split], _USAGES[image.split]))
             elif row.name:
-                splits[row.split].append(Ballot(row.name, row.votes, image.pixels))
+                splits[row.split].append(Ballot(row.name, row.votes, image.image))
                 on_item()
     together = f"{tree.where(ballots_name)} and {tree.where(images_name)} do not belong together"
     if number != len(rows):
@@ -86,16 +86,15 @@ def read(
 
 
 def _rows(tree: Tree, name: str) -> list[_Row]:
-    """Every row of fer2013new.csv; a UserError names one that is not as it should be."""
-    with tree.open_text(name) as file:
-        _, lines = csv_files.table(file, tree.where(name), _TITLE, COLUMNS)
-        return list(_parsed(lines))
-
-
-def _parsed(lines: Iterator[csv_files.Line]) -> Iterator[_Row]:
+    """Every row of fer2013new.csv; a UserError names those that are not as they should be."""
     row_of: dict[str, int] = {}
-    for number, at, (usage, image, *cells) in lines:
+
+    def parse(line: csv_files.Line) -> _Row:
+        number, at, (usage, image, *cells) = line
         name = image_name(image, at) if image.strip() else ""
         if name and row_of.setdefault(name, number) != number:
             raise UserError(f"{at}: {name} is already the image of row {row_of[name]}.")
-        yield _Row(from_csv.split_of(usage, at), name, votes_of(cells, at))
+        return _Row(from_csv.split_of(usage, at), name, votes_of(cells, at))
+
+    with tree.open_text(name) as file:
+        return list(csv_files.table(file, tree.where(name), _TITLE, COLUMNS).rows(parse))

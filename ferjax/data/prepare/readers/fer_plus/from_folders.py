@@ -4,12 +4,13 @@ A row of label.csv is `fer0000000.png,"(0, 0, 48, 48)",4,0,0,1,3,2,0,0,0,0`: nam
 and the ten votes. There is no header, and the newer of the scripts write no box.
 """
 
+import functools
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
-from ferjax.data.images.kinds import EXTENSIONS
-from ferjax.data.prepare.readers import csv_files, numbers
-from ferjax.data.prepare.readers.fer2013.from_images import IMAGE_SIZE, grey_pixels
+from ferjax.data.prepare.faults import Faults
+from ferjax.data.prepare.readers import csv_files, image_files, numbers
+from ferjax.data.prepare.readers.fer2013.from_images import IMAGE_SIZE, grey_image
 from ferjax.data.prepare.readers.fer_plus.ballots import Ballot, image_name, votes_of
 from ferjax.data.prepare.readers.tree import Tree
 from ferjax.data.splits import votes
@@ -32,11 +33,6 @@ def files(names: Sequence[str]) -> dict[str, list[str]]:
     return found
 
 
-def is_image(file: str) -> bool:
-    """Whether a file is an image, by its name."""
-    return file.lower().endswith(EXTENSIONS)
-
-
 def read(
     tree: Tree, names: Sequence[str], on_item: Callable[[], None]
 ) -> tuple[dict[str, list[Ballot]], tuple[str, ...]]:
@@ -55,31 +51,40 @@ def read(
         one of them is not as it should be.
     """
     by_folder = files(names)
-    splits, others = {}, []
-    for folder, split in FOLDERS.items():
+    folders: dict[str, str] = {}
+    for folder in FOLDERS:
         paths = [path for path in by_folder if path.split("/")[-1] == folder]
         if len(paths) != 1:
             raise UserError(
                 f"{tree.path} must hold the folders {', '.join(FOLDERS)} once each; {folder} is "
                 + (f"there {len(paths)} times ({', '.join(paths)})." if paths else "not there.")
             )
-        splits[split] = _ballots(tree, paths[0], by_folder[paths[0]], on_item)
+        folders[folder] = paths[0]
+        if LABELS not in by_folder[paths[0]]:
+            raise UserError(f"{tree.where(paths[0])} has no {LABELS}, the file with the votes.")
+    faults = Faults()
+    rows = {path: _rows(tree, f"{path}/{LABELS}", faults) for path in folders.values()}
+    faults.check(f"{sum(map(len, rows.values())) + faults.number:,} rows of {LABELS}")
+    splits, others = {}, []
+    for folder, path in folders.items():
+        splits[FOLDERS[folder]] = _ballots(tree, path, rows[path], by_folder[path], on_item)
         others += [
-            f"{paths[0]}/{file}"
-            for file in by_folder[paths[0]]
-            if file != LABELS and not is_image(file)
+            f"{path}/{file}"
+            for file in by_folder[path]
+            if file != LABELS and not image_files.has_name(file)
         ]
     note = f"{len(others):,} files that are no images are left out ({some(others)})."
     return splits, (note,) if others else ()
 
 
 def _ballots(
-    tree: Tree, folder: str, in_folder: Collection[str], on_item: Callable[[], None]
+    tree: Tree,
+    folder: str,
+    rows: Mapping[str, tuple[int, ...]],
+    in_folder: Collection[str],
+    on_item: Callable[[], None],
 ) -> list[Ballot]:
-    if LABELS not in in_folder:
-        raise UserError(f"{tree.where(folder)} has no {LABELS}, the file with the votes.")
-    images = {file for file in in_folder if is_image(file)}
-    rows = _rows(tree, f"{folder}/{LABELS}")
+    images = {file for file in in_folder if image_files.has_name(file)}
     for what, missing in (
         (
             f"rows of {LABELS} have no image in the folder",
@@ -94,30 +99,38 @@ def _ballots(
             )
     ballots = []
     for name, ballot in rows.items():
-        ballots.append(Ballot(name, ballot, grey_pixels(tree, f"{folder}/{name}")))
+        path = f"{folder}/{name}"
+        image = functools.partial(grey_image, tree, path)
+        ballots.append(Ballot(name, ballot, image, tree.where(path)))
         on_item()
     return ballots
 
 
-def _rows(tree: Tree, name: str) -> dict[str, tuple[int, ...]]:
-    """The votes by the name of the image; a UserError names a row that is not as it should be."""
+def _rows(tree: Tree, name: str, faults: Faults) -> dict[str, tuple[int, ...]]:
+    """The votes by the name of the image; adds the faults of its rows."""
     found: dict[str, tuple[int, ...]] = {}
-    where, num_votes = tree.where(name), len(votes.ENTRIES)
+    where = tree.where(name)
     with tree.open_text(name) as file:
         for number, line in enumerate(csv_files.rows(file, where, f"{LABELS} of FER+"), start=1):
-            at = f"{where}, row {number}"
-            if len(line) not in (1 + num_votes, 2 + num_votes):
-                raise UserError(
-                    f"{at}: expected the name of an image, its box and {num_votes} votes, found "
-                    f"{len(line)} fields ({csv_files.shortened(','.join(line))!r})."
-                )
-            image = image_name(line[0], at)
-            if image in found:
-                raise UserError(f"{at}: {image} has a row already.")
-            if len(line) == 2 + num_votes:
-                _check_box(line[1], at)
-            found[image] = votes_of(line[-num_votes:], at)
+            with faults.caught(f"{name} {number:09}"):
+                image, ballot = _parsed(line, f"{where}, row {number}")
+                if image in found:
+                    raise UserError(f"{where}, row {number}: {image} has a row already.")
+                found[image] = ballot
     return found
+
+
+def _parsed(line: Sequence[str], at: str) -> tuple[str, tuple[int, ...]]:
+    """The name and the votes of a row."""
+    num_votes = len(votes.ENTRIES)
+    if len(line) not in (1 + num_votes, 2 + num_votes):
+        raise UserError(
+            f"{at}: expected the name of an image, its box and {num_votes} votes, found "
+            f"{len(line)} fields ({csv_files.shortened(','.join(line))!r})."
+        )
+    if len(line) == 2 + num_votes:
+        _check_box(line[1], at)
+    return image_name(line[0], at), votes_of(line[-num_votes:], at)
 
 
 def _check_box(text: str, at: str) -> None:

@@ -1,16 +1,15 @@
 """FER+ in both of its forms, told apart by content and read into the same examples."""
 
-import contextlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ferjax.data.prepare.items import Reading
-from ferjax.data.prepare.readers import trees
+from ferjax.data.prepare.readers import image_files, trees
 from ferjax.data.prepare.readers.fer2013 import read as fer2013
 from ferjax.data.prepare.readers.fer_plus import ballots as fer_plus_ballots
 from ferjax.data.prepare.readers.fer_plus import from_csv, from_folders
 from ferjax.data.prepare.readers.tree import Tree
-from ferjax.errors import UserError
+from ferjax.errors import UserError, some
 
 
 def read(path: Path, on_item: Callable[[], None] = lambda: None) -> Reading:
@@ -32,27 +31,25 @@ def read(path: Path, on_item: Callable[[], None] = lambda: None) -> Reading:
       UserError: the source is not FER+ in a known form, is damaged, or its parts do not belong
         together. How many images it has is not checked here.
     """
-    with contextlib.closing(trees.opened(path)) as tree:
-        names = tree.names()
-        folders = from_folders.files(names)
-        votes_name = _only(tree, names, from_csv.NAME)
-        has_images = any(
-            from_folders.is_image(file) for folder in folders.values() for file in folder
+    tree = trees.opened(path)
+    names = tree.names()
+    folders = from_folders.files(names)
+    votes_name = _only(tree, names, from_csv.NAME)
+    has_images = any(image_files.has_name(file) for folder in folders.values() for file in folder)
+    if has_images or (folders and not votes_name):
+        source_format = "folders of images"
+        splits, notes = from_folders.read(tree, names, on_item)
+    elif votes_name:
+        images_name = _images_name(tree, names)
+        source_format = f"{from_csv.NAME} and {images_name.split('/')[-1]}"
+        splits, notes = from_csv.read(tree, votes_name, images_name, on_item)
+    else:
+        raise UserError(
+            f"{path} is not FER+: expected {from_csv.NAME} together with "
+            f"{' or '.join(fer2013.CSV_NAMES)}, or the folders "
+            f"{', '.join(from_folders.FOLDERS)}; found {_found(names)}."
         )
-        if has_images or (folders and not votes_name):
-            source_format = "folders of images"
-            splits, notes = from_folders.read(tree, names, on_item)
-        elif votes_name:
-            images_name = _images_name(tree, names)
-            source_format = f"{from_csv.NAME} and {images_name.split('/')[-1]}"
-            splits, notes = from_csv.read(tree, votes_name, images_name, on_item)
-        else:
-            raise UserError(
-                f"{path} is not FER+: expected {from_csv.NAME} together with "
-                f"{' or '.join(fer2013.CSV_NAMES)}, or the folders "
-                f"{', '.join(from_folders.FOLDERS)}; found {_found(names)}."
-            )
-        notes = (*notes, *tree.notes())
+    notes = (*notes, *tree.notes())
     items = {split: fer_plus_ballots.items(ballots) for split, ballots in splits.items()}
     return Reading(source_format, items, notes=(*notes, *fer_plus_ballots.kept(splits)))
 
@@ -75,11 +72,11 @@ def _only(tree: Tree, names: Sequence[str], file_name: str) -> str:
     found = [name for name in names if name.split("/")[-1] == file_name]
     if len(found) > 1:
         raise UserError(
-            f"{tree.path} holds {len(found)} files {file_name} ({', '.join(found[:3])}): pass a "
+            f"{tree.path} holds {len(found)} files {file_name} ({some(found)}): pass a "
             "folder that holds one."
         )
     return found[0] if found else ""
 
 
 def _found(names: Sequence[str]) -> str:
-    return f"{len(names)} files ({', '.join(names[:3]) or 'no file at all'})"
+    return f"{len(names)} files ({some(names) or 'no file at all'})"

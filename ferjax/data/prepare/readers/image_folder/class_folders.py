@@ -1,25 +1,16 @@
 """Which folders of a tree are splits, which are classes, and which images are in them."""
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import NoReturn
 
-from ferjax.data.images.kinds import EXTENSIONS
+from ferjax.data.prepare.readers import image_files
+from ferjax.data.prepare.readers.image_folder import class_names, split_folders
 from ferjax.data.prepare.readers.tree import Tree
-from ferjax.errors import UserError, nearest, some
+from ferjax.errors import UserError, nearest, one_line, some
 
-# Names of split folders, in any case, and the stored split that each one is.
-SPLIT_FOLDERS = {
-    "train": "train",
-    "validation": "validation",
-    "val": "validation",
-    "valid": "validation",
-    "test": "test",
-}
 LAYOUT = "<split>/<class>/<image> with the splits train, validation and test, or <class>/<image>"
-
-_CLASS_NAME = re.compile(r"[A-Za-z0-9_-]+( +[A-Za-z0-9_-]+)*")
 
 
 @dataclass(frozen=True)
@@ -62,73 +53,93 @@ def find(tree: Tree) -> Layout:
       UserError: another layout; an image outside the class folders; fewer than two classes; a class
         without images, or one that train does not have.
     """
-    files = [PurePosixPath(name) for name in tree.names()]
+    names, left_out = image_files.told_apart(tree, tree.names())
+    images = [PurePosixPath(name) for name in names]
     folders = [PurePosixPath(name) for name in tree.folders()]
-    root = _root(files, folders)
-    split_folders = _split_folders(tree, [folder for folder in folders if folder.parent == root])
-    split_of = {folder: split for split, folder in (split_folders or {"whole": root}).items()}
+    root = _root(images, folders)
+    inside = [folder for folder in folders if folder.parent == root]
+    found_splits = split_folders.find(tree, inside)
+    split_of = {folder: split for split, folder in (found_splits or {"whole": root}).items()}
     found: dict[str, dict[str, list[str]]] = {split: {} for split in split_of.values()}
+    class_of: dict[PurePosixPath, list[str]] = {}
     for folder in folders:
         if folder.parent in split_of:
-            found[split_of[folder.parent]][folder.name] = []
-    strays, others = [], []
-    for file in files:
-        if file.suffix.lower() not in EXTENSIONS:
-            others.append(file.as_posix())
-        elif file.parent.parent in split_of and file.parent not in split_of:
-            found[split_of[file.parent.parent]][file.parent.name].append(file.as_posix())
+            class_of[folder] = _added(tree, folder, found[split_of[folder.parent]])
+    strays = []
+    for image in images:
+        if image.parent in class_of and image.parent not in split_of:
+            class_of[image.parent].append(image.as_posix())
         else:
-            strays.append(file.as_posix())
+            strays.append(image)
     if strays:
-        raise UserError(
-            f"{tree.path}: {len(strays):,} images lie outside the class folders "
-            f"({some(strays)}); expected {LAYOUT}."
-        )
+        _refuse_strays(tree, strays, inside, class_of)
     notes = _check_classes(tree, found, {split: folder for folder, split in split_of.items()})
-    if others:
-        notes.append(
-            f"Left out, since their names are not those of images: {len(others):,} "
-            f"({some(others)}); images end in {', '.join(EXTENSIONS)}."
-        )
-    return Layout(tree, root, found, (*notes, *tree.notes()))
+    notes += class_names.notes(next(iter(found.values())))
+    return Layout(tree, root, found, (*notes, *left_out, *tree.notes()))
 
 
-def _root(files: Sequence[PurePosixPath], folders: Sequence[PurePosixPath]) -> PurePosixPath:
+def _root(images: Sequence[PurePosixPath], folders: Sequence[PurePosixPath]) -> PurePosixPath:
     """Goes down while there is one folder that is neither a split nor a class."""
-    with_images = {file.parent for file in files if file.suffix.lower() in EXTENSIONS}
+    with_images = {image.parent for image in images}
     root = PurePosixPath()
     while True:
         inside = [folder for folder in folders if folder.parent == root]
         if (
             len(inside) != 1
-            or inside[0].name.lower() in SPLIT_FOLDERS
+            or split_folders.is_split(inside[0].name)
+            or split_folders.meant(inside[0].name)
             or {root, inside[0]} & with_images
         ):
             return root
         root = inside[0]
 
 
-def _split_folders(tree: Tree, folders: Sequence[PurePosixPath]) -> dict[str, PurePosixPath]:
-    """The folder of each split, train first; empty where there is none."""
-    found: dict[str, PurePosixPath] = {}
-    for folder in folders:
-        split = SPLIT_FOLDERS.get(folder.name.lower())
-        if split in found:
+def _added(tree: Tree, folder: PurePosixPath, classes: dict[str, list[str]]) -> list[str]:
+    """Adds the class of a folder to those of its split; returns its images, which are to come."""
+    where = _where(tree, folder)
+    if tree.is_guessed(folder.as_posix()):
+        raise UserError(
+            f"{where}: the zip does not say how the name of this class is written; unpack it and "
+            "pass the folder, or pack it again with names in UTF-8."
+        )
+    name = class_names.normal(folder.name)
+    if not class_names.is_good(name):
+        raise UserError(f"{where}: {name!r} cannot name a class; {class_names.WANTED}.")
+    for other in classes:
+        if other.casefold() == name.casefold():
             raise UserError(
-                f"{tree.path}: the folders {found[split].name} and {folder.name} are both the "
-                f"{split} split; put them together."
+                f"{_where(tree, folder.parent)} has the classes {other} and {name}, which differ "
+                "in capitals or accents alone; put them together, or rename one."
             )
-        if split:
-            found[split] = folder
-    for split in ("train", "test"):
-        if found and split not in found:
-            there = ", ".join(folder.name for folder in found.values())
-            raise UserError(
-                f"{tree.path} has the folders {there} and none named {split}. Name both train and "
-                "test (validation is taken from train where it is missing), or put the class "
-                "folders at the top to have all of them drawn from the same images."
-            )
-    return {split: found[split] for split in ("train", "validation", "test") if split in found}
+    return classes.setdefault(name, [])
+
+
+def _refuse_strays(
+    tree: Tree,
+    strays: Sequence[PurePosixPath],
+    inside: Sequence[PurePosixPath],
+    classes: Collection[PurePosixPath],
+) -> NoReturn:
+    """Raises a UserError about images outside the class folders, which are `classes`."""
+    above = {parent for stray in strays for parent in stray.parents}
+    split_folders.check_names(tree, [folder for folder in inside if folder in above])
+    number = f"{len(strays):,} image{'s lie' if len(strays) > 1 else ' lies'}"
+    named = some([stray.as_posix() for stray in strays])
+    deeper = sorted({stray.parent for stray in strays if stray.parent.parent in classes})
+    advice = "Move them into the folders of their classes, or out of the source."
+    if deeper and all(split_folders.is_split(folder.name) for folder in deeper):
+        advice = (
+            "The splits lie in the classes here: put the classes into the splits, as "
+            f"{one_line(deeper[0].name)}/{one_line(deeper[0].parent.name)}."
+        )
+    elif deeper:
+        advice = (
+            "Images lie directly in the folder of their class: move those in "
+            f"{some([folder.as_posix() for folder in deeper])} one folder up."
+        )
+    raise UserError(
+        f"{tree.path}: {number} outside the class folders ({named}); expected {LAYOUT}. {advice}"
+    )
 
 
 def _check_classes(
@@ -139,21 +150,6 @@ def _check_classes(
     """Refuses what cannot be meant; returns notes on what is missing in validation and test."""
     notes = []
     first, *rest = found
-    for split, classes in found.items():
-        for name in classes:
-            if not _CLASS_NAME.fullmatch(name):
-                raise UserError(
-                    f"{_where(tree, folders[split] / name)}: {name!r} cannot name a "
-                    "class; use letters a to z, digits, _, - and single words between spaces."
-                )
-        spellings: dict[str, str] = {}
-        for name in classes:
-            other = spellings.setdefault(name.casefold(), name)
-            if other != name:
-                raise UserError(
-                    f"{_where(tree, folders[split])} has the classes {other} and {name}, which "
-                    "differ in capitals alone; put them together, or rename one."
-                )
     for name, images in found[first].items():
         if not images:
             raise UserError(

@@ -7,6 +7,7 @@ The layout may lie below folders that hold nothing else, for example in the zip 
 is guessed: an image that is in no class, or a class that is not in train, is an error.
 """
 
+import contextlib
 import io
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -15,8 +16,8 @@ from PIL import Image as PillowImage
 
 from ferjax.data.images import decoding
 from ferjax.data.prepare.items import Image, Item, Reading
-from ferjax.data.prepare.readers import trees
-from ferjax.data.prepare.readers.image_folder import class_folders
+from ferjax.data.prepare.readers import image_files, trees
+from ferjax.data.prepare.readers.image_folder import class_folders, class_names
 from ferjax.data.prepare.readers.image_folder.class_folders import Layout
 from ferjax.data.prepare.readers.tree import Tree
 from ferjax.errors import UserError, nearest
@@ -53,7 +54,7 @@ def read(
 
     Raises:
       UserError: another layout; folders and `labels` that do not match; an image that lies
-        elsewhere or cannot be read. Whether images without `image_size` have one size is not
+        elsewhere. Whether images can be read, and without `image_size` have one size, is not
         checked here.
     """
     if image_size is not None and not 1 <= image_size <= MAX_IMAGE_SIZE:
@@ -90,7 +91,9 @@ def read(
 def _names(layout: Layout, labels: str) -> tuple[str, ...]:
     """The class names in the order of their numbers."""
     folders = layout.classes
-    names = tuple(name.strip() for name in labels.split(",")) if labels else folders
+    names = (
+        tuple(class_names.normal(name.strip()) for name in labels.split(",")) if labels else folders
+    )
     for name in names:
         if names.count(name) > 1:
             raise UserError(f"--labels names {name!r} twice.")
@@ -110,13 +113,17 @@ def _names(layout: Layout, labels: str) -> tuple[str, ...]:
 
 
 def _look_at(tree: Tree, names: Sequence[str], on_item: Callable[[], None]) -> tuple[int, int]:
-    """How many channels the images need together, and how many are not square; by their headers."""
+    """How many channels the images need together, and how many are not square; by their headers.
+
+    What cannot be read is passed over: it is refused when its image is asked for.
+    """
     channels, squeezed = 1, 0
     for name in names:
-        data = tree.read(name)
-        channels = max(channels, decoding.native_channels(data, tree.where(name)))
-        width, height = decoding.native_size(data, tree.where(name))
-        squeezed += width != height
+        with contextlib.suppress(UserError):
+            data = image_files.read(tree, name)
+            channels = max(channels, decoding.native_channels(data, tree.where(name)))
+            width, height = decoding.native_size(data, tree.where(name))
+            squeezed += width != height
         on_item()
     return channels, squeezed
 
@@ -133,6 +140,7 @@ def _items(
             PurePosixPath(file).relative_to(root).as_posix(),
             names.index(name),
             _image(tree, file, shape),
+            where=tree.where(file),
         )
         for name, files in classes.items()
         for file in files
@@ -144,10 +152,10 @@ def _image(tree: Tree, name: str, shape: tuple[int, int, int] | None) -> Callabl
 
     def resized() -> Image:
         assert shape is not None
-        return decoding.fitted(decoding.opened(tree.read(name), where), shape)
+        return decoding.fitted(decoding.opened(image_files.read(tree, name), where), shape)
 
     def as_file() -> Image:
-        data = tree.read(name)
+        data = image_files.read(tree, name)
         return data if data.startswith(_STORED) else _packed(data, where)
 
     return as_file if shape is None else resized

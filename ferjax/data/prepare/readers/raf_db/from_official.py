@@ -6,6 +6,7 @@ A line of EmoLabel/list_patition_label.txt, `train_00001.jpg 5`, names the image
 import re
 from collections.abc import Callable, Sequence
 
+from ferjax.data.prepare.faults import Fault, Faults
 from ferjax.data.prepare.items import Item
 from ferjax.data.prepare.readers import text_files
 from ferjax.data.prepare.readers.raf_db import items
@@ -64,20 +65,24 @@ def _rows(tree: Tree, name: str) -> dict[str, int]:
     """The label of each image of the list."""
     labels: dict[str, int] = {}
     numbers: dict[str, int] = {}
-    for number, line in text_files.lines(tree, name):
+    faults = Faults()
+    lines = text_files.lines(tree, name)
+    for number, line in lines:
         at = f"{tree.where(name)}, line {number}"
-        match = _ROW.fullmatch(line.strip())
-        if match is None:
-            raise UserError(
-                f"{at}: expected a line like 'train_00001.jpg 5', found {line.strip()[:60]!r}."
-            )
-        key = match[1].lower()
-        if key in labels:
-            raise UserError(
-                f"{at}: {key}.jpg has a label in line {numbers[key]} already. The list was "
-                "changed: take it from the archive of the authors again."
-            )
-        labels[key], numbers[key] = items.label_of(match[3], at), number
+        with faults.caught(number):
+            match = _ROW.fullmatch(line.strip())
+            if match is None:
+                raise UserError(
+                    f"{at}: expected a line like 'train_00001.jpg 5', found {line.strip()[:60]!r}."
+                )
+            key = match[1].lower()
+            if key in labels:
+                raise Fault(
+                    f"{at}: {key}.jpg has a label in line {numbers[key]} already.",
+                    "The list was changed: take it from the archive of the authors again.",
+                )
+            labels[key], numbers[key] = items.label_of(match[3], at), number
+    faults.check(f"{len(lines):,} lines of {tree.where(name)}")
     return labels
 
 

@@ -3,10 +3,10 @@
 import functools
 from collections.abc import Callable, Collection, Iterable, Mapping
 
-from ferjax.data.images import decoding
 from ferjax.data.labels import RAF_DB
+from ferjax.data.prepare.faults import Fault
 from ferjax.data.prepare.items import Item
-from ferjax.data.prepare.readers import numbers
+from ferjax.data.prepare.readers import image_files, numbers
 from ferjax.data.prepare.readers.tree import Tree
 from ferjax.errors import UserError, some
 
@@ -17,15 +17,16 @@ _COMPOUND_CLASSES = 11
 
 
 def item(tree: Tree, name: str, label: int) -> Item:
-    """The example in an image file; raises a UserError if the image has another size."""
-    decoding.check_size(
-        tree.read(name),
-        tree.where(name),
+    """The example in an image file, which has to have the size of an aligned image."""
+    image = functools.partial(
+        image_files.read_square,
+        tree,
+        name,
         IMAGE_SIZE,
         "an aligned image of RAF-DB",
         "Use the images that the authors aligned, not resized and not the original photographs.",
     )
-    return Item(name, label, functools.partial(tree.read, name))
+    return Item(name, label, image, where=tree.where(name))
 
 
 def label_of(text: str, at: str) -> int:
@@ -40,11 +41,11 @@ def label_of(text: str, at: str) -> int:
     """
     (number,) = numbers.whole([text], 999) or [0]
     if number > RAF_DB.num_classes:
-        raise UserError(
-            f"{at}: the label is {number}, and the basic emotions are 1 to {RAF_DB.num_classes}. "
+        raise Fault(
+            f"{at}: the label is {number}, and the basic emotions are 1 to {RAF_DB.num_classes}.",
             f"This is the compound-emotion list of RAF-DB (1 to {_COMPOUND_CLASSES}), whose file "
             "has the same name. Use the labels and images of the basic emotions, which come in a "
-            "folder of their own (basic)."
+            "folder of their own (basic).",
         )
     if number == 0:
         meanings = ", ".join(f"{index} {name}" for index, name in enumerate(RAF_DB.names, 1))
