@@ -22,8 +22,8 @@ class CheckpointScores:
       scores: metrics[view][group].
       group: the group of all examples: the split, or "all".
       about: the data, as JSON. Of a data set: dataset, options, fingerprint. Of class folders:
-        images, counts, scored, unreadable, remarks. Of both, if they are not the run's data set: trained_on,
-        label_map, dropped, note (sentences that the user has to know) and warnings.
+        images, counts, scored, unreadable, remarks. Of both, if they are not the run's data set:
+        trained_on, label_map, dropped, note (sentences that the user has to know) and warnings.
       where: the data and the split, for a title.
       protocol: the label, "honest" or "optimistic".
       remark: why the scores are optimistic; "" if they are honest.

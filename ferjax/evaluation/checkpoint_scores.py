@@ -201,14 +201,10 @@ class FinishedRun:
         about = {
             "images": str(found.where),
             "counts": found.counts,
-            "scored": scored.num_scored,
-            "unreadable": scored.unread,
-            "remarks": scored.remarks,
+            **scored.to_json(),
             "trained_on": spec.dataset,
             "label_map": mapped.describe(),
-            "dropped": scored.dropped,
             "note": " ".join(filter(None, (*found.notes(), *mapped.notes, scored.note))),
-            "warnings": scored.warnings,
         }
         where = f"{scored.num_scored:,} of {len(found):,} images of {found.where}"
         group, label, remark = labelled_images.GROUP, protocol.label, protocol.remark

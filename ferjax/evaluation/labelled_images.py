@@ -6,7 +6,7 @@ import contextlib
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -54,6 +54,16 @@ class FolderScores(NamedTuple):
     def num_scored(self) -> int:
         """How many images were scored."""
         return next(iter(self.scores.values()))[GROUP]["num_examples"]
+
+    def to_json(self) -> dict[str, Any]:
+        """All but the scores and the note."""
+        return {
+            "scored": self.num_scored,
+            "unreadable": self.unread,
+            "remarks": list(self.remarks),
+            "dropped": self.dropped,
+            "warnings": self.warnings,
+        }
 
 
 def score(

@@ -111,10 +111,13 @@ def test_a_phone_s_picture_is_read():
 
 
 def test_without_its_decoder_a_phone_s_picture_is_named(monkeypatch):
-    kinds._is_installed.cache_clear()
-    monkeypatch.setattr(kinds.importlib.util, "find_spec", lambda _: None)
-    try:
-        with pytest.raises(UserError, match=r"is a HEIC image; install its decoder \(pip install"):
-            decoding.decode(ftyp(b"heic", b"mif1", b"heic"), "x", 1)
-    finally:
-        kinds._is_installed.cache_clear()
+    monkeypatch.setattr(kinds, "_is_installed", lambda form: form != "HEIF")
+    with pytest.raises(UserError, match=r"is a HEIC image; install its decoder \(pip install"):
+        decoding.decode(HEIC, "x", 1)
+
+
+def test_a_decoder_is_found_by_the_name_of_its_package(monkeypatch):
+    for installed in ({"pillow_heif"}, {"pi_heif", "pillow_heif"}, set()):
+        found = {name: name for name in installed}
+        monkeypatch.setattr(kinds.importlib.util, "find_spec", found.get)
+        assert kinds.heic_decoder() == min(installed, default=None)

@@ -227,8 +227,8 @@ def test_what_is_left_out_is_counted(tmp_path):
     missing, others = prepared.notes
     assert missing == "test has no image of happy."
     assert others.startswith(
-        "Left out, since ferjax reads no image in them: 3 files: an empty file (3: README.md, "
-        "test/a.csv, train/sad/notes.txt)."
+        "Left out, since they are no images: 3 empty files (README.md, test/a.csv, "
+        "train/sad/notes.txt)."
     )
     assert missing in preparation.summary(catalog.IMAGE_FOLDER, prepared)
 
@@ -394,4 +394,4 @@ def test_frames_and_transparency_that_are_left_out_are_counted(options, tmp_path
     path = write_folder(tmp_path / "a", content)
     frames, transparent = prepare(path, tmp_path / "data", **options).notes
     assert frames.startswith("2 images have several frames, of which the first is used (")
-    assert transparent.startswith("1 image has transparent pixels, whose hidden colours are used (")
+    assert transparent.startswith("1 image has transparent pixels, which are shown over white (")

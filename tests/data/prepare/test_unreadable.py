@@ -148,17 +148,17 @@ def test_an_image_is_told_by_its_content(tmp_path):
     )
     assert prepared.counts == {"whole": (15, 18)}
     (note,) = prepared.notes
-    assert note.startswith("Left out, since ferjax reads no image in them: 4 files: ")
-    assert "a video (2: e.mov, sad/d.mp4)" in note and "a text file (1: sad/f.csv)" in note
+    assert note.startswith("Left out, since they are no images: 1 Photoshop image (g); ")
+    assert "2 videos (e.mov, sad/d.mp4)" in note and "1 text file (sad/f.csv)" in note
     assert note.count("About a video: save its frames") == 1
     assert note.count("About a Photoshop image: convert it to PNG or JPEG.") == 1
 
 
 def test_heic_without_its_decoder(tmp_path, monkeypatch):
-    monkeypatch.setattr("ferjax.data.images.kinds.reads_heic", lambda: False)
+    monkeypatch.setattr("ferjax.data.images.kinds._is_installed", lambda form: form != "HEIF")
     path = write_folder(tmp_path / "a", FOLDER | {"sad/x": HEIC})
     (note,) = preparation.prepare(catalog.IMAGE_FOLDER, path, tmp_path / "other", name="mine").notes
-    assert "a HEIC image (1: sad/x)" in note and "pip install pillow-heif" in note
+    assert "1 HEIC image (sad/x)" in note and "pip install pi-heif" in note
     path = write_folder(tmp_path / "b", FOLDER | {"sad/x.heic": HEIC, "sad/y.JPG": HEIC})
     message = refused(catalog.IMAGE_FOLDER, path, tmp_path)
-    assert "2 of 32 images" in message and message.count("pip install pillow-heif") == 1
+    assert "2 of 32 images" in message and message.count("pip install pi-heif") == 1
