@@ -75,11 +75,12 @@ def main(argv: list[str]) -> None:
         sinks.append(GrowingFile(document, filesystem.of(to_file)))
     document = formats.create(printed, names, FLAGS.workdir)
     sinks.append(StandardOutput(document, is_needed=to_file is None))
-    noted, problems, complete = Tally(), _Problems(len(files)), False
+    noted, problems, complete, done = Tally(), _Problems(len(files)), False, 0
     try:
         for rows in _batches(classifier, files):
             for sink in sinks:
                 sink.write(rows)
+            done += len(rows)
             for row in rows:
                 noted.add(row.remarks, row.file)
             problems.add([row.problem for row in rows if row.problem])
@@ -87,6 +88,9 @@ def main(argv: list[str]) -> None:
     finally:
         for sink in sinks:
             sink.end(complete=complete)
+        if not complete and done:
+            said = f"{done:,} of {len(files):,} files were done, and their results are written."
+            output.say(said, file=sys.stderr)
     remark = (_NO_FACE_LOOKED_FOR,) if problems.count < len(files) else ()
     for sentence in (*noted.sentences(), *remark):
         output.say(sentence, file=sys.stderr)
@@ -127,9 +131,9 @@ def _batches(classifier: Classifier, files: list[Path]) -> Iterator[list[Row]]:
     with shown as on_file:
         for batch in classifier.batches(files):
             rows = []
-            for name, probabilities, problem, remarks in batch:
-                values = [] if probabilities is None else probabilities.tolist()
-                rows.append(Row(name, values, remarks, problem))
+            for one in batch:
+                values = [] if one.probabilities is None else one.probabilities.tolist()
+                rows.append(Row(one.name, one.label, values, one.remarks, one.problem))
                 on_file()
             yield rows
 

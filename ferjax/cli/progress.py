@@ -11,6 +11,7 @@ since the first step, validation and saving included. Preparing and auditing dat
 
 import contextlib
 import os
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -78,7 +79,12 @@ class Progress:
         self._live: Live | None = None
         if stream.isatty() and os.environ.get("TERM") != "dumb":
             console = Console(file=stream)
-            self._live = Live(console=console, auto_refresh=False, transient=True)
+            self._live = Live(
+                console=console,
+                auto_refresh=False,
+                transient=True,
+                redirect_stdout=_shows_stdout(),
+            )
             self._live.start()
 
     def restore(self, epoch: int, values: Mapping[str, Any]) -> None:
@@ -188,6 +194,14 @@ class Progress:
         self._live.update(row, refresh=True)
 
 
+def _shows_stdout() -> bool:
+    """Whether standard output is on a terminal, where Rich has to print it above its live line.
+
+    Whatever is printed into a file or a pipe must get there, and Rich would take that, too.
+    """
+    return sys.stdout is not None and sys.stdout.isatty()
+
+
 def _clock_text(seconds: float) -> str:
     """H:MM:SS, or M:SS below an hour."""
     minutes, second = divmod(round(seconds), 60)
@@ -205,7 +219,9 @@ def bar(console: Console, description: str, total: int) -> Iterator[Callable[[],
     done = 0
     description = one_line(description)
     if console.is_terminal:
-        with rich.progress.Progress(console=console, transient=True) as progress:
+        with rich.progress.Progress(
+            console=console, transient=True, redirect_stdout=_shows_stdout()
+        ) as progress:
             task = progress.add_task(escape(description), total=total or None)
 
             def redraw() -> None:

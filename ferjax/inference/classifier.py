@@ -40,6 +40,7 @@ class Classified(NamedTuple):
 
     Attributes:
       name: the path of a file, else "image 3" by its position.
+      label: the most probable class; "" if the image could not be read.
       probabilities: float32 [K]; None if the image could not be read.
       problem: the sentence about an image that could not be read; else "".
       remarks: what is worth saying about it, such as "transparent pixels, ..."; see
@@ -47,6 +48,7 @@ class Classified(NamedTuple):
     """
 
     name: str
+    label: str
     probabilities: np.ndarray | None
     problem: str
     remarks: tuple[str, ...]
@@ -157,7 +159,7 @@ class Classifier:
         while batch:
             computed = self._start(batch)
             following = _take(reader, BATCH_SIZES[-1])
-            yield _ended(batch, computed)
+            yield self._ended(batch, computed)
             batch = following
 
     def _start(self, batch: Sequence[Read]) -> Any:
@@ -171,6 +173,22 @@ class Classifier:
             row[...] = one
         return self._predict(padded)
 
+    def _ended(self, batch: Sequence[Read], computed: Any) -> list[Classified]:
+        """The images of a batch with their probabilities, once they are computed."""
+        scores = iter(np.asarray(computed))
+        done = []
+        for name, pixels, problem, noted in batch:
+            row = None if pixels is None else next(scores)
+            if row is not None and not np.isfinite(row).all():
+                raise UserError(
+                    f"The probabilities of {name} are not finite: the weights or the preprocessing "
+                    "of the model are damaged. Restore the run's folder from a copy, or train again "
+                    "in an empty workdir."
+                )
+            label = "" if row is None else self.labels[int(row.argmax())]
+            done.append(Classified(name, label, row, problem, noted))
+        return done
+
 
 def _take(reader: Iterator[Read], most: int) -> list[Read]:
     """The next images, of which `most` could be read, or all that are left."""
@@ -183,22 +201,6 @@ def _take(reader: Iterator[Read], most: int) -> list[Read]:
         if good == most or len(taken) == 2 * most:
             break
     return taken
-
-
-def _ended(batch: Sequence[Read], computed: Any) -> list[Classified]:
-    """The images of a batch with their probabilities, once they are computed."""
-    scores = iter(np.asarray(computed))
-    done = []
-    for name, pixels, problem, noted in batch:
-        row = None if pixels is None else next(scores)
-        if row is not None and not np.isfinite(row).all():
-            raise UserError(
-                f"The probabilities of {name} are not finite: the weights or the preprocessing of "
-                "the model are damaged. Restore the run's folder from a copy, or train again in an "
-                "empty workdir."
-            )
-        done.append(Classified(name, row, problem, noted))
-    return done
 
 
 def _each(images: Any, native_shape: tuple[int, int, int]) -> Iterable[Any]:

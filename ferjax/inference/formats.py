@@ -27,19 +27,17 @@ class Row(NamedTuple):
 
     Attributes:
       file: its path.
+      label: the most probable class.
       probabilities: fractions [K]; empty if it could not be read.
       remarks: what is worth saying about it.
       problem: why it could not be read; "" if it could.
     """
 
     file: str
+    label: str
     probabilities: Sequence[float]
     remarks: Sequence[str] = ()
     problem: str = ""
-
-    def label(self, names: Sequence[str]) -> str:
-        """The most probable class."""
-        return names[max(range(len(names)), key=self.probabilities.__getitem__)]
 
 
 class TableFormat:
@@ -65,7 +63,7 @@ class TableFormat:
         head = "" if self._has_rows else self._line("expression", self._names, "file")
         self._has_rows = True
         shown = [f"{100 * value:.1f}" for value in row.probabilities]
-        return head + self._line(row.label(self._names), shown, row.file)
+        return head + self._line(row.label, shown, row.file)
 
     def tail(self, *, complete: bool) -> str:
         """Nothing."""
@@ -94,7 +92,7 @@ class CsvFormat:
         if row.problem:
             return _csv_line([row.file, "", *[""] * len(self._names), "", row.problem])
         values = map(_number, row.probabilities)
-        return _csv_line([row.file, row.label(self._names), *values, "; ".join(row.remarks), ""])
+        return _csv_line([row.file, row.label, *values, "; ".join(row.remarks), ""])
 
     def tail(self, *, complete: bool) -> str:
         """Nothing."""
@@ -177,7 +175,7 @@ def _object(row: Row, names: Sequence[str]) -> dict[str, Any]:
     values = [float(_number(value)) for value in row.probabilities]
     return {
         "file": _text(row.file),
-        "label": row.label(names),
+        "label": row.label,
         "probabilities": dict(zip(names, values, strict=True)),
         "remarks": list(row.remarks),
     }

@@ -12,10 +12,10 @@ from tests.helpers.strangers import EVIL, EVIL_SHOWN
 
 NAMES = ("angry", "happy, very", "neutral")
 ROWS = [
-    Row("faces/a.png", [0.125, 0.75, 0.125]),
-    Row(f"faces/{EVIL}.png", [1.0, 1e-9, 0.0], ["several frames", "transparent"]),
-    Row("faces/cut.png", [], [], "faces/cut.png is a damaged image (…)."),
-    Row("faces/caf\udce9 \U0001f600.png", [0.0, 0.25, 0.75]),
+    Row("faces/a.png", "happy, very", [0.125, 0.75, 0.125]),
+    Row(f"faces/{EVIL}.png", "angry", [1.0, 1e-9, 0.0], ["several frames", "transparent"]),
+    Row("faces/cut.png", "", [], [], "faces/cut.png is a damaged image (…)."),
+    Row("faces/caf\udce9 \U0001f600.png", "neutral", [0.0, 0.25, 0.75]),
 ]
 
 

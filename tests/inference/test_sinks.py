@@ -17,7 +17,7 @@ NAMES = ("happy", "sad")
 
 
 def rows(*numbers):
-    return [Row(f"{number}.png", [0.5, 0.5]) for number in numbers]
+    return [Row(f"{number}.png", "happy", [0.5, 0.5]) for number in numbers]
 
 
 def growing(place):
@@ -37,7 +37,7 @@ def test_a_file_is_whole_after_every_batch(tmp_path):
         sink.write(rows(2 * number, 2 * number + 1))
         assert files_in(path) == [f"{each}.png" for each in range(2 * number + 2)]
         assert json.loads(path.read_text())["complete"] is False
-    sink.write([Row("bad.png", [], [], "bad.png is no image")])
+    sink.write([Row("bad.png", "", [], [], "bad.png is no image")])
     sink.end(complete=True)
     found = json.loads(path.read_text())
     assert found["complete"] and found["unreadable"] == [

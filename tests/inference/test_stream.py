@@ -58,9 +58,14 @@ def test_bad_images_are_told_in_their_place_and_the_others_are_classified(classi
     assert [one.name for one in found] == list(map(str, paths))
     for index, one in enumerate(found):
         if index % 3 == 0:
-            assert one.probabilities is None and f"{index}.png is not an image" in one.problem
+            assert (
+                one.probabilities is None
+                and one.label == ""
+                and f"{index}.png is not an image" in one.problem
+            )
         else:
             assert one.probabilities[0] == pytest.approx((50 + index % 150) / 255)
+            assert one.label == ("bright" if one.probabilities[0] > 0.5 else "dark")
             assert one.problem == "" and remarks.BLANK in one.remarks
     with pytest.raises(UserError, match=r"0\.png is not an image"):
         classifier(paths)

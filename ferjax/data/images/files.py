@@ -180,17 +180,24 @@ def _fit(image: Image.Image, native_shape: tuple[int, int, int], where: str) -> 
 
 def _fix(image: np.ndarray) -> str:
     """What makes an array one that is taken, as a sentence; "" where it is not known."""
+    if image.dtype == object:
+        return " None stands for a file that could not be read, as cv2.imread returns it."
+    if image.ndim not in (2, 3) or not image.size:
+        return ""
     if image.ndim == 3 and image.shape[2] == 4:
         return " Leave out the fourth channel, as image[..., :3] does."
-    if image.ndim == 3 and image.shape[0] in (1, 3):
+    if image.ndim == 3 and image.shape[2] not in (1, 3) and image.shape[0] in (1, 3):
         return " Its channels come first: image.transpose(1, 2, 0) puts them last."
     if image.dtype == bool:
         return " For True as white, give image.astype('uint8') * 255."
-    if image.dtype.kind == "f" and image.size and image.min() >= 0 and image.max() <= 1:
+    if image.dtype.kind not in "fiu" or image.dtype == np.uint8:
+        return ""
+    if not np.isfinite(image).all():
+        return " Some of its values are no numbers (NaN) or infinite."
+    if image.dtype.kind == "f" and image.min() >= 0 and image.max() <= 1:
         return " For 0 to 1 as black to white, give (255 * image).round().astype('uint8')."
-    is_number = image.dtype.kind in "fiu" and image.dtype != np.uint8
-    if is_number and image.size and image.min() >= 0 and image.max() <= 255:
+    if image.min() >= 0 and image.max() <= 255:
         return " Its values are such levels already: give image.astype('uint8')."
-    if image.dtype == object:
-        return " None stands for a file that could not be read, as cv2.imread returns it."
+    if image.dtype == np.uint16:
+        return " For 65535 as white, give (image // 257).astype('uint8')."
     return ""

@@ -85,7 +85,7 @@ EMPTY = Kind("an empty file")
 
 # Where the bytes lie, what they are, and the kind that they tell. Of several the first counts.
 _MAGIC: tuple[tuple[int, bytes, Kind], ...] = (
-    (0, b"\xff\xd8\xff", Kind("a JPEG image", "JPEG")),
+    (0, b"\xff\xd8", Kind("a JPEG image", "JPEG")),
     (0, b"\x89PNG\r\n\x1a\n", Kind("a PNG image", "PNG")),
     (0, b"GIF87a", Kind("a GIF image", "GIF")),
     (0, b"GIF89a", Kind("a GIF image", "GIF")),

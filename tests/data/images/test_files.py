@@ -206,7 +206,10 @@ def test_nothing_to_find_is_refused(tmp_path):
         (np.zeros((3, 8, 8), np.uint8), r" Its channels come first: image.transpose\(1, 2, 0\)"),
         (np.asarray(None), r" None stands for a file that could not be read"),
         (np.zeros((8, 8, 2), np.uint8), "$"),
-        (np.full((8, 8), np.nan), "$"),
+        (np.full((8, 8), np.nan), r" Some of its values are no numbers"),
+        (np.full((8, 8), 4000, np.uint16), r" For 65535 as white"),
+        (np.full((8, 8), -3), "$"),
+        (np.asarray(3), "$"),
         (np.zeros((8, 0), np.uint8), "$"),
     ],
 )

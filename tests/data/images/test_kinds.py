@@ -85,6 +85,11 @@ def test_heic_is_told_from_avif(brands):
     assert kinds.of(ftyp(b"avif", b"mif1", b"miaf")).format == "AVIF"
 
 
+def test_a_damaged_head_is_called_damage():
+    with pytest.raises(UserError, match=r"^x is a damaged image \(it begins as one"):
+        decoding.decode(b"\xff\xd8garbage", "x", 1)
+
+
 def test_numbers_of_a_kind():
     assert kinds.VIDEO.counted(1) == "1 video"
     assert kinds.of(b"\xff\xd8\xff").counted(1200) == "1,200 JPEG images"
