@@ -182,8 +182,8 @@ class Classifier:
             if row is not None and not np.isfinite(row).all():
                 raise UserError(
                     f"The probabilities of {name} are not finite: the weights or the preprocessing "
-                    "of the model are damaged. Restore the run's folder from a copy, or train again "
-                    "in an empty workdir."
+                    "of the model are damaged. Restore the run's folder from a copy, or train "
+                    "again in an empty workdir."
                 )
             label = "" if row is None else self.labels[int(row.argmax())]
             done.append(Classified(name, label, row, problem, noted))
