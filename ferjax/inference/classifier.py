@@ -15,6 +15,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from ferjax.data.images import decoding, files, unused
+from ferjax.distributed import forks
 from ferjax.errors import UserError
 
 # Batches are padded to one of two sizes, so that at most two programs are compiled.
@@ -98,6 +99,7 @@ class Classifier:
         return self._predicted(images, [f"image {number}" for number in range(len(images))])
 
     def _predicted(self, images: np.ndarray, names: Sequence[str]) -> Prediction:
+        forks.check()
         chunks, start = [], 0
         while start < len(images):
             left = len(images) - start
