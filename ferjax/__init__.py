@@ -13,6 +13,8 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
+from ferjax.distributed import forks as forks  # hears of every fork from now on
+
 if TYPE_CHECKING:
     from ferjax.inference.classifier import Classifier
 

@@ -14,7 +14,7 @@ FLOORS = [
     ["inference"],
     ["data", "models", "workdir", "json_output"],
     ["distributed", "cli", "filesystem"],
-    ["local_files", "losses", "metrics", "object_store", "random_streams"],
+    ["interrupts", "local_files", "losses", "metrics", "object_store", "random_streams"],
     ["errors", "refusals", "stored_json"],
 ]
 FLOOR = {room: number for number, floor in enumerate(FLOORS) for room in floor}

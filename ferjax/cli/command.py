@@ -7,9 +7,16 @@ from typing import NoReturn
 
 from absl import flags, logging
 
-from ferjax import refusals
+from ferjax import interrupts, refusals
 from ferjax.cli import config_flags, flag_checks, output
-from ferjax.errors import UserError, explain, nearest
+from ferjax.errors import (
+    EXIT_KEYBOARD,
+    EXIT_RESUMABLE,
+    Interrupted,
+    UserError,
+    explain,
+    nearest,
+)
 
 _HELP = ("--help", "-help", "-h", "--helpshort", "--helpfull")
 
@@ -30,13 +37,19 @@ def run(
       argv: the program name and its arguments; `sys.argv` by default.
     """
     argv = list(sys.argv if argv is None else argv)
+    is_process = main.__module__ == "__main__"
+    if is_process:
+        interrupts.watch()
     # Orbax warns of every wait for a save that it was asked to wait for.
     logging.set_verbosity(logging.ERROR)
     try:
         output.prepare_streams()
     except UserError as error:
         sys.exit(explain(error))
-    code = _exit_code(main, flag_values, argv)
+    try:
+        code = _exit_code(main, flag_values, argv)
+    except KeyboardInterrupt:  # another one, while the first is told
+        code = EXIT_KEYBOARD
     try:
         with output.checked():
             sys.stdout.flush()
@@ -44,6 +57,11 @@ def run(
         output.silence()  # the reader has enough; the code stays what it is
     except UserError as error:
         code = explain(error)
+    if is_process and code in (EXIT_KEYBOARD, EXIT_RESUMABLE):
+        # At once: nothing is left to save, and threads that an exit waits for may not end.
+        os._exit(code)
+    if is_process:
+        interrupts.let_go()
     sys.exit(code)
 
 
@@ -68,6 +86,9 @@ def _exit_code(
         if isinstance(error, BrokenPipeError) and output.is_unread():
             output.silence()
             return 0  # the reader has enough
+        if interrupts.is_unanswered() and not isinstance(error, Interrupted):
+            # Whatever a library made of it.
+            return explain(KeyboardInterrupt())
         return explain(_of_the_machine(error) or error)
 
 

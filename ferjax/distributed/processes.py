@@ -21,6 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
 
+from ferjax import interrupts
 from ferjax.distributed import sharding
 from ferjax.distributed.cluster import Place
 from ferjax.distributed.liveness import Peers
@@ -49,6 +50,7 @@ def joined(where: Place | None) -> Iterator[None]:
     if where is None:
         yield
         return
+    interrupts.unwatch()
     _initialize(where)
     _delay_abort()
     try:

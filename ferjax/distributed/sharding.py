@@ -14,6 +14,7 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from ferjax.distributed import forks
 from ferjax.errors import UserError
 
 DATA_AXIS = "data"
@@ -28,7 +29,11 @@ def make_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
     """A one-axis mesh over some devices, by default over every device of every process.
 
     The processes come in their order, so that each reads contiguous rows of a global batch.
+
+    Raises:
+      UserError: see `forks.check`.
     """
+    forks.check()
     chosen = jax.devices() if devices is None else devices
     ordered = sorted(chosen, key=lambda device: (device.process_index, device.id))
     return Mesh(np.array(ordered), (DATA_AXIS,), axis_types=(AxisType.Auto,))
@@ -72,6 +77,7 @@ def over_devices(tree: Any, mesh: Mesh, placement: str) -> Any:
 
 def place(tree: Any, shardings: Any) -> Any:
     """Places host values, the same on every process, each by its sharding."""
+    forks.check()
     if jax.process_count() == 1:
         return jax.device_put(tree, shardings)
 
@@ -95,6 +101,7 @@ def shard_batch(tree: Any, mesh: Mesh) -> Any:
         scalars are replicated.
       mesh: the mesh of `make_mesh`.
     """
+    forks.check()
 
     def place(leaf: Any) -> jax.Array:
         array = np.asarray(leaf)

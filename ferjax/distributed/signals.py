@@ -9,6 +9,7 @@ import signal
 from types import FrameType
 from typing import Any
 
+from ferjax import interrupts
 from ferjax.distributed import processes
 from ferjax.errors import Interrupted
 
@@ -46,6 +47,7 @@ class StopRequest:
             return self
         for number in (signal.SIGINT, signal.SIGTERM):
             self._previous[number] = signal.signal(number, self._handle)
+        interrupts.await_one(True)
         return self
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
@@ -55,9 +57,14 @@ class StopRequest:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self.signal_name = signal.Signals(number).name
+        if number == signal.SIGINT:
+            interrupts.answer()
         self._restore()
+        if number == signal.SIGINT and interrupts.is_unanswered():
+            raise KeyboardInterrupt  # two came while Python could not be told, and it tells of one
 
     def _restore(self) -> None:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
         self._previous = {}
+        interrupts.await_one(False)

@@ -15,6 +15,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from ferjax.data.images import remarks
+from ferjax.distributed import forks
 from ferjax.errors import UserError
 from ferjax.inference import reading
 from ferjax.inference.reading import Read
@@ -154,7 +155,8 @@ class Classifier:
         return Prediction(np.stack([row for row in rows if row is not None]), self.labels)
 
     def _in_batches(self, reader: Iterator[Read]) -> Iterator[list[Classified]]:
-        """Predicts a batch while the next one is read."""
+        """Predicts a batch while the next one is read; raises as `forks.check` does."""
+        forks.check()
         batch = _take(reader, BATCH_SIZES[-1])
         while batch:
             computed = self._start(batch)

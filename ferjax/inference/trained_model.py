@@ -5,13 +5,16 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
+from collections.abc import Callable
+from typing import Any, NoReturn
 
+import numpy as np
 from flax import nnx
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from ferjax import local_files, refusals
-from ferjax.distributed import sharding
+from ferjax.distributed import forks, sharding
 from ferjax.errors import UserError, one_of
 from ferjax.filesystem import Place
 from ferjax.inference import agreement
@@ -65,8 +68,9 @@ class TrainedModel:
 
         Raises:
           UserError: the folder is no run, has no such checkpoint, or one that is damaged or of
-            another run than the config or the result.json beside it.
+            another run than the config or the result.json beside it; or see `forks.check`.
         """
+        forks.check()
         one_of("checkpoint", checkpoint, CHECKPOINTS)
         directory = RunDirectory(workdir)
         try:
@@ -121,9 +125,34 @@ class TrainedModel:
         graphdef, weights = functional.fold(self.graphdef, self.weights)
         program = prediction(graphdef, preprocessing=self.spec.preprocessing)
         return Classifier(
-            functools.partial(program, weights),
+            _OfThisProcess(functools.partial(program, weights), self.where),
             labels=self.spec.labels,
             native_shape=self.spec.native_shape,
+        )
+
+
+class _OfThisProcess:
+    """A prediction that is not pickled: its program and arrays are of this process's devices.
+
+    Args:
+      predict: the prediction.
+      where: the run directory that it is of.
+    """
+
+    def __init__(self, predict: Callable[[np.ndarray], Any], where: Place):
+        self._predict = predict
+        self._where = where
+
+    def __call__(self, images: np.ndarray) -> Any:
+        return self._predict(images)
+
+    def __deepcopy__(self, memo: object) -> _OfThisProcess:
+        return self  # nothing in it ever changes
+
+    def __reduce__(self) -> NoReturn:
+        raise UserError(
+            "A classifier cannot be sent to another process or stored by pickle. Load it where it "
+            f"is used, by ferjax.load({str(self._where)!r}), once in each process."
         )
 
 

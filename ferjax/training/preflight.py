@@ -13,7 +13,7 @@ import jax
 from ml_collections import ConfigDict
 
 from ferjax.config import checks
-from ferjax.distributed import processes
+from ferjax.distributed import forks, processes
 from ferjax.errors import UserError
 from ferjax.inference import agreement
 from ferjax.inference.model_spec import ModelSpec
@@ -30,9 +30,10 @@ def check_start(config: ConfigDict) -> None:
     """Refuses an invalid config, and a run without the weights its paper starts from.
 
     Raises:
-      UserError: see `checks.check`; or the run or one of its trunks lacks these weights: the
-        message names them, and the arguments that give them or do without.
+      UserError: see `checks.check` and `forks.check`; or the run or one of its trunks lacks these
+        weights: the message names them, and the arguments that give them or do without.
     """
+    forks.check()
     checks.check(config)
     lacking = []
     for stage in (config, *config.stages.values()):
