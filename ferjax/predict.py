@@ -53,6 +53,7 @@ def main(argv: list[str]) -> None:
             "There is nothing to classify: name image files or folders, as in "
             "python -m ferjax.predict --workdir=DIR face.png"
         )
+    import contextlib
     import sys
 
     import ferjax
@@ -86,8 +87,9 @@ def main(argv: list[str]) -> None:
             problems.add([row.problem for row in rows if row.problem])
         complete = True
     finally:
-        for sink in sinks:
-            sink.end(complete=complete)
+        with contextlib.ExitStack() as ends:  # each, also if another one fails
+            for sink in sinks:
+                ends.callback(sink.end, complete=complete)
         if not complete and done:
             said = f"{done:,} of {len(files):,} files were done, and their results are written."
             output.say(said, file=sys.stderr)
@@ -158,7 +160,8 @@ class _Problems:
             return UserError(self._first[0])
         shown = [f"  {problem}" for problem in self._first]
         if self.count > len(self._first):
-            shown.append(f"  and {self.count - len(self._first):,} more")
+            more = self.count - len(self._first)
+            shown.append(f"  and {more:,} more; --format=csv, json and jsonl name all")
         said = f"{self.count:,} of {self._number:,} files could not be read"
         others = "; the others were classified" if self.count < self._number else ""
         return UserError("\n".join([f"{said}{others}:", *shown]))

@@ -86,6 +86,8 @@ def prepare_streams() -> None:
     warnings.filterwarnings("ignore", message=too_large, category=RuntimeWarning)
     # It is told as any transparency; see `data.images.remarks`.
     warnings.filterwarnings("ignore", message="Palette images with Transparency expressed in bytes")
+    # It names no file; see `data.images.remarks.BAD_EXIF`.
+    warnings.filterwarnings("ignore", message="Corrupt EXIF data")
 
 
 def _plain_warning(message: Warning | str, *_: object, **__: object) -> str:

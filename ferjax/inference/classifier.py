@@ -237,16 +237,6 @@ def _each(images: Any, native_shape: tuple[int, int, int]) -> Iterable[Any]:
     if no_images:
         raise UserError(
             f"The images are {type(images).__name__}; expected paths, uint8 arrays, images of "
-            f"Pillow, or an iterable of them.{_fix(images)}"
+            f"Pillow, or an iterable of them.{reading.fix_of(images)}"
         )
     return images
-
-
-def _fix(images: Any) -> str:
-    if images is None:
-        return " cv2.imread returns None for a file that it cannot read: check its path."
-    if isinstance(images, bytes | bytearray):
-        return " The bytes of a file are opened by PIL.Image.open(io.BytesIO(data))."
-    if hasattr(images, "read"):
-        return " Give the path of the file, or PIL.Image.open(file)."
-    return ""

@@ -14,6 +14,7 @@ import csv
 import io
 import json
 import os
+import unicodedata
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
@@ -65,7 +66,7 @@ class TableFormat:
         shown = [f"{100 * value:.1f}" for value in row.probabilities]
         return head + self._line(row.label, shown, row.file)
 
-    def tail(self, *, complete: bool) -> str:
+    def tail(self, *, complete: bool, last: bool = True) -> str:
         """Nothing."""
         return ""
 
@@ -78,7 +79,11 @@ class TableFormat:
 
 
 class CsvFormat:
-    """Comma-separated values with a header."""
+    """Comma-separated values with a header.
+
+    Names of files stay as they are, but for control characters, such as a line break, and bytes
+    that are not UTF-8, which are written as Python writes them.
+    """
 
     def __init__(self, names: Sequence[str]):
         self._names = names
@@ -94,7 +99,7 @@ class CsvFormat:
         values = map(_number, row.probabilities)
         return _csv_line([row.file, row.label, *values, "; ".join(row.remarks), ""])
 
-    def tail(self, *, complete: bool) -> str:
+    def tail(self, *, complete: bool, last: bool = True) -> str:
         """Nothing."""
         return ""
 
@@ -113,7 +118,7 @@ class JsonLinesFormat:
         """One object."""
         return json.dumps(_object(row, self._names), allow_nan=False) + "\n"
 
-    def tail(self, *, complete: bool) -> str:
+    def tail(self, *, complete: bool, last: bool = True) -> str:
         """Nothing."""
         return ""
 
@@ -145,15 +150,16 @@ class JsonFormat:
         self._is_first = False
         return separator + json.dumps(made, allow_nan=False)
 
-    def tail(self, *, complete: bool) -> str:
-        """The end; what could not be read is listed when all is done."""
+    def tail(self, *, complete: bool, last: bool = True) -> str:
+        """The end, with what could not be read if it is the `last`; `complete` if all is done."""
         lines = [f',\n  "complete": {json.dumps(complete)}\n}}\n']
-        if complete:
+        if last:
             lines.insert(0, f',\n  "unreadable": {json.dumps(self._unreadable)}')
         return "\n  ]" + "".join(lines)
 
 
-# Each is a document that grows: `head`, then the text of each `row`, and at any time a `tail`.
+# Each is a document that grows: `head`, then the text of each `row`, and at any time a `tail`, the
+# last of which may tell more.
 Format: TypeAlias = TableFormat | CsvFormat | JsonLinesFormat | JsonFormat
 
 
@@ -193,5 +199,13 @@ def _text(text: str) -> str:
 
 def _csv_line(cells: Sequence[str]) -> str:
     line = io.StringIO()
-    csv.writer(line, lineterminator="\n").writerow(map(one_line, cells))
+    csv.writer(line, lineterminator="\n").writerow(map(_plain, cells))
     return line.getvalue()
+
+
+def _plain(cell: str) -> str:
+    """A cell of one line that no program takes for anything else."""
+    return "".join(
+        one.encode("unicode_escape").decode() if unicodedata.category(one) == "Cc" else one
+        for one in _text(cell)
+    )

@@ -21,7 +21,6 @@ from ferjax.errors import UserError
 # Threads that decode; each may hold a large photograph.
 MOST_THREADS = 8
 
-_T = TypeVar("_T")
 _R = TypeVar("_R")
 
 
@@ -47,12 +46,28 @@ def in_order(
     """Reads images: paths, arrays, or images of Pillow.
 
     Args:
-      images: any number, asked for as they are needed.
+      images: any number, asked for as they are needed. One that is no path may change when the
+        next one is asked for, as the frames of a video or of Pillow's ImageSequence do.
       native_shape: (h, w, c) to which each is brought.
       ahead: how many may be read before they are asked for; 0 reads each when it is asked for.
     """
     one = functools.partial(_one, native_shape=native_shape)
-    return _mapped_ahead(one, enumerate(images), ahead) if ahead else map(one, enumerate(images))
+    if not ahead:
+        return map(one, enumerate(images))
+    works = (
+        functools.partial(one, numbered)
+        if isinstance(numbered[1], str | os.PathLike)
+        else _done(one(numbered))
+        for numbered in enumerate(images)
+    )
+    return _ahead(works, ahead)
+
+
+def _done(read: Read) -> Callable[[], Read]:
+    """What gives an image that was read, whose pixels are nobody else's."""
+    if read.pixels is not None:
+        read = read._replace(pixels=read.pixels.copy())
+    return lambda: read
 
 
 def _one(numbered: tuple[int, Any], native_shape: tuple[int, int, int]) -> Read:
@@ -65,6 +80,8 @@ def _one(numbered: tuple[int, Any], native_shape: tuple[int, int, int]) -> Read:
                 pixels = files.read(image, native_shape)
             elif isinstance(image, Image.Image):
                 pixels = files.fit_pillow(image, native_shape, name)
+            elif fix := fix_of(image):
+                raise UserError(f"{name} is {type(image).__name__}, and no image.{fix}")
             else:
                 pixels = files.fit_array(np.asarray(image), native_shape, name)
         except UserError as error:
@@ -72,13 +89,24 @@ def _one(numbered: tuple[int, Any], native_shape: tuple[int, int, int]) -> Read:
     return Read(name, pixels, "", found.kinds())
 
 
-def _mapped_ahead(function: Callable[[_T], _R], items: Iterable[_T], ahead: int) -> Iterator[_R]:
-    """`map` by threads, in order, at most `ahead` results before the one that is asked for."""
+def fix_of(image: Any) -> str:
+    """What makes an image of what is often given as one, as a sentence; "" for anything else."""
+    if image is None:
+        return " cv2.imread returns None for a file that it cannot read: check its path."
+    if isinstance(image, bytes | bytearray | memoryview):
+        return " The bytes of a file are opened by PIL.Image.open(io.BytesIO(data))."
+    if hasattr(image, "read") and not hasattr(image, "__array__"):
+        return " Give the path of the file, or PIL.Image.open(file)."
+    return ""
+
+
+def _ahead(works: Iterable[Callable[[], _R]], ahead: int) -> Iterator[_R]:
+    """Results in order, by threads, at most `ahead` of them before the one that is asked for."""
     with ThreadPoolExecutor(min(os.cpu_count() or 1, MOST_THREADS)) as pool:
         waiting: deque[Future[_R]] = deque()
         try:
-            for item in items:
-                waiting.append(pool.submit(function, item))
+            for work in works:
+                waiting.append(pool.submit(work))
                 if len(waiting) > ahead:
                     yield waiting.popleft().result()
             while waiting:

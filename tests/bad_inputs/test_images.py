@@ -70,9 +70,14 @@ def test_an_image_without_permission_is_called_that(classifies, refused, tmp_pat
 def test_what_a_folder_holds_beside_images_is_named(classifies, run_main, tmp_path):
     for make in (made.fifo, made.a_socket, made.loop, made.dangling, made.image):
         make(tmp_path / f"{make.__name__}.png")
+    made.fifo(tmp_path / "fifo")
     (tmp_path / "elsewhere").symlink_to(tmp_path)
     code, out, err = run_main(predict, "--workdir=run", str(tmp_path))
-    assert code == 0 and "image.png" in "".join(out.split())
-    assert "5 that cannot be read" in err and len(err.splitlines()) == 2
-    for name in ("fifo.png (it is a FIFO", "loop.png (its links", "elsewhere (a link to a folder)"):
-        assert name in err
+    assert code == 2 and "image.png" in out
+    left_out, _, error, *problems = err.splitlines()
+    assert "2 that cannot be read" in left_out
+    for name in ("fifo (it is a FIFO", "elsewhere (a link to a folder)"):
+        assert name in left_out
+    assert error.startswith("error: 4 of 5 files could not be read") and len(problems) == 4
+    for name in ("fifo.png cannot be read (it is a FIFO", "loop.png cannot be read (its links"):
+        assert any(name in problem for problem in problems)

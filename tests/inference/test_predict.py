@@ -1,10 +1,12 @@
 """The command that classifies files: what it writes, and when."""
 
+import contextlib
 import csv
 import functools
 import io
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -54,7 +56,9 @@ BAD = {"007.png": "is a damaged image", "050.png": "a web page", "099.png": "an 
 def check_errors(err, folder):
     """The three are listed last, after what was left out and the progress."""
     lines = err.splitlines()
-    assert lines[0].startswith(f"Left out of {folder}: 1 video: {folder}/clip.MP4. Save its frames")
+    assert lines[0].startswith(
+        f"Left out of {folder}: 1 video ({folder}/clip.MP4). Save its frames"
+    )
     assert [line.split(": ")[0] for line in lines[1:5]] == ["classifying"] * 4
     assert lines[4].endswith("100 of 100")
     assert lines[-5].startswith("No face was looked for: each image was taken for the crop of one")
@@ -130,7 +134,14 @@ def test_many_bad_files_are_counted(run, tmp_path):
     code, out, err = run(str(tmp_path))
     assert (code, out) == (2, "")
     assert "error: 30 of 30 files could not be read:\n" in err and "others" not in err
-    assert err.count("is not an image") == 20 and err.endswith("  and 10 more\n")
+    assert err.count("is not an image") == 20 and "  and 10 more; --format=csv" in err
+
+
+def test_what_is_missing_among_others_is_told_in_the_end(run, tmp_path):
+    face, empty = made.image(tmp_path / "a.png"), made.folder(tmp_path / "empty")
+    code, out, err = run(str(tmp_path / "gone.png"), str(face), str(empty), "--format=csv")
+    assert code == 2 and [line.split(",")[1] for line in out.splitlines()[1:]] == ["", "happy"]
+    assert "gone.png cannot be read (No such file" in err and "empty has no image in it" in err
 
 
 PROGRAM = """
@@ -182,6 +193,27 @@ def test_what_is_killed_has_written_all_but_the_last_batches(repository, folder,
     assert len(found["images"]) == 3 * 64 and found["complete"] is False
     lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert [line for line in lines if "label" in line] == found["images"]
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl", "json", "table"])
+def test_a_bar_on_a_terminal_takes_nothing_of_what_goes_into_a_file(
+    repository, folder, tmp_path, form
+):
+    leader, follower = pty.openpty()
+    with (tmp_path / "out").open("wb") as out:
+        process = started(repository, folder, f"--format={form}", stdout=out, stderr=follower)
+        os.close(follower)
+        shown = b""
+        with contextlib.suppress(OSError):  # a terminal that nobody writes to any more
+            while part := os.read(leader, 4096):
+                shown += part
+        assert process.wait() == 2
+    os.close(leader)
+    assert b"classifying" in shown and b"000.png" not in shown
+    written = (tmp_path / "out").read_text()
+    assert written.count(".png") >= 97
+    if form == "json":
+        assert json.loads(written)["complete"]
 
 
 @pytest.mark.parametrize(("arguments", "rows"), [([], 0), (["--json=out.json"], 97)])

@@ -1,12 +1,15 @@
 """Where predictions go while they come."""
 
+import io
 import json
 import os
 import stat
+import sys
 
 import pytest
 
 from ferjax import filesystem
+from ferjax.cli import output
 from ferjax.errors import UserError
 from ferjax.inference import formats
 from ferjax.inference.formats import Row
@@ -77,6 +80,39 @@ def test_a_full_disk_leaves_the_rows_that_were_there(tmp_path, monkeypatch):
     with pytest.raises(UserError, match=r"out\.json cannot be written \(No space left on device\)"):
         sink.write(rows(*range(100)))
     assert files_in(path) == ["1.png"]
+
+
+def test_a_full_disk_leaves_what_another_command_wrote(tmp_path, monkeypatch):
+    path = tmp_path / "out.json"
+    path.write_text("what was there")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "pwrite", full)
+    with pytest.raises(UserError, match=r"out\.json cannot be written \(No space left on device\)"):
+        growing(path).write(rows(1))
+    assert path.read_text() == "what was there" and len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize("needed", [False, True])
+def test_a_full_standard_output_ends_no_other_result(needed, monkeypatch):
+    class Full(io.StringIO):
+        def flush(self):
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(sys, "stdout", Full())
+    monkeypatch.setattr(output, "silence", lambda: None)
+    sink = StandardOutput(formats.create("csv", NAMES, "run"), is_needed=needed)
+    said = r"Standard output cannot be written \(No space left on device\)"
+    if needed:
+        with pytest.raises(UserError, match=said):
+            sink.write(rows(1))
+        return
+    sink.write(rows(1))
+    sink.write(rows(2))
+    with pytest.raises(UserError, match=said):
+        sink.end(complete=True)
 
 
 def test_a_link_that_appears_is_not_written_through(tmp_path):

@@ -1,12 +1,13 @@
 """Many images: in order, at constant memory, on over bad ones."""
 
+import functools
 import threading
 import time
 import weakref
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageSequence
 
 from ferjax.data.images import remarks
 from ferjax.errors import UserError
@@ -128,13 +129,36 @@ def test_images_are_read_while_the_model_computes():
         started.add(index)
         return index
 
-    mapped = reading._mapped_ahead(read, iter(range(100)), ahead=20)
+    mapped = reading._ahead((functools.partial(read, index) for index in range(100)), ahead=20)
     assert next(mapped) == 0
     until = time.monotonic() + 10
     while len(started) < 21 and time.monotonic() < until:
         time.sleep(0.001)
     assert started == set(range(21))
     assert list(mapped) == list(range(1, 100))
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (8, 8, 1), (20, 20)])
+def test_a_buffer_that_is_filled_again_gives_each_of_its_images(classifier, shape):
+    """As a camera or a decoder of videos gives them."""
+    buffer = np.zeros(shape, np.uint8)
+
+    def frames():
+        for level in range(200):
+            buffer[...] = level
+            yield buffer
+
+    found = [one.probabilities[0] for one in classifier.stream(frames())]
+    np.testing.assert_allclose(found, np.arange(200) / 255, rtol=1e-6)
+
+
+@pytest.mark.parametrize("form", ["GIF", "TIFF"])
+def test_the_frames_of_pillow_are_images_of_their_own(classifier, form, tmp_path):
+    frames = [Image.new("L", (8, 8), 2 * level) for level in range(100)]
+    frames[0].save(tmp_path / "a", form, save_all=True, append_images=frames[1:])
+    with Image.open(tmp_path / "a") as opened:
+        found = [one.probabilities[0] for one in classifier.stream(ImageSequence.Iterator(opened))]
+    np.testing.assert_allclose(found, np.arange(0, 200, 2) / 255, rtol=1e-6)
 
 
 def test_probabilities_that_are_not_finite_end_the_stream(classifier):

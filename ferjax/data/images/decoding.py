@@ -16,7 +16,7 @@ from collections.abc import Iterator
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from ferjax import local_files, refusals
 from ferjax.data.images import kinds, remarks
@@ -90,20 +90,47 @@ def opened(source: bytes | str | os.PathLike[str], where: str) -> Image.Image:
 def seen(image: Image.Image, where: str) -> Image.Image:
     """An image that Pillow has opened or made, as `opened`; raises as it does."""
     where = one_line(where)
+    if not all(image.size):
+        width, height = image.size
+        raise UserError(f"{where} has {width}x{height} pixels, and so nothing to see.")
     with _errors(where):
-        _check_depth(image, where)
-        upright = ImageOps.exif_transpose(image)
+        _check_levels(image, where)
+        # Before the pixels are read, after which Pillow may have closed the file.
+        remarks.look_at_frames(image, where)
+        turn = _turn(image, where)
+        upright = image if turn is None else image.transpose(turn)
         upright.load()
-        remarks.look_at(image, upright, where)
+        remarks.look_at(upright, where)
         return _opaque(upright)
     raise AssertionError("an image was returned or an error raised")
+
+
+_ORIENTATION = 0x0112  # EXIF's tag
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def _turn(image: Image.Image, where: str) -> Image.Transpose | None:
+    """What turns an image upright by its EXIF data, if they can be read."""
+    try:
+        return _TURNS.get(int(image.getexif().get(_ORIENTATION, 1)))
+    except Exception:  # as many kinds as slips in these data; the pixels are whole
+        remarks.note(remarks.BAD_EXIF, where)
+        return None
 
 
 def _opaque(image: Image.Image) -> Image.Image:
     """An image over the background, if any of it is transparent; else as it is."""
     if not image.has_transparency_data:
         return image
-    layers = image.convert("RGBA")
+    layers = image if image.mode == "RGBA" else image.convert("RGBA")
     if np.asarray(layers.getchannel("A")).min() == 255:
         return image
     behind = Image.new("RGBA", image.size, (BACKGROUND,) * 3 + (255,))
@@ -111,15 +138,24 @@ def _opaque(image: Image.Image) -> Image.Image:
     return composed.convert("L" if image.mode in _GREY_MODES else "RGB")
 
 
-def _check_depth(image: Image.Image, where: str) -> None:
+def _check_levels(image: Image.Image, where: str) -> None:
+    """Refuses pixels whose grey levels are not 0 to 255."""
     if image.mode not in _MODES or _is_deep(image):
         more = " with 16 bits per channel" if image.mode in _MODES else ""
+        fix = ""
+        if image.mode.startswith("I"):
+            fix = " If 65535 is white, numpy.asarray(image) // 257 as uint8 does it."
         raise UserError(
-            f"{where} has pixels of mode {image.mode}{more}, and what its brightest and darkest "
-            "level are is not known; convert it to 8 bits per channel, grey or RGB. If 65535 is "
-            "white, numpy.asarray(image) // 257 as uint8 does it."
+            f"{where} has pixels of mode {image.mode}{more}, and which of their levels are black "
+            f"and white is not known; convert it to 8 bits per channel, grey or RGB.{fix}"
         )
-    if image.format == "TIFF" and (_tag(image, _SUBFILE_TYPE) & 1 or _tag(image, _DNG_VERSION)):
+    if image.format != "TIFF":
+        return
+    if _tag(image, _SAMPLE_FORMAT) == _SIGNED:
+        raise UserError(
+            f"{where} has signed levels, -128 to 127; convert it to levels from 0 to 255."
+        )
+    if _tag(image, _SUBFILE_TYPE) & 1 or _tag(image, _DNG_VERSION):
         raise UserError(
             f"{where} is a camera's raw file, whose first picture is a small preview; export it as "
             "JPEG or PNG."
@@ -127,7 +163,8 @@ def _check_depth(image: Image.Image, where: str) -> None:
 
 
 # Numbers of TIFF's tags; bit 0 of the first marks a picture that is a smaller copy of another.
-_SUBFILE_TYPE, _DNG_VERSION = 254, 50706
+_SUBFILE_TYPE, _SAMPLE_FORMAT, _DNG_VERSION = 254, 339, 50706
+_SIGNED = 2
 
 
 def _tag(image: Image.Image, number: int) -> int:

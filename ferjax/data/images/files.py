@@ -28,25 +28,44 @@ def find(
 ) -> list[Path]:
     """The image files that `paths` name: files as they are, folders searched in sorted order.
 
-    In a folder an image is told by its first bytes (see `kinds`). A file that has the name of an
-    image and is none is found, too, so that whoever reads it is told.
+    In a folder an image is told by its first bytes (see `kinds`). What has the name of an image and
+    cannot be read as one is found, too, so that whoever reads it is told; so is, among several
+    paths, one that does not exist.
 
     Args:
       paths: of files and folders. Links to files are followed, links to folders are not. A file
         that is named again counts once.
       on_left_out: called with a sentence for each kind of what is left out: files that are named
-        again; and of a folder what cannot be read (folders, links that lead nowhere or to folders,
-        FIFOs and the like), what is hidden (see `folder_listing`), and other files than images.
+        again; and of a folder what cannot be read and is not named as an image (folders, links to
+        folders, FIFOs and the like), what is hidden (see `folder_listing`), and other files.
 
     Raises:
-      UserError: a path that does not exist or cannot be looked at, or a folder without images.
+      UserError: the only path does not exist or cannot be looked at; or no image is found.
     """
     files: list[Path] = []
-    for path in paths:
+    empty: list[UserError] = []
+    given = list(paths)
+    for path in given:
         if not os.fspath(path):
             raise UserError("An image is named by ''; expected the path of a file or a folder.")
         place = filesystem.local(path, "an image")
-        files += _in_folder(place, on_left_out) if _is_folder(place) else [place]
+        try:
+            is_folder = _is_folder(place)
+        except UserError:
+            if len(given) == 1:
+                raise
+            is_folder = False
+        if not is_folder:
+            files.append(place)
+            continue
+        try:
+            files += _in_folder(place, on_left_out)
+        except UserError as error:
+            empty.append(error)
+    if not files and empty:
+        raise empty[0]
+    for nothing in empty:
+        on_left_out(str(nothing))
     once: dict[str, Path] = {}
     for file in files:
         once.setdefault(os.path.abspath(file), file)
@@ -54,7 +73,7 @@ def find(
         times = Counter(map(os.path.abspath, files))
         repeated = [str(file) for name, file in once.items() if times[name] > 1]
         names = some(repeated, MAX_NAMED)
-        on_left_out(f"{len(repeated):,} named more than once, and taken once: {names}.")
+        on_left_out(f"{len(repeated):,} named more than once, and taken once ({names}).")
     return list(once.values())
 
 
@@ -105,7 +124,7 @@ def _in_folder(folder: Path, on_left_out: Callable[[str], None]) -> list[Path]:
         if left_out:
             fix = f" {advice[0].upper()}{advice[1:]}." if advice else ""
             on_left_out(
-                f"Left out of {one_line(folder)}: {what}: {some(left_out, MAX_NAMED)}.{fix}"
+                f"Left out of {one_line(folder)}: {what} ({some(left_out, MAX_NAMED)}).{fix}"
             )
     if not found:
         blame = f" that can be read: {one_line(min(unreadable))}" if unreadable else ""
@@ -117,12 +136,11 @@ def _in_folder(folder: Path, on_left_out: Callable[[str], None]) -> list[Path]:
 
 
 def _kind(path: Path) -> kinds.Kind | None:
-    """What a file is; None for one that is named as an image and may not be read.
+    """What a file is; None for what is named as an image and cannot be read.
 
     Raises:
-      OSError: it is no regular file, or may not be read.
+      OSError: something else cannot be read, or is no regular file.
     """
-    local_files.check_kind(path)
     try:
         with local_files.open_regular(path) as file:
             return kinds.of(file.read(kinds.HEAD_BYTES))

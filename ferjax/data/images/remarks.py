@@ -24,6 +24,7 @@ from ferjax.errors import UserError, some
 
 FRAMES = "several frames, of which the first is used"
 TRANSPARENCY = "transparent pixels, which are shown over white"
+BAD_EXIF = "EXIF data that cannot be read, so that it may not be upright"
 BLANK = "almost one grey level throughout, so that no face can be seen"
 TINY = "less than a third of the side of the training images"
 PHOTO = "the size and shape of a whole photograph, not of the crop of a face"
@@ -101,33 +102,41 @@ def collected() -> Iterator[Remarks]:
         _CURRENT.reset(token)
 
 
-def look_at(file: Image.Image, pixels: Image.Image, where: str) -> None:
+def note(remark: str, where: str) -> None:
+    """Notes a remark on one image where something is collected."""
+    found = _CURRENT.get()
+    if found is not None:
+        found.add(remark, where)
+
+
+def look_at_frames(file: Image.Image, where: str) -> None:
+    """Notes that a file, as Pillow opened it, has more frames than the one that is used."""
+    # A camera's MPO has a second picture for its own use.
+    if _CURRENT.get() is not None and file.format != "MPO" and _has_more_frames(file):
+        note(FRAMES, where)
+
+
+def look_at(pixels: Image.Image, where: str) -> None:
     """Notes what an image has and is not used, where something is collected; else does nothing.
 
     Args:
-      file: as Pillow opened it.
-      pixels: its first frame, decoded.
+      pixels: the image, decoded.
       where: what to call it.
 
     Raises:
       UserError: all of it is transparent, so that nothing of it can be seen.
     """
-    found = _CURRENT.get()
-    if found is None:
+    if _CURRENT.get() is None or not pixels.has_transparency_data:
         return
-    # A camera's MPO has a second picture for its own use.
-    if file.format != "MPO" and _has_more_frames(file):
-        found.add(FRAMES, where)
-    if not pixels.has_transparency_data:
-        return
-    levels = np.asarray(pixels.convert("RGBA").getchannel("A"))
+    layers = pixels if pixels.mode == "RGBA" else pixels.convert("RGBA")
+    levels = np.asarray(layers.getchannel("A"))
     if not levels.any():
         raise UserError(
             f"{where} is wholly transparent, so that nothing of it can be seen; save it without "
             "its alpha channel, or leave it out."
         )
     if levels.min() < 255:
-        found.add(TRANSPARENCY, where)
+        note(TRANSPARENCY, where)
 
 
 def look_at_crop(size: tuple[int, int], fitted: UInt8[np.ndarray, "h w c"], where: str) -> None:

@@ -1,6 +1,7 @@
 """Image files of users."""
 
 import struct
+import warnings
 import zlib
 
 import numpy as np
@@ -59,10 +60,10 @@ def test_what_a_folder_holds_beside_is_counted(tmp_path):
     assert files.find([tmp_path], said.append) == [tmp_path / "a.png"]
     start = f"Left out of {tmp_path}: "
     assert said == [
-        f"{start}2 hidden: {tmp_path}/.b.png, {tmp_path}/.git/c.png.",
-        f"{start}2 videos: {tmp_path}/d.mp4, {tmp_path}/e.jpeg.part. Save its frames as images, as "
-        "ffmpeg -i VIDEO -vf fps=1 frame_%05d.png does, and crop the face in each.",
-        f"{start}1 text file: {tmp_path}/labels.",
+        f"{start}2 hidden ({tmp_path}/.b.png, {tmp_path}/.git/c.png).",
+        f"{start}2 videos ({tmp_path}/d.mp4, {tmp_path}/e.jpeg.part). Save its frames as images, "
+        "as ffmpeg -i VIDEO -vf fps=1 frame_%05d.png does, and crop the face in each.",
+        f"{start}1 text file ({tmp_path}/labels).",
     ]
 
 
@@ -85,7 +86,7 @@ def test_a_file_that_is_named_again_counts_once(tmp_path, monkeypatch):
         (tmp_path / name).write_text("")
     said = []
     assert list(map(str, files.find(["b.png", ".", "./b.png"], said.append))) == ["b.png", "a.png"]
-    assert said == ["1 named more than once, and taken once: b.png."]
+    assert said == ["1 named more than once, and taken once (b.png)."]
 
 
 def test_a_file_whose_name_begins_with_a_tilde_lies_in_its_folder(tmp_path, monkeypatch):
@@ -280,6 +281,23 @@ def test_a_picture_without_contrast_is_remarked():
         with remarks.collected() as found:
             files.fit_array(image, GREY, "x")
         assert (remarks.BLANK in found.kinds()) == is_blank
+
+
+@pytest.mark.parametrize("form", ["PNG", "WEBP", "JPEG"])
+def test_exif_data_that_cannot_be_read_lose_no_image(form, tmp_path):
+    file = tmp_path / f"a.{form.lower()}"
+    exif = b"Exif\0\0garbage" if form == "JPEG" else b"garbage"
+    Image.new("RGB", (8, 8), (9, 9, 9)).save(file, form, exif=exif)
+    with remarks.collected() as found, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a command shows none
+        assert files.read(file, GREY).max() in (9, 10)
+    assert (remarks.BAD_EXIF in found.kinds()) == (form != "JPEG")  # there Pillow skips them
+
+
+def test_levels_with_a_sign_are_refused(tmp_path):
+    Image.new("L", (8, 8), 9).save(tmp_path / "a.tif", "TIFF", tiffinfo={339: 2})
+    with pytest.raises(UserError, match=r"a\.tif has signed levels"):
+        files.read(tmp_path / "a.tif", GREY)
 
 
 def raw_tiff(path, tag, value):
