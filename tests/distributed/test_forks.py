@@ -123,7 +123,7 @@ def test_pools_of_workers(forking):
 
 def test_a_classifier_is_copied_and_not_pickled(finished):
     model = ferjax.load(finished[0])
-    face = np.zeros((16, 16), np.uint8)
+    face = np.zeros((16, 16, 1), np.uint8)
     again = copy.deepcopy(model)(face).probabilities
     np.testing.assert_array_equal(again, model(face).probabilities)
     with pytest.raises(UserError, match=r"once in each process") as raised:
