@@ -15,6 +15,8 @@ import select
 import signal
 import threading
 import time
+from types import FrameType
+from typing import NoReturn
 
 from ferjax.errors import EXIT_KEYBOARD
 
@@ -35,6 +37,8 @@ def watch() -> None:
     for end in (_reader, writer):
         os.set_blocking(end, False)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupt)
     threading.Thread(target=_listen, args=(_reader,), name="keyboard", daemon=True).start()
 
 
@@ -71,6 +75,15 @@ def let_go() -> None:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """As Python's own handler, but within an import, where C++ would abort, it ends the process."""
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            _leave()
+        frame = frame.f_back
+    raise KeyboardInterrupt
+
+
 def _listen(reader: int) -> None:
     deadline: float | None = None
     while True:
@@ -84,8 +97,8 @@ def _listen(reader: int) -> None:
             _leave()
 
 
-def _leave() -> None:
+def _leave() -> NoReturn:
     # Not by way of sys.stderr, whose lock the main thread may hold.
-    shown = "\x1b[?25h" if os.isatty(2) else ""  # a progress line hides the cursor
-    os.write(2, f"{shown}\ninterrupted from the keyboard\n".encode())
+    shown = "\x1b[?25h\n" if os.isatty(2) else ""  # a progress line hides the cursor
+    os.write(2, f"{shown}interrupted from the keyboard\n".encode())
     os._exit(EXIT_KEYBOARD)

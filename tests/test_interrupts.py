@@ -8,7 +8,7 @@ from ferjax.training import loop
 from tests.helpers import tiny
 
 BEGIN = """
-import ctypes, os, signal, sys, threading, time
+import builtins, ctypes, os, signal, sys, tempfile, threading, time
 from absl import flags
 from ferjax import interrupts
 from ferjax.cli import command
@@ -32,6 +32,14 @@ def compile(seconds=600):
     threading.Thread(target=type_twice, daemon=True).start()
     ctypes.CDLL(None).sleep(seconds)
 
+def begin():
+    # A module in C++ ends the process by abort when Python raises while it begins.
+    sys.path.insert(0, tempfile.mkdtemp())
+    with open(f"{sys.path[0]}/begins.py", "w") as file:
+        file.write("try:\\n    SEND()\\nexcept BaseException:\\n    __import__('os').abort()\\n")
+    builtins.SEND = send
+    import begins
+
 def request(*_):
     interrupts.answer()
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -40,6 +48,7 @@ END = "\ncommand.run(main, flag_values=flags.FlagValues(), argv=['x'])\n"
 # What main does with a Ctrl-C that it is sent.
 SWALLOWED = {
     "within a compiler": "compile()",
+    "by a module that begins": "begin()",
     "as one of two requests within a compiler": (
         "signal.signal(signal.SIGINT, request)\n    interrupts.await_one(True)\n    compile()"
     ),
