@@ -115,11 +115,12 @@ def _check_level(where: Path, names: Sequence[str], target: Sequence[str]) -> No
     splits = [name for name in outer if name.casefold() in SPLITS]
     if splits:
         best = min(splits, key=lambda name: SPLITS.index(name.casefold()))
-        names = " and ".join(map(one_line, sorted(splits)))
+        *others, last = map(one_line, sorted(splits))
+        listed = f"{', '.join(others)} and {last}" if others else last
         what, name_it = (
-            (f"the folder {names}, which is a split, not a class", "name it")
+            (f"the folder {listed}, which is a split, not a class", "name it")
             if len(splits) == 1
-            else (f"the folders {names}, which are splits, not classes", "name one of them")
+            else (f"the folders {listed}, which are splits, not classes", "name one of them")
         )
         raise UserError(f"{one_line(where)} has {what}: {name_it}, as in {_flag(where / best)}")
     for name in outer:
@@ -150,7 +151,7 @@ def _in_two_classes(where: Path, classes: tuple[str, str], found: Sequence[str])
     return (
         f"{one_line(where)} has {len(found):,} image{'s' if len(found) > 1 else ''} in a folder "
         f"{inner} within the class folder {outer} ({some(found)}): it is not known whether these "
-        f"are {outer} or {inner}. Move them into the folder of their class, or rename the inner "
+        f"are {outer} or {inner}. Move each into the folder of its class, or rename the inner "
         "folder."
     )
 
