@@ -60,7 +60,10 @@ flags.DEFINE_string(
     "images", None, "a folder with one folder of images for each class", flag_values=FLAGS
 )
 flags.DEFINE_list(
-    "options", None, "of that data set: fold=3, or target=majority,...", flag_values=FLAGS
+    "options",
+    None,
+    "of that data set: fold=3, target=majority, or name=mine (of image_folder)",
+    flag_values=FLAGS,
 )
 flags.DEFINE_string(
     "label_map",

@@ -17,31 +17,32 @@ from ferjax.metrics import Metrics, SeedSummary
 
 
 def score_table(scores: Mapping[str, Mapping[str, Metrics]], title: str = "Scores") -> Table:
-    """Accuracy, macro-F1 and loss of each view of each split.
+    """Accuracy with its 95 % interval (see `interval`), macro-F1 and loss: a row for each score.
 
     Where examples lack a class, the macro-F1 of the classes present stands below the table.
 
     Args:
-        scores: `scores[view][split]`, such as `{"single": {"test": ..., "test_clean": ...}}`; a
-            view that lacks a split of the others shows a dash there.
+        scores: `scores[view][split]`, such as `{"single": {"test": ..., "test_clean": ...}}`.
         title: printed above.
     """
-    splits = list(dict.fromkeys(split for row in scores.values() for split in row))
     table = _table(title)
-    table.add_column("view")
-    for split in splits:
-        for name in ("accuracy", "macro-F1", "loss"):
-            table.add_column(Text(f"{one_line(split)}\n{name}"), justify="right")
+    table.collapse_padding = True  # so that the columns fit a terminal
+    table.add_column("view", no_wrap=True)
+    table.add_column("images of", overflow="fold")
+    for name in ("images", "accuracy", "95 % interval", "macro-F1", "loss"):
+        table.add_column(name, justify="right", no_wrap=True)
     for view, row in scores.items():
-        cells = [one_line(view)]
-        for split in splits:
-            if split in row:
-                metrics = row[split]
-                cells += [_percent(metrics["accuracy"]), _percent(metrics["macro_f1"])]
-                cells += [f"{metrics['loss']:.4f}"]
-            else:
-                cells += ["-"] * 3
-        add_row(table, *cells)
+        for split, metrics in row.items():
+            add_row(
+                table,
+                view,
+                split,
+                str(metrics["num_examples"]),
+                _percent(metrics["accuracy"]),
+                _interval_of_accuracy(metrics),
+                _percent(metrics["macro_f1"]),
+                f"{metrics['loss']:.4f}",
+            )
     present = [
         f"{view}, {split} {_percent(metrics['macro_f1_present'])}"
         for view, row in scores.items()
@@ -49,8 +50,10 @@ def score_table(scores: Mapping[str, Mapping[str, Metrics]], title: str = "Score
         if metrics.get("macro_f1_present", metrics["macro_f1"]) != metrics["macro_f1"]
     ]
     if present:
-        about = "macro-F1 of the classes that have examples"
-        table.caption = _text(f"{about}: {'; '.join(present)}")
+        table.caption = _text(
+            "A class without examples counts as 0 in macro-F1. Over the classes that have examples "
+            f"it is: {'; '.join(present)}"
+        )
         table.caption_justify = "left"
     return table
 
@@ -60,7 +63,7 @@ def class_table(names: Sequence[str], metrics: Metrics, title: str = "Classes") 
 
     The intervals, also that of the accuracy below the table, are Wilson's: they say how far the
     number of examples leaves the rate open, if these are independent draws. A class without
-    examples has no recall.
+    examples has no recall and no F1, one that is never predicted no precision.
     """
     table = _table(title)
     table.add_column("class", overflow="fold")
@@ -74,15 +77,15 @@ def class_table(names: Sequence[str], metrics: Metrics, title: str = "Classes") 
         metrics["per_class_f1"],
         strict=True,
     )
-    for number, (name, counts, recall, *rates) in enumerate(columns):
+    for number, (name, counts, recall, precision, f1) in enumerate(columns):
         examples = sum(counts)
+        predicted = sum(row[number] for row in metrics["confusion"])
         shown = [_percent(recall), interval(counts[number], examples)] if examples else ["-", "-"]
-        add_row(table, name, str(examples), *shown, *map(_percent, rates))
-    total = metrics["num_examples"]
-    hits = sum(counts[number] for number, counts in enumerate(metrics["confusion"]))
+        shown += [_percent(precision) if predicted else "-", _percent(f1) if examples else "-"]
+        add_row(table, name, str(examples), *shown)
     table.caption = _text(
-        f"accuracy {_percent(metrics['accuracy'])} of {total:,}, 95 % interval "
-        f"{interval(hits, total)}"
+        f"accuracy {_percent(metrics['accuracy'])} of {metrics['num_examples']:,}, 95 % interval "
+        f"{_interval_of_accuracy(metrics)}"
     )
     table.caption_justify = "left"
     return table
@@ -163,6 +166,11 @@ def print_tables(*tables: Table, console: Console | None = None) -> None:
                 text.no_wrap, text.overflow = True, "ignore"
         console.print()
         console.print(table)
+
+
+def _interval_of_accuracy(metrics: Metrics) -> str:
+    hits = sum(counts[number] for number, counts in enumerate(metrics["confusion"]))
+    return interval(hits, metrics["num_examples"])
 
 
 def _table(title: str) -> Table:

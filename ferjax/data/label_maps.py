@@ -65,6 +65,13 @@ def is_known(name: str, target: Sequence[str]) -> bool:
     return emotion_of(name) is not None or plain(name) in map(plain, target)
 
 
+def are_two_classes(one: str, other: str, target: Sequence[str]) -> bool:
+    """Whether two names are certainly those of classes (see `is_known`), and not of the same."""
+    if not (is_known(one, target) and is_known(other, target)) or plain(one) == plain(other):
+        return False
+    return emotion_of(one) is None or emotion_of(one) != emotion_of(other)
+
+
 def by_emotion(source: Sequence[str], target: Sequence[str]) -> LabelMap:
     """Maps classes of one name, apart from capitals, and those that mean the same emotion.
 

@@ -42,6 +42,7 @@ class CheckpointScores:
             "format": FORMAT,
             **self.about,
             "protocol": self.protocol,
+            "remark": self.remark,
             **({} if "images" in self.about else {"split": self.group}),
             "checkpoint": checkpoint,
             "labels": list(labels),

@@ -148,8 +148,8 @@ class FinishedRun:
         }
         given = ", ".join(f"{name}={value}" for name, value in source.options.items())
         where = f"{dataset} {split}" + (f" ({given})" if given else "")
-        protocol = self._protocol
-        label, remark = protocol.label, protocol.remark
+        total = found.scores[views[0]][split]["num_examples"]
+        label, remark = self._protocol.of_images(found.num_seen, total)
         return CheckpointScores(found.scores, split, about, where, label, remark)
 
     def on_images(
@@ -178,7 +178,7 @@ class FinishedRun:
           UserError: see `class_folders.find`, `label_maps.parse` and `labelled_images.score`; or
             the prediction for an image depends on the others.
         """
-        spec, protocol = self.trained.spec, self._protocol
+        spec = self.trained.spec
         if spec.depends_on_batch:
             raise UserError(
                 "This model was made with tokens=batch: what it says of an image depends on the "
@@ -207,8 +207,8 @@ class FinishedRun:
             "note": " ".join(filter(None, (*found.notes(), *mapped.notes, scored.note))),
         }
         where = f"{scored.num_scored:,} of {len(found):,} images of {found.where}"
-        group, label, remark = labelled_images.GROUP, protocol.label, protocol.remark
-        return CheckpointScores(scored.scores, group, about, where, label, remark)
+        label, remark = self._protocol.of_images(scored.num_seen, scored.num_scored)
+        return CheckpointScores(scored.scores, labelled_images.GROUP, about, where, label, remark)
 
     @property
     def _protocol(self) -> Protocol:

@@ -63,7 +63,7 @@ def find(
 
     Raises:
       UserError: no folder, one that holds splits or class folders further down, an image outside
-        of the class folders, or no image at all.
+        of the class folders or in one within another, or no image at all.
     """
     if not folder:
         raise UserError(f"--images is empty; expected a folder of {LAYOUT}.")
@@ -72,14 +72,21 @@ def find(
     _check_level(where, names, target)
     images: dict[str, list[Path]] = {}
     strays = []
+    nested: dict[tuple[str, str], list[str]] = {}
     for file in files.find([where], on_left_out):
         inside = file.relative_to(where).parts
         if len(inside) == 1:
             strays.append(inside[0])
         else:
             images.setdefault(inside[0], []).append(file)
+            for name in inside[1:-1]:
+                if label_maps.are_two_classes(inside[0], name, target):
+                    nested.setdefault((inside[0], name), []).append(str(Path(*inside)))
+                    break
     if strays:
         raise UserError(_unlabelled(where, strays))
+    if nested:
+        raise UserError(_in_two_classes(where, *next(iter(nested.items()))))
     return ClassFolders(where, images, tuple(name for name in names if name not in images))
 
 
@@ -108,10 +115,14 @@ def _check_level(where: Path, names: Sequence[str], target: Sequence[str]) -> No
     splits = [name for name in outer if name.casefold() in SPLITS]
     if splits:
         best = min(splits, key=lambda name: SPLITS.index(name.casefold()))
-        raise UserError(
-            f"{one_line(where)} is not scored: no class is called {some(splits, len(splits))}, "
-            f"which names a split. Name the folder of one split: {_flag(where / best)}"
+        *others, last = map(one_line, sorted(splits))
+        listed = f"{', '.join(others)} and {last}" if others else last
+        what, name_it = (
+            (f"the folder {listed}, which is a split, not a class", "name it")
+            if len(splits) == 1
+            else (f"the folders {listed}, which are splits, not classes", "name one of them")
         )
+        raise UserError(f"{one_line(where)} has {what}: {name_it}, as in {_flag(where / best)}")
     for name in outer:
         try:
             inner = [one for one in _folders(where / name) if label_maps.is_known(one, target)]
@@ -132,6 +143,16 @@ def _unlabelled(where: Path, strays: Sequence[str]) -> str:
         f"not known; expected {LAYOUT}. Put them into the folders of their classes, or elsewhere. "
         "Images without labels are named, not scored, by python -m ferjax.predict --workdir=DIR "
         f"{shlex.quote(str(where))}"
+    )
+
+
+def _in_two_classes(where: Path, classes: tuple[str, str], found: Sequence[str]) -> str:
+    outer, inner = map(one_line, classes)
+    return (
+        f"{one_line(where)} has {len(found):,} image{'s' if len(found) > 1 else ''} in a folder "
+        f"{inner} within the class folder {outer} ({some(found)}): it is not known whether these "
+        f"are {outer} or {inner}. Move each into the folder of its class, or rename the inner "
+        "folder."
     )
 
 

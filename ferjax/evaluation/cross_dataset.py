@@ -17,6 +17,7 @@ from ferjax.data.label_maps import LabelMap
 from ferjax.data.pipeline.batches import evaluation_batches
 from ferjax.data.run_data import RunData
 from ferjax.data.splits.clean import clean_test_mask
+from ferjax.data.storage.fingerprint import pixel_hash
 from ferjax.errors import UserError, one_of
 from ferjax.evaluation import map_check
 from ferjax.evaluation.evaluator import Evaluator, Scores, evaluate
@@ -24,6 +25,8 @@ from ferjax.inference import lineage
 from ferjax.inference.trained_model import TrainedModel
 
 UNMAPPED = ("refuse", "drop")
+# So many images are hashed at a time.
+_PIECE = 64
 _NOT_KNOWN = "whether these images trained the model is not known."
 
 
@@ -70,12 +73,14 @@ class CrossScores(NamedTuple):
 
     Attributes:
       scores: metrics[view][group], over the classes of the model.
+      num_seen: how many images trained or selected the model; 0 where it is not known.
       dropped: the number of examples left out, for each class that the model does not have.
       note: why there is no `<split>_clean`; "" if there is one.
       warnings: what the predictions say against the map (see `map_check`).
     """
 
     scores: Scores
+    num_seen: int
     dropped: dict[str, int]
     note: str
     warnings: list[str]
@@ -94,9 +99,10 @@ def score(
     """Evaluates on a split of another data set.
 
     Images are fitted to the shape of the training images as in prediction. The group `<split>` has
-    all images whose classes the model has. `<split>_clean` leaves out images that trained or
-    selected the model, and repeated images; it needs the run's data set, and no starting run with
-    other data. A predicted class that the data set lacks is wrong.
+    all images whose classes the model has. `<split>_clean` leaves out images whose pixels, in the
+    shape of the training images, trained or selected the model, and repeated images; it needs the
+    run's data set, and no starting run with other data. A predicted class that the data set lacks
+    is wrong.
 
     Args:
       model: the model with its weights.
@@ -121,8 +127,13 @@ def score(
     examples, given, dropped = _known(source, split, label_map, unmapped, spec.native_shape)
     groups = {split: np.ones(len(examples), bool), **map_check.groups(given, label_map)}
     seen, note = model.seen()
+    num_seen = 0
     if seen is not None:
-        groups[f"{split}_clean"] = clean_test_mask(examples.pixel_hashes, seen)
+        hashes: Sequence[bytes] = examples.pixel_hashes
+        if tuple(source.image_shape) != tuple(spec.native_shape):
+            hashes = _hashes(examples)
+        groups[f"{split}_clean"] = clean_test_mask(hashes, seen)
+        num_seen = sum(map(set(seen).__contains__, hashes))
     batches = evaluation_batches(
         examples,
         batch_size=model.evaluator.batch_size,
@@ -135,7 +146,13 @@ def score(
     scores, warnings = map_check.taken_out(evaluate(count, batches, views), label_map)
     if not note and f"{split}_clean" not in scores[views[0]]:
         note = f"Every image of {split} trained or selected the model, or is a copy of such a one."
-    return CrossScores(scores, dropped, note, warnings)
+    return CrossScores(scores, num_seen, dropped, note, warnings)
+
+
+def _hashes(examples: Examples) -> list[bytes]:
+    """The hashes of the images as they are indexed, of which a piece at a time is in memory."""
+    pieces = (slice(at, at + _PIECE) for at in range(0, len(examples), _PIECE))
+    return [pixel_hash(image) for piece in pieces for image in examples.images[piece]]
 
 
 def check_unmapped(

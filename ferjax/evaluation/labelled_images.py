@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,12 +12,11 @@ import numpy as np
 
 from ferjax.data.label_maps import LabelMap
 from ferjax.errors import UserError, one_line
-from ferjax.evaluation import cross_dataset, map_check
+from ferjax.evaluation import copies, cross_dataset, map_check
 from ferjax.evaluation.class_folders import ClassFolders
 from ferjax.evaluation.cross_dataset import ScoredModel
 from ferjax.evaluation.evaluator import Scores, evaluate
 from ferjax.evaluation.image_files import ImageFiles, read_once
-from ferjax.metrics import Metrics
 
 # Takes the number of images; inside of it, what it gives is called after each image.
 Progress = Callable[[int], contextlib.AbstractContextManager[Callable[[], None]]]
@@ -36,14 +35,17 @@ class FolderScores(NamedTuple):
 
     Attributes:
       scores: metrics[view][group], over the classes of the model.
+      num_seen: how many images trained or selected the model; 0 where it is not known.
       dropped: the number of images left out, for each class that the model does not have.
       unread: why it could not be read, for each file that is not scored for this reason.
       remarks: what is worth saying about some images (see `data.images.remarks`).
       note: how many images are not clean, or why it is not known.
-      warnings: what the predictions say against the map (see `map_check`).
+      warnings: images of which there are copies in other classes; and what the predictions say
+        against the map (see `map_check`).
     """
 
     scores: Scores
+    num_seen: int
     dropped: dict[str, int]
     unread: dict[str, str]
     remarks: tuple[str, ...]
@@ -103,11 +105,12 @@ def score(
     given = np.array([number for number, _ in pairs], np.int32)
     images = ImageFiles([file for _, file in pairs], model.trained.spec.native_shape)
     seen, note = model.seen()
+    labels = label_map.apply(given)[0]
     count = functools.partial(model.evaluator.step(tuple(views)), model.trained.weights, None)
     with progress(len(pairs)) as on_image:
         batches = read_once(
             images,
-            label_map.apply(given)[0],
+            labels,
             {GROUP: np.ones(len(pairs), bool), **map_check.groups(given, label_map)},
             seen=seen,
             clean=CLEAN,
@@ -121,8 +124,13 @@ def score(
     if not scores[views[0]]:
         raise unreadable(unread, len(pairs))
     scores, warnings = map_check.taken_out(scores, label_map)
-    note = note or _not_clean(scores[views[0]])
-    return FolderScores(scores, dropped, unread, images.sentences(), note, warnings)
+    found = copies.count(images.hashes, seen or ())
+    not_clean = found.note(len(images.hashes), CLEAN if CLEAN in scores[views[0]] else "")
+    note = " ".join(filter(None, (note, not_clean)))
+    names = [str(file.relative_to(folders.where)) for file in images.paths]
+    warnings = [*copies.contradictions(images.hashes, labels, names), *warnings]
+    remarks = images.sentences()
+    return FolderScores(scores, found.seen, dropped, unread, remarks, note, warnings)
 
 
 def _mapped_files(folders: ClassFolders, label_map: LabelMap) -> list[tuple[int, Path]]:
@@ -143,21 +151,11 @@ def unreadable(unread: dict[str, str], total: int) -> UserError:
       total: how many were to be read.
     """
     shown = [f"  {problem}" for problem in list(unread.values())[:_NAMED]]
+    some_scored = len(unread) < total
     if len(unread) > _NAMED:
-        shown.append(f"  and {len(unread) - _NAMED:,} more")
-    rest = "; the others were scored" if len(unread) < total else ""
+        # Where no image can be read, there are no scores to write.
+        listed = "; --json=FILE lists all" if some_scored else ""
+        shown.append(f"  and {len(unread) - _NAMED:,} more{listed}")
+    rest = "; the others were scored" if some_scored else ""
     number = f"{len(unread):,} of {total:,} images could not be read{rest}:"
     return UserError("\n".join([number, *shown]))
-
-
-def _not_clean(groups: Mapping[str, Metrics]) -> str:
-    """What to say of images that the model has seen; "" if there are none."""
-    total = groups[GROUP]["num_examples"]
-    clean = groups[CLEAN]["num_examples"] if CLEAN in groups else 0
-    if clean == total:
-        return ""
-    left = f"; {CLEAN} leaves them out" if clean else ""
-    return (
-        f"{total - clean:,} of {total:,} images trained or selected the model, or repeat an "
-        f"earlier image{left}."
-    )

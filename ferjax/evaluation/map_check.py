@@ -90,7 +90,9 @@ def warning(counts: Int[np.ndarray, "S K"], label_map: LabelMap) -> str:
         return ""
     names = [one_line(label_map.source[row]) for row in rows]
     target = [one_line(name) for name in label_map.target]
-    moved = np.flatnonzero(better != ours)
+    each = np.arange(len(rows))
+    # The best assignment may also move a class that is right, to make room for another.
+    moved = np.flatnonzero(counts[each, better] > counts[each, ours])
     parts = [
         f"of {counts[row].sum():,} images of {names[row]}, {counts[row, better[row]]:,} are called "
         f"{target[better[row]]} and {counts[row, ours[row]]:,} {target[ours[row]]}"
@@ -98,9 +100,9 @@ def warning(counts: Int[np.ndarray, "S K"], label_map: LabelMap) -> str:
     ]
     more = "; ..." if len(moved) > _NAMED else ""
     return (
-        f"The label map may be wrong, or the classes of the data in another order: "
-        f"{'; '.join(parts)}{more}. Check what the classes mean where the images come from; these "
-        "scores cannot tell."
+        "The label map may be wrong, or classes of the data exchanged, such as class folders: "
+        f"{'; '.join(parts)}{more}. Check what the classes mean where the images come from; the "
+        "scores alone cannot tell which."
     )
 
 

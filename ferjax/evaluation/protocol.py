@@ -53,6 +53,19 @@ class Protocol:
         also = f"; {self.leak}" if self.leak else ""
         return f"OPTIMISTIC: selected on {self.selection}, reported on {self.test}{also}"
 
+    def of_images(self, num_seen: int, total: int) -> tuple[str, str]:
+        """The label of a score on images of other data, and why if it is optimistic.
+
+        Args:
+          num_seen: how many of them trained or selected the model.
+          total: how many were scored.
+        """
+        if not num_seen:
+            return self.label, self.remark
+        said = f"{num_seen:,} of {total:,} images trained or selected the model"
+        remark = f"{self.remark}; {said}" if self.remark else f"OPTIMISTIC: {said}"
+        return LABELS["paper"], remark
+
     def of_split(self, split: str) -> tuple[str, str]:
         """The label of a score on a split of the run's data, and why if it is optimistic.
 

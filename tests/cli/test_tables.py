@@ -34,39 +34,35 @@ def printed(*tables):
     return text
 
 
-def line_of(text, start):
-    (line,) = [line.split() for line in text.splitlines() if line.split()[:1] == [start]]
-    return line
+def line_of(text, start, number=0):
+    """The words of a line that starts with this one."""
+    return [line.split() for line in text.splitlines() if line.split()[:1] == [start]][number]
 
 
 def test_macro_f1_of_the_classes_present_stands_where_it_is_another():
     scores = {"single": {"test": metrics(), "ck_plus": metrics(present=0.7597)}}
     text = " ".join(printed(score_table(scores)).split())
-    assert "classes that have examples: single, ck_plus 75.97 %" in text
+    assert "Over the classes that have examples it is: single, ck_plus 75.97 %" in text
     assert "single, test" not in text
     assert "examples" not in printed(score_table({"single": {"test": metrics()}}))
 
 
-def test_scores_by_view_and_split():
+def test_a_score_of_each_view_and_split_has_a_row():
     scores = {
-        "single": {"test": metrics(0.6725), "clean test": metrics(0.6611)},
-        "flip": {"test": metrics(0.6801)},
+        "single": {"test": metrics(0.6725), "test_clean_near": metrics(0.6611)},
+        "ten_crop": {"test": metrics(1.0)},
     }
-    text = printed(score_table(scores))
-    assert line_of(text, "single") == [
-        "single",
-        "67.25",
-        "%",
-        "65.12",
-        "%",
-        "1.0342",
-        "66.11",
-        "%",
-        "65.12",
-        "%",
-        "1.0342",
+    scores["ten_crop"]["test"]["confusion"] = [
+        [49231 * (i == j == 0) for j in range(7)] for i in range(7)
     ]
-    assert line_of(text, "flip") == ["flip", "68.01", "%", "65.12", "%", "1.0342", "-", "-", "-"]
+    text = printed(score_table(scores))
+    # Wilson's interval of the counts on the diagonal, 7231 of 49231.
+    shown = ["49231", "67.25", "%", "14.4", "to", "15.0", "%", "65.12", "%", "1.0342"]
+    assert line_of(text, "single", 0) == ["single", "test", *shown]
+    shown[1] = "66.11"
+    assert line_of(text, "single", 1) == ["single", "test_clean_near", *shown]
+    shown[1:6] = ["100.00", "%", "100.0", "to", "100.0"]
+    assert line_of(text, "ten_crop") == ["ten_crop", "test", *shown]
 
 
 def test_classes():
@@ -83,8 +79,23 @@ def test_intervals_of_few_examples():
     text = printed(class_table(("[b]happy[/b]", "sad"), one | rates))
     # The lower end is n / (n + 1.96^2) where all n are hits.
     assert line_of(text, "[b]happy[/b]")[2:8] == ["100.00", "%", "43.9", "to", "100.0", "%"]
-    assert line_of(text, "sad") == ["sad", "0", "-", "-", "0.00", "%", "0.00", "%"]
+    assert line_of(text, "sad") == ["sad", "0", "-", "-", "-", "-"]
     assert "accuracy 100.00 % of 3, 95 % interval 43.9 to 100.0 %" in text
+
+
+@pytest.mark.parametrize(
+    "confusion, shown",
+    [
+        ([[2, 0], [3, 0]], ["-", "0.00", "%"]),  # never predicted
+        ([[2, 3], [0, 0]], ["0.00", "%", "-"]),  # no examples, but predicted
+    ],
+)
+def test_a_rate_that_is_not_defined_is_a_dash(confusion, shown):
+    one = metrics() | {"confusion": confusion, "num_examples": 5}
+    rates = {f"per_class_{name}": [0.5, 0.0] for name in ("recall", "precision", "f1")}
+    text = printed(class_table(("happy", "sad"), one | rates))
+    assert line_of(text, "sad")[-3:] == shown
+    assert line_of(text, "happy")[-4:] == ["50.00", "%", "50.00", "%"]
 
 
 EIGHT = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt")

@@ -41,19 +41,36 @@ def test_classes_and_their_images(tmp_path):
 def test_splits_are_not_classes(tmp_path, names, best):
     images(tmp_path, *(f"{name}/1/a.png" for name in names))
     said = refusal(tmp_path, ("angry", "happy"))
-    assert said.endswith(f"Name the folder of one split: --images={tmp_path / best}")
+    assert f"has the folders {' and '.join(sorted(names))}, which are splits, not classes" in said
+    assert said.endswith(f"name one of them, as in --images={tmp_path / best}")
 
 
 def test_a_class_of_the_model_may_be_called_like_a_split(tmp_path):
     images(tmp_path, "test/a.png")
     assert find(str(tmp_path), TARGET).counts == {"test": 1}
-    assert "names a split" in refusal(tmp_path, ("angry", "happy"))
+    assert "has the folder test, which is a split, not a class: name it" in refusal(
+        tmp_path, ("angry", "happy")
+    )
 
 
 def test_one_folder_too_many(tmp_path):
     images(tmp_path, "my faces/Happy/a.png", "my faces/angry/b.png")
     said = refusal(tmp_path)
     assert f"--images='{tmp_path}/my faces'" in said and "Happy, angry" in said
+
+
+@pytest.mark.parametrize("inner", ["sad", "anna/01_Sadness"])
+def test_a_class_folder_within_another(tmp_path, inner):
+    images(tmp_path, "happy/a.png", f"happy/{inner}/b.png", f"happy/{inner}/c.png")
+    said = refusal(tmp_path)
+    name = inner.rpartition("/")[2]
+    assert f"has 2 images in a folder {name} within the class folder happy" in said
+    assert f"not known whether these are happy or {name}" in said
+
+
+def test_folders_within_a_class_folder_that_are_no_other_class(tmp_path):
+    images(tmp_path, "happy/Happiness/a.png", "happy/anna/b.png")
+    assert find(str(tmp_path), TARGET).counts == {"happy": 2}
 
 
 def test_images_without_a_class(tmp_path):

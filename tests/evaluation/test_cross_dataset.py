@@ -178,7 +178,17 @@ def test_images_that_trained_the_model_are_not_clean(finished, tmp_path, monkeyp
     label_map = label_maps.parse("emotions", source.labels.names, labels)
     found = cross_dataset.score(model, source, "test", label_map, ["single"])
     sizes = {name: one["num_examples"] for name, one in found.scores["single"].items()}
-    assert sizes == {"test": 16, "test_clean": 2} and found.note == ""
+    assert sizes == {"test": 16, "test_clean": 2} and found.note == "" and found.num_seen == 14
+    # Nor are they where they are stored in colour, in which their hashes are others.
+    for name in content:
+        path = tmp_path / "colour" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.open(tmp_path / "faces" / name).convert("RGB").save(path)
+    preparation.prepare(catalog.IMAGE_FOLDER, tmp_path / "colour", tmp_path / "data", name="colour")
+    colour = open_dataset("image_folder", tmp_path / "data", name="colour")
+    assert colour.image_shape == (16, 16, 3)
+    in_colour = cross_dataset.score(model, colour, "test", label_map, ["single"])
+    assert in_colour.scores == found.scores and in_colour.num_seen == 14
     # Nor does anybody know of a run that goes back to one on other data.
     own = {"weights": "second", "fingerprint": model.trained.spec.fingerprint}
     other = {**own, "started_from": [{"weights": "first", "fingerprint": "f" * 64}]}

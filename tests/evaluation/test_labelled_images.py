@@ -8,6 +8,7 @@ from PIL import Image
 
 import ferjax
 from ferjax import evaluate
+from ferjax.evaluation import labelled_images
 from ferjax.training import experiment
 
 
@@ -87,11 +88,37 @@ def test_images_that_the_model_has_seen(finished, test_split, score, tmp_path):
     for index in range(3):
         save(train.images[index], tmp_path / "faces" / "happy" / f"{index}.png")
     save(test_split.images[0], tmp_path / "faces" / "happy" / "new.png")
-    code, printed, _, found = score(tmp_path / "faces")
+    code, printed, said, found = score(tmp_path / "faces")
     groups = found["scores"]["single"]
     assert code == 0 and groups["all"]["num_examples"] == 4
     assert groups["all_clean"]["num_examples"] == 1
-    assert "3 of 4 images trained or selected the model" in printed
+    text = "3 of 4 images trained or selected the model"
+    assert f"{text}; all_clean leaves them out." in printed and "repeat" not in found["note"]
+    assert printed.count(f"OPTIMISTIC: {text}") == 2 and "warning" not in said
+    assert (found["protocol"], found["remark"]) == ("optimistic", f"OPTIMISTIC: {text}")
+
+
+def test_images_that_repeat_others(test_split, score, tmp_path):
+    for name in ("happy/a", "happy/b", "joy/c", "sad/d"):
+        save(test_split.images[0], tmp_path / "faces" / f"{name}.png")
+    save(test_split.images[1], tmp_path / "faces" / "sad" / "other.png")
+    code, printed, said, found = score(
+        tmp_path / "faces", "--label_map=happy=happy,joy=happy,sad=sad"
+    )
+    assert code == 0 and "3 of 5 images repeat an earlier one; all_clean" in printed
+    assert "trained" not in found["note"]
+    assert (found["protocol"], found["remark"]) == ("honest", "")
+    (warning,) = [one for one in found["warnings"] if "stand" in one]
+    assert "1 image stands in several class folders (happy/a.png and sad/d.png)" in warning
+    assert f"warning: {warning}" in said
+
+
+def test_a_long_list_of_unreadable_images_says_where_it_is_whole():
+    unread = {f"{number}.png": f"{number}.png is broken" for number in range(22)}
+    said = str(labelled_images.unreadable(unread, 30))
+    assert said.endswith("and 2 more; --json=FILE lists all")
+    # Without a single image that can be read, no file is written.
+    assert str(labelled_images.unreadable(unread, 22)).endswith("and 2 more")
 
 
 def test_a_shuffled_order_is_told(finished, test_split, score, tmp_path):
