@@ -129,9 +129,8 @@ def score(
     seen, note = model.seen()
     num_seen = 0
     if seen is not None:
-        hashes: Sequence[bytes] = examples.pixel_hashes
-        if tuple(source.image_shape) != tuple(spec.native_shape):
-            hashes = _hashes(examples)
+        is_fitted = tuple(source.image_shape) != tuple(spec.native_shape)
+        hashes = _hashes(examples) if is_fitted else list(examples.pixel_hashes)
         groups[f"{split}_clean"] = clean_test_mask(hashes, seen)
         num_seen = sum(map(set(seen).__contains__, hashes))
     batches = evaluation_batches(

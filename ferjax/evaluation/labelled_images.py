@@ -100,8 +100,6 @@ def score(
     where = one_line(folders.where)
     dropped = cross_dataset.check_unmapped(folders.counts, label_map, unmapped, where)
     pairs = _mapped_files(folders, label_map)
-    if not pairs:
-        raise UserError(f"The model has no class for any image of {where}.")
     given = np.array([number for number, _ in pairs], np.int32)
     images = ImageFiles([file for _, file in pairs], model.trained.spec.native_shape)
     seen, note = model.seen()
@@ -129,18 +127,24 @@ def score(
     note = " ".join(filter(None, (note, not_clean)))
     names = [str(file.relative_to(folders.where)) for file in images.paths]
     warnings = [*copies.contradictions(images.hashes, labels, names), *warnings]
-    remarks = images.sentences()
-    return FolderScores(scores, found.seen, dropped, unread, remarks, note, warnings)
+    return FolderScores(scores, found.seen, dropped, unread, images.sentences(), note, warnings)
 
 
 def _mapped_files(folders: ClassFolders, label_map: LabelMap) -> list[tuple[int, Path]]:
-    """The files whose classes the model has, each with the number of its own class."""
-    return [
+    """The files whose classes the model has, each with the number of its own class.
+
+    Raises:
+      UserError: there is none.
+    """
+    found = [
         (number, file)
         for number, name in enumerate(label_map.source)
         if label_map.table[number] is not None
         for file in folders.images.get(name, ())
     ]
+    if not found:
+        raise UserError(f"The model has no class for any image of {one_line(folders.where)}.")
+    return found
 
 
 def unreadable(unread: dict[str, str], total: int) -> UserError:
