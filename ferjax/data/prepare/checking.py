@@ -26,10 +26,11 @@ def check_images(
         counted, and the first of them, by path, are named.
     """
     try:
-        splits, features, faults = _checked(reading, None, console)
+        splits, features, faults = _checked(spec, reading, None, console, "checking images")
     except _ColourFound:
         # One image with colours, and all are stored with colours.
-        splits, features, faults = _checked(reading, 3, console)
+        again = "checking images again, in colour"
+        splits, features, faults = _checked(spec, reading, 3, console, again)
     out = ", or take them out" if spec.expected_counts is None else ""
     total = sum(map(len, reading.splits.values()))
     faults.check(f"{total:,} images of {path}", f"Put whole files in their places{out}.")
@@ -41,7 +42,7 @@ class _ColourFound(Exception):
 
 
 def _checked(
-    reading: Reading, channels: int | None, console: Console
+    spec: DatasetSpec, reading: Reading, channels: int | None, console: Console, title: str
 ) -> tuple[dict[str, list[Checked]], dict[str, Any], Faults]:
     """As `check_images`, and the faults; without `channels` in as many as the first image has."""
     faults = Faults()
@@ -49,7 +50,7 @@ def _checked(
     splits: dict[str, list[Checked]] = {name: [] for name in reading.splits}
     features: dict[str, Any] = {}
     total = sum(map(len, reading.splits.values()))
-    with progress.bar(console, "checking images", total) as on_item:
+    with progress.bar(console, title, total) as on_item:
         for name, items in reading.splits.items():
             for item in items:
                 with faults.caught(item.key):
@@ -64,20 +65,23 @@ def _checked(
     usual = max(sizes, key=lambda size: len(sizes[size]), default=(0, 0))
     for size, items in sizes.items():
         for item in items if size != usual else ():
-            faults.add(item.key, _other_size(item, size, usual, len(sizes[usual])))
+            faults.add(item.key, _other_size(spec, item, size, usual, len(sizes[usual])))
     return splits, {**features, "image_shape": (*usual, channels)}, faults
 
 
 def _other_size(
-    item: Item, size: tuple[int, int], usual: tuple[int, int], number: int
+    spec: DatasetSpec, item: Item, size: tuple[int, int], usual: tuple[int, int], number: int
 ) -> UserError:
     """The fault of an image whose (height, width) is not the usual one, that of so many images."""
     found = "{1}x{0}".format(*size)
     most = "{1}x{0}".format(*usual)
+    # Those who name a data set are those whose images are resized.
+    resize = f", or give --image_size={max(usual)}, which resizes all of them"
     return Fault(
-        f"{_where(item)} has {found} pixels; {number:,} images have {most}.",
-        "All images of a data set must have one size: use a copy that has not been resized, or "
-        f"give --image_size={max(usual)} where the data set takes it, which resizes all of them.",
+        f"{_where(item)} has {found} pixels; {number:,} image{'s have' if number > 1 else ' has'} "
+        f"{most}.",
+        "All images of a data set must have one size: use a copy that has not been resized"
+        f"{resize if spec.labels is None else ''}.",
     )
 
 

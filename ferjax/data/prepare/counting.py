@@ -106,7 +106,7 @@ def _advice(surplus: int, has_remarks: bool) -> str:
         )
     if has_remarks:
         return (
-            "If the images that are missing are among those just named, move them to where they "
-            "are expected; if not, use a whole copy."
+            "If the images that are missing are among those listed above as left out, move them to "
+            "where they are expected; if not, use a whole copy."
         )
     return "Images are missing: use a whole copy."

@@ -182,10 +182,11 @@ def _store(
                 if other == found and names == prepared.names:
                     return False
                 if not overwrite:
+                    other_place = "--data_dir" if spec.labels else "--name"
                     raise UserError(
                         f"{directory} already holds {spec.title} with other content (fingerprint "
                         f"{other[:12]}..., that of {path} is {found[:12]}...). Pass "
-                        "--overwrite to replace it, or another --data_dir to keep both."
+                        f"--overwrite to replace it, or another {other_place} to keep both."
                     )
             with local.replaced(here), progress.bar(console, "writing", total) as on_item:
                 writing.write(lambda: builder(on_item))

@@ -310,7 +310,10 @@ def test_all_bad_rows_are_told_together(tmp_path):
     ]
     assert message.endswith("\n  and 4 more.")
     path.write_text("\n".join(path.read_text().splitlines()[:2]) + "\n0,1,2,3,4,5\n")
-    assert error_of(path) == f"{path}, row 2 after the header: expected 3 fields, found 6."
+    assert error_of(path) == (
+        f"{path}, row 2 after the header: expected 3 fields, found 6. Remove rows that are no "
+        "images, or take the whole file again if it was cut short."
+    )
 
 
 def test_one_file_for_each_usage(tmp_path):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from rich.cells import cell_len
+from rich.console import Console
 
 from ferjax.data import catalog, dataset, label_maps
 from ferjax.data.prepare import preparation
@@ -119,6 +120,13 @@ def test_two_names_live_side_by_side(tmp_path):
         dataset.open_dataset("image_folder", tmp_path / "data", name="third")
 
 
+def test_other_images_of_one_name_keep_both_by_another_name(tmp_path):
+    prepare(write_folder(tmp_path / "a", split_files()), tmp_path / "data")
+    other = write_folder(tmp_path / "b", split_files(each=3))
+    with pytest.raises(UserError, match=r"with other content .* or another --name to keep both"):
+        prepare(other, tmp_path / "data")
+
+
 @pytest.mark.parametrize("name", ["", "Mine", "a/b", "../a", "1a", "2.0.0"])
 def test_a_name_that_names_nothing(tmp_path, name):
     with pytest.raises(UserError, match=r"--name is .*needs a name of your own"):
@@ -159,7 +167,7 @@ def test_one_size_is_asked_for(tmp_path):
     with pytest.raises(UserError) as caught:
         prepare(write_folder(tmp_path / "a", content), tmp_path / "data")
     assert "train/sad/9.png has 13x12 pixels; 12 images have 12x12." in str(caught.value)
-    assert "give --image_size=12 where" in str(caught.value)
+    assert "or give --image_size=12, which resizes all of them." in str(caught.value)
     assert not (tmp_path / "data").exists()
 
 
@@ -170,7 +178,7 @@ def test_images_are_resized(tmp_path):
     content = split_files() | {"test/sad/wide.bmp": file.getvalue()}
     path = write_folder(tmp_path / "a", content)
     prepared = prepare(path, tmp_path / "data", image_size=8)
-    assert prepared.notes == ("1 images are not square and have been squeezed to 8x8 pixels.",)
+    assert prepared.notes == ("1 image is not square and has been squeezed to 8x8 pixels.",)
     opened = dataset.open_dataset("image_folder", tmp_path / "data", name="mine")
     assert opened.image_shape == (8, 8, 1)
     examples = opened.load("test")
@@ -184,7 +192,12 @@ def test_images_are_resized(tmp_path):
 def test_one_image_in_colour_makes_all_of_them_rgb(tmp_path, options):
     coloured = image(0, mode="RGB")
     content = split_files() | {"test/sad/colour.png": coloured}
-    prepare(write_folder(tmp_path / "a", content), tmp_path / "data", **options)
+    said = io.StringIO()
+    console = Console(file=said, force_terminal=True, width=120)
+    path = write_folder(tmp_path / "a", content)
+    prepare(path, tmp_path / "data", console=console, **options)
+    # Images that are resized have as many channels as the headers of all of them tell.
+    assert ("checking images again, in colour" in said.getvalue()) == (not options)
     opened = dataset.open_dataset("image_folder", tmp_path / "data", name="mine")
     assert opened.image_shape == (12, 12, 3)
     examples = opened.load("test")
@@ -242,6 +255,7 @@ def test_what_is_left_out_is_counted(tmp_path):
         ("train/sad/test/1.png", "put the classes into the splits, as test/sad"),
         ("extra/sad/1.png", "Move them into the folders of their classes"),
         ("extra/1.JPG", "Move them into the folders of their classes"),
+        ("train/anna/fear/1.png", "The outer folders (anna) look like persons or sources, and"),
     ],
 )
 def test_an_image_in_no_class(tmp_path, name, advice):
@@ -260,6 +274,31 @@ def test_a_class_without_images(tmp_path, form):
         (path / "train" / "angry").mkdir()
     assert "has no image in it: a class without examples cannot be learned" in error_of(path)
     assert "train/angry" in error_of(path)
+
+
+def test_all_classes_without_images_and_what_was_left_out_are_told_at_once(tmp_path):
+    content = class_files() | {
+        "a/1.mp4": b"\0\0\0\x18ftypisom\0\0\2\0isomiso2",
+        "b/notes.txt": b"x",
+    }
+    message = error_of(write_folder(tmp_path / "a", content))
+    assert message.startswith(f"2 of 4 class folders of {tmp_path}/a cannot be used")
+    for name in "ab":
+        assert f"\n  {tmp_path}/a/{name} has no image in it" in message
+    assert message.count("1 video (a/1.mp4)") == message.count("(b/notes.txt)") == 1
+    videos = {name: content["a/1.mp4"] for name in ("1.mp4", "2.mp4")}
+    message = error_of(write_folder(tmp_path / "b", videos))
+    assert "has 0 class folders (none)" in message and "2 videos (1.mp4, 2.mp4)" in message
+
+
+def test_persons_above_classes(tmp_path):
+    content = {
+        f"{who}/{name}/1.png": image(0) for who in ("anna", "bob") for name in ("happy", "sad")
+    }
+    message = error_of(write_folder(tmp_path / "a", content))
+    assert "The outer folders (anna, bob) look like persons or sources, and those in" in message
+    assert "into one folder of that class" in message and "as happy/anna_1.jpg." in message
+    assert "one folder up" not in message
 
 
 def test_a_class_that_train_does_not_have(tmp_path):
@@ -326,11 +365,11 @@ def test_a_class_of_a_zip_whose_names_are_in_an_unknown_encoding(tmp_path):
 
 def test_fewer_than_two_classes(tmp_path):
     message = error_of(write_folder(tmp_path / "a", class_files(2, ("sad",))))
-    assert f"{tmp_path}/a has 1 class folders (sad), and telling classes apart takes two" in message
+    assert f"{tmp_path}/a has 1 class folder (sad), and telling classes apart takes two" in message
     (tmp_path / "b").mkdir()
     assert f"{tmp_path}/b has 0 class folders (none)" in error_of(tmp_path / "b")
     message = error_of(write_folder(tmp_path / "c", split_files(classes=("sad",))))
-    assert f"{tmp_path}/c/train has 1 class folders (sad)" in message
+    assert f"{tmp_path}/c/train has 1 class folder (sad)" in message
 
 
 SPLITS = {
@@ -341,6 +380,14 @@ SPLITS = {
     ("train", "test", "val", "valid"): ("val and valid are both the validation split", "together"),
     ("train", "testing"): ("has the folders train and none", "\n  mv {}/testing {}/test"),
     ("train", "test", "dev-set"): ("other names (dev-set)", "\n  mv {}/dev-set {}/validation"),
+    ("train", "dev"): ("If dev is the test split, rename it; valid", "\n  mv {}/dev {}/test"),
+    ("Training", "dev"): ("(Training, dev). Folders", "/train\nIf dev is the test split, rename"),
+    ("train", "val", "dev"): ("val and dev are both the validation split", "mv {}/dev {}/test"),
+    ("train", "Training"): (
+        "train and Training are both the train split",
+        "Put the test images into",
+    ),
+    ("train", "test", "Training"): ("(Training). train and Training are both the train split", "."),
     ("Training", "test_images"): (
         "(Training, test_images)",
         "\n  mv {}/Training {}/train\n  mv {}",

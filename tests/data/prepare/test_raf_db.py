@@ -364,7 +364,7 @@ def test_a_split_without_a_name_is_inferred_and_the_counts_decide(tmp_path, refu
     message = refused(content)
     assert "since there is no folder test" in message
     assert "Left out: 1 image outside the folders and lists of RAF-DB (extra/1/a.png)" in message
-    assert "If the images that are missing are among those just named" in message
+    assert "If the images that are missing are among those listed above as left out" in message
     assert "ownload" not in message
 
 

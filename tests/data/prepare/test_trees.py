@@ -138,6 +138,23 @@ def test_links_in_a_folder_that_are_not_followed(tmp_path, refused, link):
     assert f"{path}/{link} is a link to {target}; only links to files below {path}" in message
 
 
+def test_all_links_and_names_that_are_refused_are_told_at_once(tmp_path, refused):
+    path = write_folder(tmp_path / "a", files() | {"bad\udce9/1.jpg": b"", "bad\udce9/2.jpg": b""})
+    (path / "nowhere.jpg").symlink_to("nothing")
+    (path / "again").symlink_to(path / "train")
+    message = refused(path)
+    number = len(trees.FolderTree(path)._walk()[0]) + len(trees.FolderTree(path).folders())
+    assert message.startswith(f"3 of {number} files and folders of {path} cannot be used")
+    assert f"\n  {path}/again is a link to {path}/train; only" in message
+    assert f"\n  {path}/nowhere.jpg is a link to {path}/nothing; only" in message
+    assert (
+        f"\n  {path}/bad\\xe9: the name is not UTF-8, so that it cannot be stored; rename it.\n"
+        in message
+    )
+    assert message.endswith("or remove a link that leads nowhere.")
+    assert message.count("Put a copy in its place") == 1
+
+
 def test_a_folder_that_contains_itself(tmp_path, refused):
     path = write_folder(tmp_path / "a", files())
     (path / "train" / "round").symlink_to(path)
@@ -174,6 +191,31 @@ def test_what_is_neither_a_folder_nor_a_zip(tmp_path):
     path = made.text(tmp_path / "a.zip", "text")
     with pytest.raises(UserError, match=r"neither a folder nor a zip: it is a text file \(it beg"):
         trees.opened(path)
+
+
+OTHERS = {
+    "a web page": (b"<!DOCTYPE html><html>", "Download the file itself"),
+    "a Git LFS pointer": (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull."),
+    "an empty file": (b"", "download it again."),
+}
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_a_file_of_another_kind_is_called_what_it_is(kind, tmp_path):
+    content, advice = OTHERS[kind]
+    (tmp_path / "a").mkdir()
+    path = tmp_path / "a" / "fer2013.csv"
+    path.write_bytes(content)
+    for read, source in (
+        (trees.opened, path),
+        (raf_db.read, path),
+        (fer2013.read, path),
+        (fer2013.read, path.parent),
+    ):
+        with pytest.raises(UserError) as caught:
+            read(source)
+        assert f": it is {kind} (" in str(caught.value) and advice in str(caught.value)
+        assert "the folder that holds it" not in str(caught.value)
 
 
 ONE_FILE, FOLDER = "what it holds", "the folder"
@@ -262,6 +304,26 @@ READERS = {
     "fer_plus": (fer_plus.read, lambda: fake_fer_plus.folder_files()),
     "image_folder": (image_folder.read, lambda: dict.fromkeys(("a/1.png", "b/2.png"), b"")),
 }
+
+
+@pytest.mark.parametrize("ending", ["jpg", "png"])
+@pytest.mark.parametrize("read", [raf_db.read, ck_plus.read, fer_plus.read])
+def test_class_folders_are_prepared_as_images_of_ones_own(read, ending, tmp_path):
+    content = {f"{name}/{k}.{ending}": b"" for name in ("happy", "sad") for k in range(2)}
+    path = write_folder(tmp_path / "my copy", content)
+    with pytest.raises(UserError) as caught:
+        read(path)
+    assert "4 images lie in folders of classes" in str(caught.value)
+    assert str(caught.value).endswith(f"--dataset=image_folder --name=mine --source='{path}'")
+
+
+@pytest.mark.parametrize("layout", [fake_raf_db.kaggle, fake_raf_db.official])
+def test_raf_db_is_not_fer2013(layout, tmp_path):
+    path = write_folder(tmp_path / "a", layout(fake_raf_db.faces()))
+    with pytest.raises(UserError) as caught:
+        fer2013.read(path)
+    assert "it looks like RAF-DB" in str(caught.value)
+    assert str(caught.value).endswith(f"--dataset=raf_db --source={path}")
 
 
 @pytest.mark.parametrize("write", [write_folder, write_zip])

@@ -102,7 +102,7 @@ def test_sizes_that_differ_from_that_of_most(tmp_path):
     assert lines[1].endswith("happy/0.jpg has 40x48 pixels; 27 images have 48x48.")
     assert lines[2].endswith("sad/3.jpg has 9x9 pixels; 27 images have 48x48.")
     assert "sad/4.jpg is not an image" in lines[3]
-    assert "or give --image_size=48 where" in message
+    assert "or give --image_size=48, which resizes all of them." in message
 
 
 @pytest.mark.parametrize("name", ["raf_db", "CK+48"])

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
-from ferjax.data.prepare.faults import Faults
+from ferjax.data.prepare.faults import Fault, Faults
 from ferjax.data.prepare.readers import numbers
 from ferjax.data.prepare.readers.tree import Tree
 from ferjax.data.prepare.readers.zip_tree import DAMAGE
@@ -55,8 +55,10 @@ class Table:
             with faults.caught(number):
                 at = f"{self.where}, row {number} after the header"
                 if len(line) != len(self.columns):
-                    raise UserError(
-                        f"{at}: expected {len(self.columns)} fields, found {len(line)}."
+                    raise Fault(
+                        f"{at}: expected {len(self.columns)} fields, found {len(line)}.",
+                        "Remove rows that are no images, or take the whole file again if it was "
+                        "cut short.",
                     )
                 row = parse(Line(number, at, [line[place] for place in self.places]))
             if row is not None:

@@ -12,7 +12,8 @@ from typing import NoReturn
 from ferjax import local_files, refusals
 from ferjax.data.folder_listing import below, hidden, visible
 from ferjax.data.images import kinds
-from ferjax.data.prepare.readers import archives
+from ferjax.data.prepare.faults import Fault, Faults
+from ferjax.data.prepare.readers import archives, other_files
 from ferjax.data.prepare.readers.tree import Tree
 from ferjax.data.prepare.readers.zip_tree import ZipTree
 from ferjax.errors import UserError
@@ -40,9 +41,10 @@ def _opened(path: Path) -> "Tree":
     if is_zip(path):
         return ZipTree(path)
     first = _first_bytes(path)
+    advice = "Pass the folder that holds it, or a zip of that folder."
     raise UserError(
         f"{path} is neither a folder nor a zip: it is {kinds.of(first).name} (it begins with "
-        f"{first[:4]!r}). Pass the folder that holds it, or a zip of that folder."
+        f"{first[:4]!r}). {other_files.advice(first) or advice}"
     )
 
 
@@ -71,19 +73,18 @@ class FolderTree(Tree):
     """
 
     def names(self) -> list[str]:
-        """All visible files, sorted; raises a UserError for a link that is not followed."""
+        """All visible files, sorted.
+
+        Raises:
+          UserError: there are links that are not followed, or names that are no text. All of them
+            are counted, and the first are named.
+        """
         files, folders = self._walk()
-        root = self.path.resolve()
+        faults, root = Faults(), self.path.resolve()
         for name in (*files, *folders):
-            link = self.path / name
-            if link.is_symlink():
-                # As far as it leads: that of a loop is no file.
-                target = Path(os.path.realpath(link))
-                if not target.is_file() or not target.is_relative_to(root):
-                    raise UserError(
-                        f"{link} is a link to {target}; only links to files below {self.path} are "
-                        "followed. Put a copy in its place (cp -rL copies what links point to)."
-                    )
+            with faults.caught(name):
+                self._check(name, root)
+        faults.check(f"{len(files) + len(folders):,} files and folders of {self.path}")
         return files
 
     def folders(self) -> list[str]:
@@ -117,17 +118,32 @@ class FolderTree(Tree):
             ) from None
 
     def _walk(self) -> tuple[list[str], list[str]]:
-        """The visible files and the visible folders; names that are no text are refused."""
+        """The visible files and the visible folders."""
         files, folders = map(visible, below(self.path, _raise))
-        for name in (*folders, *files):
-            try:
-                name.encode()
-            except UnicodeEncodeError:
-                raise UserError(
-                    f"{self.where(name)}: the name is not UTF-8, so that it cannot be stored; "
-                    "rename it."
-                ) from None
         return files, folders
+
+    def _check(self, name: str, root: Path) -> None:
+        """Raises a UserError about a file or folder below `root` that is not taken."""
+        try:
+            # That of a folder is told once, and not again with each file in it.
+            name.split("/")[-1].encode()
+        except UnicodeEncodeError:
+            raise Fault(
+                f"{self.where(name)}: the name is not UTF-8, so that it cannot be stored; rename "
+                "it."
+            ) from None
+        link = self.path / name
+        if not link.is_symlink():
+            return
+        # As far as it leads: that of a loop is no file.
+        target = Path(os.path.realpath(link))
+        if not target.is_file() or not target.is_relative_to(root):
+            raise Fault(
+                f"{link} is a link to {target}; only links to files below {self.path} are "
+                "followed.",
+                "Put a copy in its place (cp -rL copies what links point to), or remove a link "
+                "that leads nowhere.",
+            )
 
 
 def _raise(error: OSError) -> NoReturn:

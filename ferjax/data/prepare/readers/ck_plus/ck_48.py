@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 from ferjax.data.labels import CK_PLUS, emotion_of
 from ferjax.data.prepare.faults import Fault, Faults
 from ferjax.data.prepare.items import Item
-from ferjax.data.prepare.readers import image_files
+from ferjax.data.prepare.readers import image_files, own_images
 from ferjax.data.prepare.readers.ck_plus.names import by_frame, frame_of
 from ferjax.data.prepare.readers.tree import Tree
-from ferjax.errors import UserError, nearest
+from ferjax.errors import UserError, nearest, some
 
 IMAGE_SIZE = 48
 
@@ -32,6 +32,12 @@ def read(tree: Tree, names: Sequence[str], on_item: Callable[[], None]) -> list[
     """The examples, sorted by name; raises as `ck_plus.read.read` does."""
     images = [name for name in names if name.lower().endswith(".png")]
     faults = Faults()
+    if not any(frame_of(name, ".png") for name in images):
+        raise UserError(
+            f"{tree.path} is not CK+: no image has a name of CK+ ({some(images)}), which says who "
+            "is shown, as S010_006_00000013.png; folds by subject need it. Use a copy that keeps "
+            f"these names.{own_images.advice(tree, names)}"
+        )
     for name in images:
         with faults.caught(name):
             _label(tree, name)

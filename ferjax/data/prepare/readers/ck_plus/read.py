@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ferjax.data.prepare.items import Reading
-from ferjax.data.prepare.readers import ck_extended, csv_files, image_files, trees
+from ferjax.data.prepare.readers import ck_extended, csv_files, image_files, own_images, trees
 from ferjax.data.prepare.readers.ck_plus import ck_48, faces, sequences
 from ferjax.data.prepare.readers.tree import Tree
 from ferjax.errors import UserError, some
@@ -62,6 +62,7 @@ def read(
         f"{path} is not CK+: expected cohn-kanade-images/S005/001/S005_001_00000011.png and so on "
         "with the folders Emotion and Landmarks beside cohn-kanade-images, or CK+48 "
         f"(happy/S010_006_00000013.png and so on); found {len(names)} files ({examples})."
+        f"{own_images.advice(tree, names)}"
     )
 
 

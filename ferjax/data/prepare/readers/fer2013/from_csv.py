@@ -16,7 +16,7 @@ import numpy as np
 from ferjax.data.labels import FER2013
 from ferjax.data.prepare.faults import Fault
 from ferjax.data.prepare.items import Item
-from ferjax.data.prepare.readers import ck_extended, csv_files, numbers
+from ferjax.data.prepare.readers import ck_extended, csv_files, numbers, other_files
 from ferjax.data.prepare.readers.fer2013.from_images import IMAGE_SIZE, USAGE_TO_SPLIT
 from ferjax.data.prepare.readers.tree import Tree
 from ferjax.errors import UserError
@@ -79,6 +79,7 @@ def read(
 @contextlib.contextmanager
 def opened(tree: Tree, name: str) -> Iterator[tuple[str, Iterator[Row]]]:
     """Which of the two forms a CSV file has, and its rows one by one; raises as `read` does."""
+    other_files.check_table(tree, name, _TITLE)
     with tree.open_text(name) as file:
         table = csv_files.table(file, tree.where(name), _TITLE, COLUMNS)
         names = [column.lower() for column in table.columns]

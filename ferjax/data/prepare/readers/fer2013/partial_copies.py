@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Sequence
 
-from ferjax.data.labels import emotion_of
-from ferjax.data.prepare.readers import csv_files, image_files
+from ferjax.data.prepare.readers import csv_files, own_images
 from ferjax.data.prepare.readers.tree import Tree
 from ferjax.errors import UserError, one_line, some
 
 # What has all of it, as its publishers call it.
 _WHOLE = ("icml_face_data.csv", "icml_face_data.csv.zip", "fer2013.csv", "fer2013.tar.gz")
+# Images that its authors aligned, whatever their folder; copies have shorter names in its numbers.
+_RAF_DB = re.compile(
+    r"(.*/)?((train|test)_\d+_aligned|[1-7]/(train|test)_\d+)\.(jpe?g|png)", re.IGNORECASE
+)
 
 
 def check_columns(tree: Tree, tables: Sequence[str], beside: Sequence[str]) -> None:
@@ -39,12 +43,9 @@ def check_columns(tree: Tree, tables: Sequence[str], beside: Sequence[str]) -> N
 
 
 def check_names(tree: Tree, names: Sequence[str]) -> None:
-    """Raises a UserError if the images lie in class folders, and have no original names."""
-    in_classes = {
-        name: name.split("/")
-        for name in names
-        if image_files.has_name(name) and emotion_of(("/" + name).split("/")[-2])
-    }
+    """Raises a UserError if images lie in class folders without original names, or are RAF-DB."""
+    _refuse_raf_db(tree, names)
+    in_classes = {name: name.split("/") for name in own_images.in_classes(names)}
     if not in_classes:
         return
     above = {parts[-3].lower() for parts in in_classes.values() if len(parts) > 2}
@@ -57,6 +58,16 @@ def check_names(tree: Tree, names: Sequence[str]) -> None:
         "as PublicTest_7.jpg and PrivateTest_7.jpg, or a column Usage, tell the images that select "
         "an epoch from those that test. Use a copy that has them, such as msambare/fer2013 on "
         f"Kaggle, or prepare this one,{before} as images of your own, with splits of its own:\n"
-        "  python -m ferjax.data.prepare --dataset=image_folder --name=fer2013_copy "
-        f"--source={shlex.quote(str(tree.path))}"
+        f"  {own_images.command(tree, 'fer2013_copy')}"
     )
+
+
+def _refuse_raf_db(tree: Tree, names: Sequence[str]) -> None:
+    images = list(filter(_RAF_DB.fullmatch, names))
+    if images:
+        raise UserError(
+            f"{tree.path} is not FER2013: it looks like RAF-DB, whose images have such names "
+            f"({some(images)}). Prepare it with\n"
+            "  python -m ferjax.data.prepare --dataset=raf_db "
+            f"--source={shlex.quote(str(tree.path))}"
+        )

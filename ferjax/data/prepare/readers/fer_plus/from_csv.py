@@ -7,7 +7,7 @@ nothing but the number of rows and the Usage of each can tell whether they are a
 from collections.abc import Callable
 from typing import NamedTuple
 
-from ferjax.data.prepare.readers import csv_files
+from ferjax.data.prepare.readers import csv_files, other_files
 from ferjax.data.prepare.readers.fer2013 import from_csv
 from ferjax.data.prepare.readers.fer2013.from_images import USAGE_TO_SPLIT
 from ferjax.data.prepare.readers.fer_plus.ballots import Ballot, image_name, votes_of
@@ -96,5 +96,6 @@ def _rows(tree: Tree, name: str) -> list[_Row]:
             raise UserError(f"{at}: {name} is already the image of row {row_of[name]}.")
         return _Row(from_csv.split_of(usage, at), name, votes_of(cells, at))
 
+    other_files.check_table(tree, name, _TITLE)
     with tree.open_text(name) as file:
         return list(csv_files.table(file, tree.where(name), _TITLE, COLUMNS).rows(parse))

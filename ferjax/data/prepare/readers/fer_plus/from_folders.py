@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from ferjax.data.prepare.faults import Faults
-from ferjax.data.prepare.readers import csv_files, image_files, numbers
+from ferjax.data.prepare.readers import csv_files, image_files, numbers, other_files
 from ferjax.data.prepare.readers.fer2013.from_images import IMAGE_SIZE, grey_image
 from ferjax.data.prepare.readers.fer_plus.ballots import Ballot, image_name, votes_of
 from ferjax.data.prepare.readers.tree import Tree
@@ -110,6 +110,7 @@ def _rows(tree: Tree, name: str, faults: Faults) -> dict[str, tuple[int, ...]]:
     """The votes by the name of the image; adds the faults of its rows."""
     found: dict[str, tuple[int, ...]] = {}
     where = tree.where(name)
+    other_files.check_table(tree, name, f"{LABELS} of FER+")
     with tree.open_text(name) as file:
         for number, line in enumerate(csv_files.rows(file, where, f"{LABELS} of FER+"), start=1):
             with faults.caught(f"{name} {number:09}"):

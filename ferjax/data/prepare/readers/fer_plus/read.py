@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ferjax.data.prepare.items import Reading
-from ferjax.data.prepare.readers import image_files, trees
+from ferjax.data.prepare.readers import image_files, own_images, trees
 from ferjax.data.prepare.readers.fer2013 import read as fer2013
 from ferjax.data.prepare.readers.fer_plus import ballots as fer_plus_ballots
 from ferjax.data.prepare.readers.fer_plus import from_csv, from_folders
@@ -48,6 +48,7 @@ def read(path: Path, on_item: Callable[[], None] = lambda: None) -> Reading:
             f"{path} is not FER+: expected {from_csv.NAME} together with "
             f"{' or '.join(fer2013.CSV_NAMES)}, or the folders "
             f"{', '.join(from_folders.FOLDERS)}; found {_found(names)}."
+            f"{own_images.advice(tree, names)}"
         )
     notes = (*notes, *tree.notes())
     items = {split: fer_plus_ballots.items(ballots) for split, ballots in splits.items()}

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import NoReturn
 
+from ferjax.data.labels import emotion_of
+from ferjax.data.prepare.faults import Fault, Faults
 from ferjax.data.prepare.readers import image_files
 from ferjax.data.prepare.readers.image_folder import class_names, split_folders
 from ferjax.data.prepare.readers.tree import Tree
@@ -73,9 +75,11 @@ def find(tree: Tree) -> Layout:
             strays.append(image)
     if strays:
         _refuse_strays(tree, strays, inside, class_of)
-    notes = _check_classes(tree, found, {split: folder for folder, split in split_of.items()})
+    left_out += tree.notes()
+    parents = {split: folder for folder, split in split_of.items()}
+    notes = _check_classes(tree, found, parents, left_out)
     notes += class_names.notes(next(iter(found.values())))
-    return Layout(tree, root, found, (*notes, *left_out, *tree.notes()))
+    return Layout(tree, root, found, (*notes, *left_out))
 
 
 def _root(images: Sequence[PurePosixPath], folders: Sequence[PurePosixPath]) -> PurePosixPath:
@@ -122,7 +126,7 @@ def _refuse_strays(
 ) -> NoReturn:
     """Raises a UserError about images outside the class folders, which are `classes`."""
     above = {parent for stray in strays for parent in stray.parents}
-    split_folders.check_names(tree, [folder for folder in inside if folder in above])
+    split_folders.check_names(tree, [folder for folder in inside if folder in above], inside)
     number = f"{len(strays):,} image{'s lie' if len(strays) > 1 else ' lies'}"
     named = some([stray.as_posix() for stray in strays])
     deeper = sorted({stray.parent for stray in strays if stray.parent.parent in classes})
@@ -131,6 +135,17 @@ def _refuse_strays(
         advice = (
             "The splits lie in the classes here: put the classes into the splits, as "
             f"{one_line(deeper[0].name)}/{one_line(deeper[0].parent.name)}."
+        )
+    elif any(emotion_of(one.name) for one in deeper) and not any(
+        emotion_of(one.parent.name) for one in deeper
+    ):
+        outer = sorted({one_line(one.parent.name) for one in deeper})
+        example = f"{deeper[0].name}/{deeper[0].parent.name}_1.jpg"
+        advice = (
+            f"The outer folders ({some(outer)}) look like persons or sources, and those in them "
+            f"({some({one.name for one in deeper})}) like classes: put the images of one class of "
+            "all of them into one folder of that class, with file names that stay apart, as "
+            f"{one_line(example)}."
         )
     elif deeper:
         advice = (
@@ -146,30 +161,42 @@ def _check_classes(
     tree: Tree,
     found: Mapping[str, Mapping[str, Sequence[str]]],
     folders: Mapping[str, PurePosixPath],
+    left_out: Sequence[str],
 ) -> list[str]:
-    """Refuses what cannot be meant; returns notes on what is missing in validation and test."""
+    """Refuses what cannot be meant; returns notes on what is missing in validation and test.
+
+    Args:
+      tree: what they are in.
+      found: split -> class -> names of its images.
+      folders: the folder of each split.
+      left_out: sentences on what was left out, which may be why images are missing.
+    """
     notes = []
     first, *rest = found
-    for name, images in found[first].items():
-        if not images:
-            raise UserError(
-                f"{_where(tree, folders[first] / name)} has no image in it: a class "
-                "without examples cannot be learned. Remove the folder, or put images into it."
-            )
-    if len(found[first]) < 2:
-        raise UserError(
-            f"{_where(tree, folders[first])} has {len(found[first])} class folders "
+    number = len(found[first])
+    if number < 2:
+        said = (
+            f"{_where(tree, folders[first])} has {number} class folder{'' if number == 1 else 's'} "
             f"({', '.join(found[first]) or 'none'}), and telling classes apart takes two; "
             f"expected {LAYOUT}."
         )
+        raise UserError(" ".join([said, *left_out]))
+    faults = Faults()
+    why_empty = " ".join(["Remove a folder without images, or put images into it.", *left_out])
+    for name, images in found[first].items():
+        if not images:
+            where = _where(tree, folders[first] / name)
+            said = f"{where} has no image in it: a class without examples cannot be learned."
+            faults.add(where, Fault(said, why_empty))
+    known = f"The classes of {folders[first].name} are: {', '.join(found[first])}."
     for split in rest:
         for name in found[split]:
             if name not in found[first]:
-                raise UserError(
-                    f"{_where(tree, folders[split] / name)} is a class that "
-                    f"{folders[first].name} does not have.{nearest(name, found[first])} Its "
-                    f"classes are: {', '.join(found[first])}."
-                )
+                where = _where(tree, folders[split] / name)
+                said = f"{where} is a class that {folders[first].name} does not have."
+                faults.add(where, Fault(f"{said}{nearest(name, found[first])}", known))
+    faults.check(f"{sum(map(len, found.values())):,} class folders of {tree.path}")
+    for split in rest:
         missing = [name for name in found[first] if not found[split].get(name)]
         if missing:
             notes.append(f"{split} has no image of {', '.join(missing)}.")

@@ -70,9 +70,11 @@ def read(
             channels, squeezed = _look_at(tree, layout.images(), on_item)
             shape = (image_size, image_size, channels)
             if squeezed:
+                number = "1 image is" if squeezed == 1 else f"{squeezed:,} images are"
+                have = "has" if squeezed == 1 else "have"
                 notes.append(
-                    f"{squeezed:,} images are not square and have been squeezed to "
-                    f"{image_size}x{image_size} pixels."
+                    f"{number} not square and {have} been squeezed to {image_size}x{image_size} "
+                    "pixels."
                 )
     except BaseException:
         tree.close()

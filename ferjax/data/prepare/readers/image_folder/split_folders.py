@@ -73,44 +73,101 @@ def find(tree: Tree, folders: Sequence[PurePosixPath]) -> dict[str, PurePosixPat
             there = ", ".join(one_line(folder.name) for folder in found.values())
             raise UserError(
                 f"{tree.path} has the folders {there} and none named {split}. "
-                f"{_advice(tree, found, folders)}"
+                f"{_advice(tree, found, _others(folders))}"
             )
     return {split: found[split] for split in ("train", "validation", "test") if split in found}
 
 
-def check_names(tree: Tree, folders: Sequence[PurePosixPath]) -> None:
-    """Raises a UserError if folders, which hold class folders, have other names of splits."""
-    others = {folder: split for folder in folders if (split := meant(folder.name))}
+def check_names(
+    tree: Tree, folders: Sequence[PurePosixPath], beside: Sequence[PurePosixPath]
+) -> None:
+    """Raises a UserError if folders have other names of splits.
+
+    Args:
+      tree: what they are in.
+      folders: those that hold class folders, and are not read as splits.
+      beside: these folders and all others beside them.
+    """
+    others = _others(folders)
     if others:
         names = ", ".join(one_line(folder.name) for folder in others)
+        found = {SPLIT_FOLDERS[one.name.lower()]: one for one in beside if is_split(one.name)}
         raise UserError(
-            f"{tree.path} has folders of other names ({names}). {_rename(tree, others)}"
+            f"{tree.path} has folders of other names ({names}). {_advice(tree, found, others)}"
         )
+
+
+def _others(folders: Sequence[PurePosixPath]) -> dict[PurePosixPath, str]:
+    """The folders that have another name of a split, and the split that each may be meant as."""
+    return {folder: split for folder in folders if (split := meant(folder.name))}
 
 
 def _advice(
-    tree: Tree, found: Mapping[str, PurePosixPath], folders: Sequence[PurePosixPath]
+    tree: Tree, found: Mapping[str, PurePosixPath], others: Mapping[PurePosixPath, str]
 ) -> str:
-    """What to do about a split that is missing, in sentences."""
-    others = {
-        folder: split for folder in folders if (split := meant(folder.name)) and split not in found
-    }
-    if others:
-        return _rename(tree, others)
-    if "train" not in found:
-        (first, *_) = found.values()
-        return (
-            "To score a trained model on them takes no preparation: python -m ferjax.evaluate "
-            f"--workdir=DIR --images={_place(tree, first)}. To train takes both train and test."
-        )
-    if "validation" in found:
-        return (
-            "If its images are those that test, call it test; images that select are then taken "
-            f"from train:\n  {_move(tree, found['validation'], 'test')}"
-        )
+    """What to do about splits that are missing or have other names, in sentences.
+
+    Args:
+      tree: what the folders are in.
+      found: the folder of each split that has a known name.
+      others: the folders of other names, and the split that each may be meant as.
+    """
+    of_split = {split: [folder] for split, folder in found.items()}
+    for folder, split in others.items():
+        of_split.setdefault(split, []).append(folder)
+    sentences, moves = [], {}
+    for split, folders in of_split.items():
+        if len(folders) > 1:
+            names = " and ".join(one_line(folder.name) for folder in folders)
+            number = "both" if len(folders) == 2 else "all"
+            sentences.append(
+                f"{names} are {number} the {split} split: put them together in one folder named "
+                f"{split}."
+            )
+        elif folders[0] in others:
+            moves[folders[0]] = split
+    commands = []
+    if "train" not in of_split:
+        if not moves:
+            sentences.append(_to_score(tree, next(iter(of_split.values()))[0]))
+    elif "test" not in of_split:
+        held_out = of_split.get("validation", [])
+        if held_out:
+            moves.pop(held_out[-1], None)
+            commands.append(_as_test(tree, held_out))
+        else:
+            commands.append(_without_test(tree, of_split["train"]))
+    if moves:
+        commands.insert(0, _rename(tree, moves))
+    return "\n".join(filter(None, [" ".join([*sentences, *commands[:1]]), *commands[1:]]))
+
+
+def _to_score(tree: Tree, folder: PurePosixPath) -> str:
     return (
-        "Put images that test beside it, or pass the folder itself to have images that select and "
-        f"test drawn from it: --source={_place(tree, found['train'])}"
+        "To score a trained model on them takes no preparation: python -m ferjax.evaluate "
+        f"--workdir=DIR --images={_place(tree, folder)}. To train takes both train and test."
+    )
+
+
+def _as_test(tree: Tree, held_out: Sequence[PurePosixPath]) -> str:
+    """What to do where no folder is the test split, and these may be the validation split."""
+    move = _move(tree, held_out[-1], "test")
+    if len(held_out) > 1:
+        return f"If {one_line(held_out[-1].name)} is the test split, rename it instead:\n  {move}"
+    return (
+        f"If {one_line(held_out[0].name)} is the test split, rename it; validation images are then "
+        f"taken from train:\n  {move}"
+    )
+
+
+def _without_test(tree: Tree, train: Sequence[PurePosixPath]) -> str:
+    """What to do where there is nothing but the training split."""
+    beside = "Put the test images into a folder named test beside it"
+    if len(train) > 1:
+        return f"{beside}."
+    return (
+        f"{beside}, or pass the folder itself to have validation and test images drawn from it: "
+        f"--source={_place(tree, train[0])}"
     )
 
 

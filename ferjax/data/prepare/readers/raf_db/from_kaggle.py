@@ -13,13 +13,14 @@ from ferjax.data import catalog
 from ferjax.data.labels import RAF_DB, emotion_of
 from ferjax.data.prepare.faults import Fault, Faults
 from ferjax.data.prepare.items import Item
-from ferjax.data.prepare.readers import csv_files
+from ferjax.data.prepare.readers import csv_files, other_files
 from ferjax.data.prepare.readers.raf_db import items
 from ferjax.data.prepare.readers.tree import Tree
 from ferjax.errors import UserError
 
 COLUMNS = ("image", "label")
 
+_TITLE = "the labels of RAF-DB"
 _IMAGE = re.compile(
     r"((?:.*/)?(train|test|val|valid|validation)/([^/]+))/([^/]+\.(?:jpe?g|png))", re.IGNORECASE
 )
@@ -151,8 +152,9 @@ def _check_csv(
         rows[image] = items.label_of(label.strip(), line.at), line.at
         return True
 
+    other_files.check_table(tree, name, _TITLE)
     with tree.open_text(name) as file:
-        all(csv_files.table(file, tree.where(name), "the labels of RAF-DB", COLUMNS).rows(parse))
+        all(csv_files.table(file, tree.where(name), _TITLE, COLUMNS).rows(parse))
     items.check_match(tree, name, rows, found)
     faults = Faults()
     for file_name, (number, at) in rows.items():

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ferjax.data.prepare.items import Item, Reading
-from ferjax.data.prepare.readers import image_files, trees
+from ferjax.data.prepare.readers import image_files, own_images, trees
 from ferjax.data.prepare.readers.raf_db import from_kaggle, from_official
 from ferjax.errors import UserError, some
 
@@ -44,6 +44,7 @@ def read(path: Path, on_item: Callable[[], None] = lambda: None) -> Reading:
             f"{path} is not RAF-DB: expected Image/aligned/train_00001_aligned.jpg and so on with "
             f"EmoLabel/{from_official.LIST_NAME}, or train/<1 to 7>/ and test/<1 to 7>/ full of "
             f"images; found {len(names)} files ({examples})."
+            f"{own_images.advice(tree, names)}"
         )
     used = [item.key for found in splits.values() for item in found]
     more = image_files.unread(names, used, "outside the folders and lists of RAF-DB")
