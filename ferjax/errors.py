@@ -107,7 +107,10 @@ def literal(text: object, *, keep: str = "\n") -> str:
       or has no width are escaped as Python writes them, and bytes of a name that is not UTF-8 as
       `\xNN`.
     """
-    return "".join(one if one in keep else _spelled(one) for one in str(text))
+    found = str(text)
+    if found.isprintable():  # nearly all, and each image of a data set is called by its name
+        return found
+    return "".join(one if one in keep else _spelled(one) for one in found)
 
 
 def one_line(text: object) -> str:

@@ -195,7 +195,7 @@ def test_what_is_killed_has_written_all_but_the_last_batches(repository, folder,
     assert [line for line in lines if "label" in line] == found["images"]
 
 
-@pytest.mark.parametrize("form", ["csv", "jsonl", "json", "table"])
+@pytest.mark.parametrize("form", ["csv", "json"])
 def test_a_bar_on_a_terminal_takes_nothing_of_what_goes_into_a_file(
     repository, folder, tmp_path, form
 ):

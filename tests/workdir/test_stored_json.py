@@ -445,7 +445,7 @@ def test_what_is_no_number_is_no_class():
         return np.where(images[:, :1, 0, 0] == 7, np.nan, 0.5).repeat(2, axis=1)
 
     classifier = Classifier(predict, labels=("a", "b"), native_shape=(4, 4, 1))
-    images = np.zeros((3, 4, 4), np.uint8)
+    images = np.zeros((3, 4, 4, 1), np.uint8)
     assert classifier.predict(images).tolist() == ["a", "a", "a"]
     images[2] = 7
     with pytest.raises(UserError, match=r"image 2 are not finite: the weights or the preproc"):
