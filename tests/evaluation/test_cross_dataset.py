@@ -188,7 +188,11 @@ def test_images_that_trained_the_model_are_not_clean(finished, tmp_path, monkeyp
     colour = open_dataset("image_folder", tmp_path / "data", name="colour")
     assert colour.image_shape == (16, 16, 3)
     in_colour = cross_dataset.score(model, colour, "test", label_map, ["single"])
-    assert in_colour.scores == found.scores and in_colour.num_seen == 14
+    assert in_colour.num_seen == 14
+    for group, one in found.scores["single"].items():
+        other = in_colour.scores["single"][group]
+        assert other["confusion"] == one["confusion"]
+        assert other["loss"] == pytest.approx(one["loss"], rel=1e-5)
     # Nor does anybody know of a run that goes back to one on other data.
     own = {"weights": "second", "fingerprint": model.trained.spec.fingerprint}
     other = {**own, "started_from": [{"weights": "first", "fingerprint": "f" * 64}]}
