@@ -97,9 +97,9 @@ def seen(image: Image.Image, where: str) -> Image.Image:
         _check_levels(image, where)
         # Before the pixels are read, after which Pillow may have closed the file.
         remarks.look_at_frames(image, where)
+        image.load()  # before the turn is asked for: Pillow turns TIFF files itself
         turn = _turn(image, where)
         upright = image if turn is None else image.transpose(turn)
-        upright.load()
         remarks.look_at(upright, where)
         return _opaque(upright)
     raise AssertionError("an image was returned or an error raised")

@@ -6,7 +6,7 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from ferjax.data.images import decoding, files, remarks
 from ferjax.errors import UserError
@@ -40,6 +40,23 @@ def test_orientation_is_honoured(tmp_path):
     image.save(tmp_path / "a.png", exif=exif)
     out = files.read(tmp_path / "a.png", GREY)
     np.testing.assert_array_equal(out[..., 0], np.asarray(image)[::-1, ::-1])
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "TIFF", "WEBP"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_orientation_is_that_of_pillow(orientation, form, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image = Image.fromarray(pixels(8, 12, 3))
+    image.save(tmp_path / "a", form, exif=exif, **({"lossless": True} if form == "WEBP" else {}))
+    with Image.open(tmp_path / "a") as opened:
+        expected = np.asarray(ImageOps.exif_transpose(opened).convert("L"))
+    height, width = expected.shape
+    found = files.read(tmp_path / "a", (height, width, 1))
+    np.testing.assert_array_equal(found[..., 0], expected)
+    assert (height > width) == (orientation >= 5)
+    decoded = decoding.decode((tmp_path / "a").read_bytes(), "a", 1)
+    np.testing.assert_array_equal(decoded, found)
 
 
 def test_folders_are_searched_in_order(tmp_path):
