@@ -99,6 +99,7 @@ def _listen(reader: int) -> None:
 
 def _leave() -> NoReturn:
     # Not by way of sys.stderr, whose lock the main thread may hold.
-    shown = "\x1b[?25h\n" if os.isatty(2) else ""  # a progress line hides the cursor
-    os.write(2, f"{shown}interrupted from the keyboard\n".encode())
+    with contextlib.suppress(OSError):  # Ctrl-C also ends the tee that reads it
+        shown = "\x1b[?25h\n" if os.isatty(2) else ""  # a progress line hides the cursor
+        os.write(2, f"{shown}interrupted from the keyboard\n".encode())
     os._exit(EXIT_KEYBOARD)

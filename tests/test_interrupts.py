@@ -75,6 +75,13 @@ def test_a_ctrl_c_is_not_swallowed(run_python, where):
     assert (done.returncode, done.stderr.strip()) == (130, said)
 
 
+def test_a_ctrl_c_that_ends_the_reader_too_is_not_swallowed(run_python):
+    """As in `ferjax.main 2>&1 | tee log`, where both get it."""
+    lost = "reader, writer = os.pipe()\n    os.close(reader)\n    os.dup2(writer, 2)"
+    done = run_python(f"{BEGIN}\ndef main(argv):\n    {lost}\n    compile()\n{END}", check=False)
+    assert (done.returncode, done.stderr) == (130, "")
+
+
 def test_a_request_may_take_its_time(run_python):
     body = (
         "signal.signal(signal.SIGINT, request)\n    interrupts.await_one(True)\n"
