@@ -99,6 +99,15 @@ def test_pixels_are_those_of_the_file(tmp_path):
     assert len(splits["train"]) == len(splits["test"]) == 0
 
 
+def test_what_is_stored_is_what_was_checked(tmp_path):
+    """An image file that changes after it was looked at changes nothing."""
+    path = write_folder(tmp_path / "a", files())
+    item = fer2013.read(path).splits["train"][0]
+    before = item.image().copy()
+    (path / item.key).write_bytes(b"")
+    np.testing.assert_array_equal(item.image(), before)
+
+
 def error_of(path):
     with pytest.raises(UserError) as caught:
         for items in fer2013.read(path).splits.values():

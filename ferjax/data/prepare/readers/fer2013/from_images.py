@@ -54,7 +54,8 @@ def read(tree: Tree, names: list[str], on_item: Callable[[], None]) -> dict[str,
             split, label = _split_and_label(tree, name, key)
             if key in splits[split]:
                 raise UserError(f"{key} occurs twice: the source must hold the data set once.")
-            image = functools.partial(grey_image, tree, name)
+            # Checked and written: all of them are small enough to be kept in between.
+            image = functools.cache(functools.partial(grey_image, tree, name))
             splits[split][key] = Item(key, label, image, where=tree.where(name))
         on_item()
     faults.check(f"{len(images):,} images of {tree.path}")

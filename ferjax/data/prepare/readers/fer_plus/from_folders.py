@@ -100,7 +100,7 @@ def _ballots(
     ballots = []
     for name, ballot in rows.items():
         path = f"{folder}/{name}"
-        image = functools.partial(grey_image, tree, path)
+        image = functools.cache(functools.partial(grey_image, tree, path))
         ballots.append(Ballot(name, ballot, image, tree.where(path)))
         on_item()
     return ballots
