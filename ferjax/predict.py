@@ -36,8 +36,6 @@ flags.mark_flag_as_required("workdir", flag_values=FLAGS)
 
 # So many files take long enough for a bar.
 _FEW = 64
-# Of the files that cannot be read, the error names as many.
-_NAMED = 20
 _NO_FACE_LOOKED_FOR = (
     "No face was looked for: each image was taken for the crop of one face, as the training images "
     "are."
@@ -61,6 +59,7 @@ def main(argv: list[str]) -> None:
     from ferjax.cli import output
     from ferjax.data.images.files import find
     from ferjax.data.images.remarks import Tally
+    from ferjax.data.images.unread import Unread
     from ferjax.inference import formats
     from ferjax.inference.sinks import GrowingFile, StandardOutput
     from ferjax.workdir.directory import own_files
@@ -76,7 +75,7 @@ def main(argv: list[str]) -> None:
         sinks.append(GrowingFile(document, filesystem.of(to_file)))
     document = formats.create(printed, names, FLAGS.workdir)
     sinks.append(StandardOutput(document, is_needed=to_file is None))
-    noted, problems, complete, done = Tally(), _Problems(len(files)), False, 0
+    noted, unread, complete, done = Tally(), Unread(), False, 0
     try:
         for rows in _batches(classifier, files):
             for sink in sinks:
@@ -84,7 +83,7 @@ def main(argv: list[str]) -> None:
             done += len(rows)
             for row in rows:
                 noted.add(row.remarks, row.file)
-            problems.add([row.problem for row in rows if row.problem])
+            unread.add(row.problem for row in rows if row.problem)
         complete = True
     finally:
         with contextlib.ExitStack() as ends:  # each, also if another one fails
@@ -93,11 +92,12 @@ def main(argv: list[str]) -> None:
         if not complete and done:
             said = f"{done:,} of {len(files):,} files were done, and their results are written."
             output.say(said, file=sys.stderr)
-    remark = (_NO_FACE_LOOKED_FOR,) if problems.count < len(files) else ()
+    remark = (_NO_FACE_LOOKED_FOR,) if unread.count < len(files) else ()
     for sentence in (*noted.sentences(), *remark):
         output.say(sentence, file=sys.stderr)
-    if problems.count:
-        raise problems.error()
+    if unread.count:
+        listed = "--format=csv, json and jsonl name all"
+        raise unread.error(len(files), done="classified", listed=listed)
 
 
 def _outputs() -> tuple[str, str | None]:
@@ -138,33 +138,6 @@ def _batches(classifier: Classifier, files: list[Path]) -> Iterator[list[Row]]:
                 rows.append(Row(one.name, one.label, values, one.remarks, one.problem))
                 on_file()
             yield rows
-
-
-class _Problems:
-    """The files that could not be read, of so many: their number, and the first of them."""
-
-    def __init__(self, number: int):
-        self.count, self._number = 0, number
-        self._first: list[str] = []
-
-    def add(self, problems: list[str]) -> None:
-        """Counts more."""
-        self.count += len(problems)
-        self._first += problems[: _NAMED - len(self._first)]
-
-    def error(self) -> Exception:
-        """The error that lists them."""
-        from ferjax.errors import UserError
-
-        if self._number == 1:
-            return UserError(self._first[0])
-        shown = [f"  {problem}" for problem in self._first]
-        if self.count > len(self._first):
-            more = self.count - len(self._first)
-            shown.append(f"  and {more:,} more; --format=csv, json and jsonl name all")
-        said = f"{self.count:,} of {self._number:,} files could not be read"
-        others = "; the others were classified" if self.count < self._number else ""
-        return UserError("\n".join([f"{said}{others}:", *shown]))
 
 
 if __name__ == "__main__":

@@ -11,13 +11,11 @@ from pathlib import Path
 from ferjax import filesystem, refusals
 from ferjax.data import folder_listing, label_maps
 from ferjax.data.images import files
+from ferjax.data.prepare.readers.image_folder import split_folders
 from ferjax.errors import UserError, one_line, some
 
-# Names of folders that are splits of a data set, in small letters; what is best scored comes first.
-SPLITS = (
-    *("test", "testing", "privatetest", "fer2013test", "publictest", "fer2013valid"),
-    *("validation", "valid", "val", "dev", "eval", "train", "training", "fer2013train"),
-)
+# The split that is best scored first.
+_BEST = ("test", "validation", "train")
 LAYOUT = "<class>/<image>, one folder for each class"
 
 
@@ -112,9 +110,9 @@ def _folders(where: Path) -> list[str]:
 def _check_level(where: Path, names: Sequence[str], target: Sequence[str]) -> None:
     """Refuses a folder whose folders are no classes, but hold class folders."""
     outer = [name for name in names if not label_maps.is_known(name, target)]
-    splits = [name for name in outer if name.casefold() in SPLITS]
+    splits = [name for name in outer if split_folders.split_of(name)]
     if splits:
-        best = min(splits, key=lambda name: SPLITS.index(name.casefold()))
+        best = min(splits, key=lambda name: _BEST.index(split_folders.split_of(name)))
         *others, last = map(one_line, sorted(splits))
         listed = f"{', '.join(others)} and {last}" if others else last
         what, name_it = (

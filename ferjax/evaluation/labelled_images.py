@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ferjax.data.images.unread import Unread
 from ferjax.data.label_maps import LabelMap
 from ferjax.errors import UserError, one_line
 from ferjax.evaluation import copies, cross_dataset, map_check
@@ -21,8 +22,6 @@ from ferjax.evaluation.image_files import ImageFiles, read_once
 # Takes the number of images; inside of it, what it gives is called after each image.
 Progress = Callable[[int], contextlib.AbstractContextManager[Callable[[], None]]]
 GROUP, CLEAN = "all", "all_clean"
-# Of the files that cannot be read, an error names as many.
-_NAMED = 20
 
 
 def no_progress(_: int) -> contextlib.AbstractContextManager[Callable[[], None]]:
@@ -154,12 +153,6 @@ def unreadable(unread: dict[str, str], total: int) -> UserError:
       unread: why, for each file.
       total: how many were to be read.
     """
-    shown = [f"  {problem}" for problem in list(unread.values())[:_NAMED]]
-    some_scored = len(unread) < total
-    if len(unread) > _NAMED:
-        # Where no image can be read, there are no scores to write.
-        listed = "; --json=FILE lists all" if some_scored else ""
-        shown.append(f"  and {len(unread) - _NAMED:,} more{listed}")
-    rest = "; the others were scored" if some_scored else ""
-    number = f"{len(unread):,} of {total:,} images could not be read{rest}:"
-    return UserError("\n".join([number, *shown]))
+    # Where no image can be read, there are no scores to write.
+    listed = "--json=FILE lists all" if len(unread) < total else ""
+    return Unread(unread.values()).error(total, done="scored", listed=listed)

@@ -70,7 +70,7 @@ def test_what_cannot_be_read_is_listed_and_the_rest_is_scored(test_split, score,
         (tmp_path / "faces" / "happy" / f"{index:02}.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     code, printed, said, found = score(tmp_path / "faces", "--batch_size=8")
     assert code == 2 and "17 of 20 images" in printed
-    assert "3 of 20 images could not be read; the others were scored" in said
+    assert "3 of 20 files could not be read; the others were scored" in said
     assert [path[-6:-4] for path in found["unreadable"]] == ["00", "07", "19"]
     assert found["scores"]["single"]["all"]["num_examples"] == 17
     assert found["scores"]["single"]["all_clean"]["num_examples"] == 17
@@ -80,7 +80,7 @@ def test_what_cannot_be_read_is_listed_and_the_rest_is_scored(test_split, score,
     (tmp_path / "faces" / "happy" / "20.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     code, printed, said, found = score(tmp_path / "faces")
     assert (code, printed, found) == (2, "", None)
-    assert "21 of 21 images could not be read:" in said and "and 1 more" in said
+    assert "21 of 21 files could not be read:" in said and "and 1 more" in said
 
 
 def test_images_that_the_model_has_seen(finished, test_split, score, tmp_path):

@@ -94,7 +94,6 @@ _MAGIC: tuple[tuple[int, bytes, Kind], ...] = (
     (0, b"MM\x00*", Kind("a TIFF image", "TIFF")),
     (0, b"II+\x00", Kind("a TIFF image", "TIFF")),
     (0, b"MM\x00+", Kind("a TIFF image", "TIFF")),
-    (8, b"WEBPVP8", Kind("a WEBP image", "WEBP")),
     (0, b"\x00\x00\x00\x0cjP  \r\n\x87\n", Kind("a JPEG 2000 image", advice=_CONVERT)),
     (0, b"\xff\x4f\xff\x51", Kind("a JPEG 2000 image", advice=_CONVERT)),
     (0, b"\x00\x00\x00\x0cJXL \r\n\x87\n", Kind("a JPEG XL image", advice=_CONVERT)),
@@ -113,8 +112,6 @@ _MAGIC: tuple[tuple[int, bytes, Kind], ...] = (
     (128, b"DICM", Kind("a DICOM image", advice=_CONVERT)),
     (0, b"%PDF", Kind("a PDF document", advice="save its pictures as PNG or JPEG")),
     (0, b"%!PS", Kind("a PostScript document", advice=_CONVERT)),
-    (8, b"AVI ", VIDEO),
-    (8, b"WAVE", _AUDIO),
     (0, b"\x1aE\xdf\xa3", VIDEO),  # Matroska, WebM
     (0, b"\x00\x00\x01\xba", VIDEO),  # MPEG
     (0, b"\x00\x00\x01\xb3", VIDEO),
@@ -128,6 +125,9 @@ _MAGIC: tuple[tuple[int, bytes, Kind], ...] = (
     (0, b"PK\x03\x04", Kind("a zip archive", advice=_UNPACK)),
     (0, b"PK\x05\x06", Kind("a zip archive", advice=_UNPACK)),
     (0, b"\x1f\x8b", Kind("a gzip archive", advice=_UNPACK)),
+    (0, b"BZh", Kind("a bzip2 archive", advice=_UNPACK)),
+    (0, b"\xfd7zXZ\0", Kind("an xz archive", advice=_UNPACK)),
+    (0, b"\x28\xb5\x2f\xfd", Kind("a zstd archive", advice=_UNPACK)),
     (0, b"Rar!\x1a\x07", Kind("a RAR archive", advice=_UNPACK)),
     (0, b"7z\xbc\xaf\x27\x1c", Kind("a 7-Zip archive", advice=_UNPACK)),
     (257, b"ustar", Kind("a tar archive", advice=_UNPACK)),
@@ -137,6 +137,8 @@ _MAGIC: tuple[tuple[int, bytes, Kind], ...] = (
         Kind("a Git LFS pointer", advice="fetch the file itself with git lfs pull"),
     ),
 )
+# What a RIFF file holds, which pictures, videos and sounds share.
+_RIFF = {b"WEBP": Kind("a WEBP image", "WEBP"), b"AVI ": VIDEO, b"WAVE": _AUDIO}
 _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs")
 # Atoms that a QuickTime file can begin with.
 _QUICKTIME = (b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
@@ -154,6 +156,8 @@ def of(head: bytes) -> Kind:
     for at, magic, kind in _MAGIC:
         if head.startswith(magic, at):
             return kind
+    if head[:4] == b"RIFF":
+        return _RIFF.get(head[8:12], UNKNOWN)
     if head[4:8] == b"ftyp":
         return _of_brands(head)
     if head[4:8] in _QUICKTIME:

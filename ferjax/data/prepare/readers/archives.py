@@ -7,9 +7,22 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from ferjax.data.images import kinds
 from ferjax.errors import UserError, one_line, some
 
 _TAR_NAME = re.compile(r"\.(tar\.\w+|t[bgx]z2?)$", re.IGNORECASE)
+# What unpacks an archive by the name of its kind. The first four hold one file, or a tar, which
+# their name tells.
+_COMMANDS = {
+    "a gzip archive": "gunzip",
+    "a bzip2 archive": "bunzip2",
+    "an xz archive": "unxz",
+    "a zstd archive": "unzstd",
+    "a tar archive": "tar -xf",
+    "a RAR archive": "unrar x",
+    "a 7-Zip archive": "7z x",
+}
+_NAME = re.compile(r"\.(tar\.\w+|t[bgx]z2?)$", re.IGNORECASE)
 # Where it is and what it is that tells an archive, how to call it, and what unpacks it. The first
 # four hold one file, or a tar, which their name tells.
 _OTHERS = (
@@ -28,15 +41,16 @@ _PAPER = re.compile(r"(.*/)?((readme|license)[^/]*|[^/]+\.(md|pdf|html?))", re.I
 
 def refuse(path: Path, first: bytes) -> None:
     """Raises a UserError for an archive that is no zip, which its first bytes tell."""
-    for at, magic, kind, command in _OTHERS:
-        if first.startswith(magic, at):
-            if _TAR_NAME.search(path.name):
-                command = "tar -xf"
-            found = "the folder" if " " in command else "what it holds"
-            raise UserError(
-                f"{path} is {kind} archive: unpack it ({command} {shlex.quote(str(path))}) and "
-                f"pass {found}."
-            )
+    kind = kinds.of(first).name
+    command = _COMMANDS.get(kind)
+    if command is None:
+        return
+    if _TAR_NAME.search(path.name):
+        command = "tar -xf"
+    found = "the folder" if " " in command else "what it holds"
+    raise UserError(
+        f"{path} is {kind}: unpack it ({command} {shlex.quote(str(path))}) and pass {found}."
+    )
 
 
 def refuse_packed(path: Path, names: Sequence[str]) -> None:

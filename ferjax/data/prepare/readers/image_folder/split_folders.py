@@ -34,6 +34,12 @@ _MEANT = {
     "eval": "test",
     "evaluation": "test",
     "holdout": "test",
+    # What FER2013 calls its splits.
+    "publictest": "validation",
+    "privatetest": "test",
+    "fertrain": "train",
+    "fervalid": "validation",
+    "fertest": "test",
 }
 _WORDS = re.compile(r"(set|data|images|imgs|faces|split|folder)$")
 
@@ -49,6 +55,11 @@ def meant(name: str) -> str:
         return ""
     word = re.sub(r"[^a-z]", "", name.lower())
     return _MEANT.get(word) or _MEANT.get(_WORDS.sub("", word), "")
+
+
+def split_of(name: str) -> str:
+    """The split that a folder is, or may be meant as; "" for none."""
+    return SPLIT_FOLDERS.get(name.lower()) or meant(name)
 
 
 def find(tree: Tree, folders: Sequence[PurePosixPath]) -> dict[str, PurePosixPath]:
