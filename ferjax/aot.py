@@ -61,8 +61,6 @@ def main(argv: list[str]) -> None:
     command.refuse_arguments(argv)
     target = targets.find(FLAGS.target)
     shape = _image_shape(FLAGS.image_shape)
-    import json
-
     from ferjax import json_output
     from ferjax.cli import tables
     from ferjax.performance import ahead_of_time, ahead_of_time_tables
@@ -84,10 +82,8 @@ def main(argv: list[str]) -> None:
             )
         )
     content = made[0] if len(made) == 1 else {"first": made[0], "second": made[1]}
-    if json_output.write(FLAGS.json, content):
-        return
-    if FLAGS.format == "json":
-        print(json.dumps(content, indent=2))
+    printed = json_output.write(FLAGS.json, content)
+    if printed or (FLAGS.format == "json" and json_output.write("-", content)):
         return
     for figures in made:
         tables.print_tables(*ahead_of_time_tables.report(figures))

@@ -188,7 +188,7 @@ def _object(row: Row, names: Sequence[str]) -> dict[str, Any]:
 
 
 def _number(value: float) -> str:
-    """All that float32 has, and no more."""
+    """Seven digits, about what float32 has."""
     return f"{value:.7g}"
 
 
