@@ -22,10 +22,12 @@ class Rates(TypedDict):
 
     `macro_f1` is the mean F1 of all K classes, `macro_f1_present` the mean over the classes that
     have examples. If the data cannot have a class, such as another data set, `macro_f1` is below 1.
+    `balanced_accuracy` is the mean recall of the classes that have examples.
     """
 
     num_examples: int
     accuracy: float
+    balanced_accuracy: float
     macro_f1: float
     macro_f1_present: float
     per_class_recall: list[float]
@@ -35,7 +37,11 @@ class Rates(TypedDict):
 
 
 class Metrics(Rates):
-    """The metrics of a state, in plain Python values."""
+    """The metrics of a state, in plain Python values.
+
+    `loss` is the mean of the losses that were counted; in an evaluation it is the negative
+    log-likelihood, scikit-learn's `log_loss`.
+    """
 
     loss: float
 
@@ -102,7 +108,8 @@ class ConfusionState(NamedTuple):
         Recall of a class that no example has, precision of a class that was never predicted, and
         F1 where both the class and its prediction are absent count as 0 and stay in the macro
         average over all K classes: scikit-learn's `zero_division=0` with `labels=range(K)`. The
-        average over the classes present corresponds to `labels=numpy.unique(true_classes)`.
+        average over the classes present corresponds to `labels=numpy.unique(true_classes)`, and
+        `balanced_accuracy` is scikit-learn's `balanced_accuracy_score`.
 
         Raises:
             ValueError: no example was counted, so that no rate is defined.
@@ -122,13 +129,28 @@ def rates(confusion: Int[np.ndarray, "K K"]) -> Rates:
     return Rates(
         num_examples=total,
         accuracy=int(hits.sum()) / total,
-        macro_f1=float(f1.mean()),
+        balanced_accuracy=float(balanced_accuracy(confusion)),
+        macro_f1=float(macro_f1(confusion)),
         macro_f1_present=float(f1[true > 0].mean()),
         per_class_recall=_ratio(hits, true).tolist(),
         per_class_precision=_ratio(hits, predicted).tolist(),
         per_class_f1=f1.tolist(),
         confusion=confusion.tolist(),
     )
+
+
+def macro_f1(confusion: Int[np.ndarray, "... K K"]) -> Float[np.ndarray, "..."]:
+    """The mean F1 of all K classes, of each of a stack of confusion matrices."""
+    true, predicted = confusion.sum(axis=-1), confusion.sum(axis=-2)
+    hits = np.diagonal(confusion, axis1=-2, axis2=-1)
+    return np.asarray(_ratio(2 * hits, true + predicted).mean(axis=-1))
+
+
+def balanced_accuracy(confusion: Int[np.ndarray, "... K K"]) -> Float[np.ndarray, "..."]:
+    """The mean recall of the classes that have examples, likewise; each matrix has an example."""
+    true = confusion.sum(axis=-1)
+    recall = _ratio(np.diagonal(confusion, axis1=-2, axis2=-1), true)
+    return np.asarray(recall.sum(axis=-1) / (true > 0).sum(axis=-1))
 
 
 class SeedSummary(TypedDict):

@@ -8,7 +8,7 @@ from graphlib import CycleError, TopologicalSorter
 # loaded when they are first asked for.
 FLOORS = [
     ["main", "evaluate", "predict", "benchmark", "aot"],
-    ["performance", "reproduce"],
+    ["analysis", "performance", "reproduce"],
     ["training"],
     ["evaluation", "config"],
     ["inference"],

@@ -5,6 +5,7 @@ in [0, 1] and are shown in percent. Every text is shown literally.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -55,6 +56,40 @@ def score_table(scores: Mapping[str, Mapping[str, Metrics]], title: str = "Score
             f"it is: {'; '.join(present)}"
         )
         table.caption_justify = "left"
+    return table
+
+
+def calibration_table(
+    scores: Mapping[str, Mapping[str, Any]], title: str = "Balance and calibration"
+) -> Table:
+    """Balanced accuracy, top-2 accuracy, and calibration before and after a temperature.
+
+    ECE is the expected calibration error, NLL the negative log-likelihood.
+
+    Args:
+        scores: as in `score_table`, with the metrics of `evaluation.described`.
+        title: printed above.
+    """
+    table = _table(title)
+    table.collapse_padding = True
+    table.add_column("view", no_wrap=True)
+    table.add_column("images of", overflow="fold")
+    for name in ("balanced", "top-2", "ECE", "calibrated", "NLL", "calibrated"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for view, row in scores.items():
+        for split, metrics in row.items():
+            after = metrics.get("calibrated")
+            add_row(
+                table,
+                view,
+                split,
+                _percent(metrics["balanced_accuracy"]),
+                _percent(metrics["top2_accuracy"]),
+                _percent(metrics["calibration_error"]),
+                "-" if after is None else _percent(after["calibration_error"]),
+                f"{metrics['loss']:.4f}",
+                "-" if after is None else f"{after['loss']:.4f}",
+            )
     return table
 
 

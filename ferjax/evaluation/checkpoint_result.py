@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from ferjax.errors import UserError
+from ferjax.evaluation.described import DescribedMetrics
 from ferjax.evaluation.evaluator import Scores
 from ferjax.inference.trained_model import TrainedModel
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,7 +20,7 @@ class CheckpointScores:
     """The result of an evaluation.
 
     Attributes:
-      scores: metrics[view][group].
+      scores: metrics[view][group], with those of `evaluation.described`.
       group: the group of all examples: the split, or "all".
       about: the data, as JSON. Of a data set: dataset, options, fingerprint. Of class folders:
         images, counts, scored, unreadable, remarks. Of both, if they are not the run's data set:
@@ -29,7 +30,7 @@ class CheckpointScores:
       remark: why the scores are optimistic; "" if they are honest.
     """
 
-    scores: Scores
+    scores: dict[str, dict[str, DescribedMetrics]]
     group: str
     about: dict[str, Any]
     where: str

@@ -18,6 +18,7 @@ from ferjax.errors import UserError
 from ferjax.evaluation import class_folders, cross_dataset, labelled_images
 from ferjax.evaluation.checkpoint_result import CheckpointScores, check_finite
 from ferjax.evaluation.cross_dataset import ScoredModel
+from ferjax.evaluation.described import Kept, described
 from ferjax.evaluation.evaluator import Evaluator
 from ferjax.evaluation.labelled_images import Progress
 from ferjax.evaluation.protocol import Protocol
@@ -34,11 +35,14 @@ class FinishedRun:
       trained: its model.
       config: the run's, complete.
       started_from: this field of its result.json.
+      temperature: of each view, fitted on the split that selected; of some or none in a run of an
+        older version.
     """
 
     trained: TrainedModel
     config: ConfigDict
     started_from: Sequence[Mapping[str, Any]]
+    temperature: Mapping[str, float]
 
     @classmethod
     def open(cls, directory: RunDirectory, config: ConfigDict, checkpoint: str) -> FinishedRun:
@@ -54,7 +58,9 @@ class FinishedRun:
         """
         trained = TrainedModel.load(directory.path, checkpoint, config=config)
         result = directory.result() or {}
-        return cls(trained, config, result.get("started_from", ()))
+        suffix = "" if checkpoint == "best" else "_last"
+        fitted = result.get(f"temperature{suffix}", {})
+        return cls(trained, config, result.get("started_from", ()), fitted)
 
     def on_own_data(
         self,
@@ -86,15 +92,18 @@ class FinishedRun:
         if clean_index:
             near = "test_clean_near"
             groups = {near: read_clean_index(clean_index, data.source)[near]}
-        scores = evaluator.over(data, split, views, groups)(trained.weights)
+        kept = Kept()
+        scores = evaluator.over(data, split, views, groups)(trained.weights, keep=kept)
         check_finite(scores, trained, f"the {split} split")
+        rows = kept.predictions(split, labels=trained.spec.labels)
+        found = described(scores, rows, self.temperature)
         label, remark = protocol.of_split(split)
         about = {
             "dataset": trained.spec.dataset,
             "options": data.source.options,
             "fingerprint": trained.spec.fingerprint,
         }
-        return CheckpointScores(scores, split, about, split, label, remark)
+        return CheckpointScores(found, split, about, split, label, remark)
 
     def on_other_data(
         self,
@@ -136,6 +145,7 @@ class FinishedRun:
             num_threads=own.num_threads,
         )
         check_finite(found.scores, self.trained, f"the {split} split of {dataset}")
+        scores = described(found.scores, found.predictions, self.temperature)
         about = {
             "dataset": source.name,
             "options": source.options,
@@ -150,7 +160,7 @@ class FinishedRun:
         where = f"{dataset} {split}" + (f" ({given})" if given else "")
         total = found.scores[views[0]][split]["num_examples"]
         label, remark = self._protocol.of_images(found.num_seen, total)
-        return CheckpointScores(found.scores, split, about, where, label, remark)
+        return CheckpointScores(scores, split, about, where, label, remark)
 
     def on_images(
         self,
@@ -198,6 +208,7 @@ class FinishedRun:
             progress=progress,
         )
         check_finite(scored.scores, self.trained, str(found.where))
+        scores = described(scored.scores, scored.predictions, self.temperature)
         about = {
             "images": str(found.where),
             "counts": found.counts,
@@ -208,7 +219,7 @@ class FinishedRun:
         }
         where = f"{scored.num_scored:,} of {len(found):,} images of {found.where}"
         label, remark = self._protocol.of_images(scored.num_seen, scored.num_scored)
-        return CheckpointScores(scored.scores, labelled_images.GROUP, about, where, label, remark)
+        return CheckpointScores(scores, labelled_images.GROUP, about, where, label, remark)
 
     @property
     def _protocol(self) -> Protocol:

@@ -20,9 +20,11 @@ from ferjax.data.splits.clean import clean_test_mask
 from ferjax.data.storage.fingerprint import pixel_hash
 from ferjax.errors import UserError, one_of
 from ferjax.evaluation import map_check
+from ferjax.evaluation.described import Kept
 from ferjax.evaluation.evaluator import Evaluator, Scores, evaluate
 from ferjax.inference import lineage
 from ferjax.inference.trained_model import TrainedModel
+from ferjax.workdir.predictions import Predictions
 
 UNMAPPED = ("refuse", "drop")
 # So many images are hashed at a time.
@@ -77,6 +79,7 @@ class CrossScores(NamedTuple):
       dropped: the number of examples left out, for each class that the model does not have.
       note: why there is no `<split>_clean`; "" if there is one.
       warnings: what the predictions say against the map (see `map_check`).
+      predictions: for the images that were scored.
     """
 
     scores: Scores
@@ -84,6 +87,7 @@ class CrossScores(NamedTuple):
     dropped: dict[str, int]
     note: str
     warnings: list[str]
+    predictions: Predictions
 
 
 def score(
@@ -141,11 +145,14 @@ def score(
         groups=groups,
         num_threads=num_threads,
     )
-    count = functools.partial(model.evaluator.step(tuple(views)), model.trained.weights, None)
+    kept = Kept()
+    step = model.evaluator.step(tuple(views))
+    count = functools.partial(step, model.trained.weights, None, keep=kept)
     scores, warnings = map_check.taken_out(evaluate(count, batches, views), label_map)
+    found = kept.predictions(split, labels=spec.labels)
     if not note and f"{split}_clean" not in scores[views[0]]:
         note = f"Every image of {split} trained or selected the model, or is a copy of such a one."
-    return CrossScores(scores, num_seen, dropped, note, warnings)
+    return CrossScores(scores, num_seen, dropped, note, warnings, found)
 
 
 def _hashes(examples: Examples) -> list[bytes]:

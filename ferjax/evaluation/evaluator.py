@@ -46,7 +46,7 @@ class Evaluator:
 
     @functools.cache  # noqa: B019 - an evaluator lives as long as its process
     def step(self, names: tuple[str, ...]) -> Callable[..., States]:
-        """`(weights, table, batch, add=None) -> states[view][group]`; see `programs.counting`."""
+        """`(weights, table, batch, ...) -> states[view][group]`; see `programs.counting`."""
         parts = {name: self.view_parts(name) for name in names}
         return programs.counting(self._score, parts=parts, mesh=self.mesh)
 
@@ -62,21 +62,27 @@ class Evaluator:
         names: Sequence[str],
         more_groups: Mapping[str, Bool[np.ndarray, " N"]] | None = None,
     ) -> Callable[..., Scores]:
-        """`(weights, geometry=None) -> metrics[view][group]` over a split, placed only once.
+        """`(weights, geometry=None, keep=None) -> metrics[view][group]`; the split is placed once.
 
         Scored are the groups of `RunData.groups` and `more_groups`, masks of the split's examples;
         groups without an example are left out. A `class_geometry.Accumulator` gets the sums of the
-        features of all examples of the split, in the first view.
+        features of all examples of the split, in the first view; or `keep` gets the predictions for
+        each batch (see `programs.counting`).
         """
         groups = {**(more_groups or {}), **data.groups(split)}
         on_device = data.placement(split) == "device"
         table = make_table(data.examples(split), self.mesh) if on_device else None
         count = self.step(tuple(names))
 
-        def run(weights: Weights, geometry: class_geometry.Accumulator | None = None) -> Scores:
+        def run(
+            weights: Weights,
+            geometry: class_geometry.Accumulator | None = None,
+            keep: Callable[[programs.Rows], None] | None = None,
+        ) -> Scores:
             add = None if geometry is None else lambda sums: geometry.add(sums[split])
+            one = functools.partial(count, weights, table, add=add, keep=keep)
             batches = data.evaluation_batches(split, groups, batch_size=self.batch_size)
-            return evaluate(functools.partial(count, weights, table, add=add), batches, names)
+            return evaluate(one, batches, names)
 
         return run
 

@@ -16,8 +16,10 @@ from ferjax.errors import UserError, one_line
 from ferjax.evaluation import copies, cross_dataset, map_check
 from ferjax.evaluation.class_folders import ClassFolders
 from ferjax.evaluation.cross_dataset import ScoredModel
+from ferjax.evaluation.described import Kept
 from ferjax.evaluation.evaluator import Scores, evaluate
 from ferjax.evaluation.image_files import ImageFiles, read_once
+from ferjax.workdir.predictions import Predictions
 
 # Takes the number of images; inside of it, what it gives is called after each image.
 Progress = Callable[[int], contextlib.AbstractContextManager[Callable[[], None]]]
@@ -50,6 +52,7 @@ class FolderScores(NamedTuple):
     remarks: tuple[str, ...]
     note: str
     warnings: list[str]
+    predictions: Predictions
 
     @property
     def num_scored(self) -> int:
@@ -57,7 +60,7 @@ class FolderScores(NamedTuple):
         return next(iter(self.scores.values()))[GROUP]["num_examples"]
 
     def to_json(self) -> dict[str, Any]:
-        """All but the scores and the note."""
+        """All but the scores, the note and the predictions."""
         return {
             "scored": self.num_scored,
             "unreadable": self.unread,
@@ -103,7 +106,9 @@ def score(
     images = ImageFiles([file for _, file in pairs], model.trained.spec.native_shape)
     seen, note = model.seen()
     labels = label_map.apply(given)[0]
-    count = functools.partial(model.evaluator.step(tuple(views)), model.trained.weights, None)
+    kept = Kept()
+    step = model.evaluator.step(tuple(views))
+    count = functools.partial(step, model.trained.weights, None, keep=kept)
     with progress(len(pairs)) as on_image:
         batches = read_once(
             images,
@@ -126,7 +131,9 @@ def score(
     note = " ".join(filter(None, (note, not_clean)))
     names = [str(file.relative_to(folders.where)) for file in images.paths]
     warnings = [*copies.contradictions(images.hashes, labels, names), *warnings]
-    return FolderScores(scores, found.seen, dropped, unread, images.sentences(), note, warnings)
+    rows = kept.predictions(GROUP, labels=model.trained.spec.labels)
+    said = images.sentences()
+    return FolderScores(scores, found.seen, dropped, unread, said, note, warnings, rows)
 
 
 def _mapped_files(folders: ClassFolders, label_map: LabelMap) -> list[tuple[int, Path]]:

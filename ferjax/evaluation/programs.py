@@ -7,6 +7,7 @@ Shapes: B batch, H W C image (already preprocessed), K classes, D features, V vi
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -37,18 +38,35 @@ def scoring(
     return jax.jit(run, out_shardings=sharding.by_batch(mesh))
 
 
+class Rows(NamedTuple):
+    """The predictions for the examples of a batch, padding included. A pytree.
+
+    Attributes:
+      probabilities: of each view.
+      labels: true classes.
+      groups: see `Batch`.
+      indices: see `Batch`.
+    """
+
+    probabilities: Mapping[str, Float[Array, "B K"]]
+    labels: Int[Array, " B"]
+    groups: Mapping[str, Bool[Array, " B"]]
+    indices: Int[Array, " B"]
+
+
 def counting(
     score: jax.stages.Wrapped,
     *,
     parts: Mapping[str, tuple[views.Part, ...]],
     mesh: jax.sharding.Mesh,
 ) -> Callable[..., States]:
-    """`(weights, table, batch, add=None) -> states[view][group]` for views by name.
+    """`(weights, table, batch, add=None, keep=None) -> states[view][group]` for views by name.
 
     `parts` has the images of each view (see `views.parts`). `score` is `scoring`'s program: all
     views share it, so that a model is compiled once for validation and test and sees each image of
     overlapping views once. `add` is called with `class_geometry.batch_sums` of each group, of
-    the features of the first image of the first view.
+    the features of the first image of the first view; `keep` with the batch's `Rows`, replicated.
+    At most one of them is given.
     """
     everything = tuple(dict.fromkeys(part for view in parts.values() for part in view))
     # A CPU runs programs concurrently, and their collectives can then deadlock each other;
@@ -56,36 +74,46 @@ def counting(
     side_by_side = mesh.size > 1 and mesh.devices.flat[0].platform == "cpu"
     in_turn = jax.block_until_ready if side_by_side else lambda values: values
 
-    whole = sharding.replicated(mesh)
-    compiled_show = jax.jit(_show, static_argnames="part", out_shardings=sharding.by_batch(mesh))
+    whole, by_batch = sharding.replicated(mesh), sharding.by_batch(mesh)
+    compiled_gather = jax.jit(_gather, out_shardings=by_batch)
+    # Apart from the gathering, so that all splits share it.
+    compiled_show = jax.jit(views.show, static_argnames="part", out_shardings=by_batch)
     compiled_count = jax.jit(_count_views, out_shardings=whole)
     compiled_count_and_sum = jax.jit(_count_and_sum, out_shardings=whole)
+    compiled_count_and_keep = jax.jit(_count_and_keep, out_shardings=whole)
 
     def run(
         weights: functional.Weights,
         table: batches.Table | None,
         batch: batches.Batch,
         add: Callable[[Mapping[str, jax.Array]], None] | None = None,
+        keep: Callable[[Rows], None] | None = None,
     ) -> States:
+        images, labels = compiled_gather(table, batch)
         probabilities, features = {}, {}
         for part in everything:
-            images, labels = compiled_show(table, batch, part=part)
-            probabilities[part], features[part] = in_turn(score(weights, images))
-        shown = {name: [probabilities[part] for part in view] for name, view in parts.items()}
-        if add is None:
-            return in_turn(compiled_count(shown, labels, batch.groups))
-        states, sums = compiled_count_and_sum(shown, features[everything[0]], labels, batch.groups)
-        add(sums)
+            shown = compiled_show(images, part=part)
+            probabilities[part], features[part] = in_turn(score(weights, shown))
+        each = {name: [probabilities[part] for part in view] for name, view in parts.items()}
+        if add is not None:
+            first = features[everything[0]]
+            states, sums = compiled_count_and_sum(each, first, labels, batch.groups)
+            add(sums)
+        elif keep is not None:
+            states, rows = compiled_count_and_keep(each, labels, batch.groups, batch.indices)
+            keep(rows)
+        else:
+            states = compiled_count(each, labels, batch.groups)
         return in_turn(states)
 
     return run
 
 
-def _show(
-    table: batches.Table | None, batch: batches.Batch, part: views.Part
+def _gather(
+    table: batches.Table | None, batch: batches.Batch
 ) -> tuple[Float[Array, "B H W C"], Int[Array, " B"]]:
     images, labels, _ = batches.gather(table, batch)
-    return views.show(images, part), labels
+    return images, labels
 
 
 def _count_views(
@@ -94,8 +122,11 @@ def _count_views(
     groups: Mapping[str, Bool[Array, " B"]],
 ) -> States:
     """`count` of the mean over the images of each view."""
-    means = {name: sum(each[1:], each[0]) / len(each) for name, each in shown.items()}
-    return count(means, labels, groups)
+    return count(_means(shown), labels, groups)
+
+
+def _means(shown: Mapping[str, Sequence[Float[Array, "B K"]]]) -> dict[str, Float[Array, "B K"]]:
+    return {name: sum(each[1:], each[0]) / len(each) for name, each in shown.items()}
 
 
 def _count_and_sum(
@@ -108,6 +139,17 @@ def _count_and_sum(
     num_classes = next(iter(shown.values()))[0].shape[1]
     sums = {name: batch_sums(features, labels, mask, num_classes) for name, mask in groups.items()}
     return _count_views(shown, labels, groups), sums
+
+
+def _count_and_keep(
+    shown: Mapping[str, Sequence[Float[Array, "B K"]]],
+    labels: Int[Array, " B"],
+    groups: Mapping[str, Bool[Array, " B"]],
+    indices: Int[Array, " B"],
+) -> tuple[States, Rows]:
+    """Both in one program, for the same reason."""
+    means = _means(shown)
+    return count(means, labels, groups), Rows(means, labels, groups, indices)
 
 
 def count(

@@ -1,14 +1,14 @@
 """The results of several runs together: over seeds, over folds, and over seeds of folds.
 
-The result.json of a folder of runs, format 1 (fractions, not percent):
+The result.json of a folder of runs, format 2 (fractions, not percent):
 
     format, paper, dataset, fingerprint, protocol, departures    of the runs
     over            "seed" or "fold"
     values          which
-    test            {view: {group: {accuracy, macro_f1, macro_f1_present, loss: {n, mean, sd,
-                    ci95}}}}; over seeds of folds the mean over folds of each seed is one value.
-                    Folds share their training images, so that they have no confidence interval
-                    (null). `macro_f1_present` is not there if a run of an older version has none.
+    test            {view: {group: {metric: {n, mean, sd, ci95}}}} for the metrics in `NUMBERS`;
+                    over seeds of folds the mean over folds of each seed is one value. Folds share
+                    their training images, so that they have no confidence interval (null). A metric
+                    that a run of an older version lacks is not there.
     test_last       likewise of the last epochs, if all runs have it (see --report_last)
     pooled          over folds: {view: {group: {num_examples, accuracy, ..., confusion}}} of all
                     test images together; one fold tests each image
@@ -25,8 +25,16 @@ import numpy as np
 from ferjax.cli import tables
 from ferjax.metrics import Rates, SeedSummary, mean_sd_ci, rates
 
-FORMAT = 1
-NUMBERS = ("accuracy", "macro_f1", "macro_f1_present", "loss")
+FORMAT = 2
+NUMBERS = (
+    "accuracy",
+    "balanced_accuracy",
+    "macro_f1",
+    "macro_f1_present",
+    "top2_accuracy",
+    "loss",
+    "calibration_error",
+)
 # what was tested, and its name over all images of folds
 POOLED = {"test": "pooled", "test_last": "pooled_last"}
 SHARED = ("paper", "dataset", "fingerprint", "protocol")

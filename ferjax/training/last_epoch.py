@@ -12,17 +12,24 @@ from ml_collections import ConfigDict
 
 from ferjax.distributed import processes
 from ferjax.errors import UserError
+from ferjax.filesystem import Place
 from ferjax.inference import agreement
 from ferjax.inference.model_spec import ModelSpec
-from ferjax.training import experiment
+from ferjax.models.functional import Weights
+from ferjax.training import experiment, final_test
 from ferjax.training.experiment import Experiment
+from ferjax.training.result import FORMAT
 from ferjax.workdir import checkpoint_files
 from ferjax.workdir.directory import RunDirectory
 
 
-def fields(run: Experiment, step: int, scores: dict[str, Any]) -> dict[str, Any]:
-    """The fields of result.json for the last epoch, which ended with `step`."""
-    return {"last": {"epoch": step // run.spec.steps_per_epoch, "step": step}, "test_last": scores}
+def fields(run: Experiment, step: int, weights: Weights, workdir: Place) -> dict[str, Any]:
+    """Tests the last epoch, which ended with `step`; returns its fields of result.json."""
+    tested = final_test.test(run, weights)
+    return {
+        "last": {"epoch": step // run.spec.steps_per_epoch, "step": step},
+        **tested.fields(workdir, is_main=processes.is_main(), suffix="_last"),
+    }
 
 
 def add(config: ConfigDict, directory: RunDirectory, result: dict[str, Any]) -> dict[str, Any]:
@@ -50,8 +57,8 @@ def add(config: ConfigDict, directory: RunDirectory, result: dict[str, Any]) -> 
     if processes.is_main():
         print("Testing the last epoch, which result.json does not have yet.")
     weights = stored.weights(run.states.abstract().evaluated)
-    test = run.evaluator.over(run.data, run.protocol.test, tuple(config.evaluation.test_views))
-    result = {**result, **fields(run, step, test(weights))}
+    added = fields(run, step, weights, directory.path)
+    result = {**result, **added, "format": FORMAT}
     if processes.is_main():
         directory.check_held()
         directory.write_result(result)

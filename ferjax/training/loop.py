@@ -15,7 +15,7 @@ from ferjax.distributed import processes
 from ferjax.distributed.signals import StopRequest
 from ferjax.distributed.watchdog import Watchdog
 from ferjax.errors import Interrupted, UserError
-from ferjax.training import experiment, last_epoch, preflight, warm_start
+from ferjax.training import experiment, final_test, last_epoch, preflight, warm_start
 from ferjax.training import result as report
 from ferjax.training.profiling import Profile
 from ferjax.training.run_progress import RunProgress
@@ -244,17 +244,17 @@ class _Run:
         """Reads the test split: scores the best epoch, and the `last` state if given."""
         run, progress = self.experiment, self.progress
         best = self.saving.best(progress.selection.step, run.states.abstract().evaluated)
-        views = tuple(self.config.evaluation.test_views)
-        test = run.evaluator.over(run.data, run.protocol.test, views)
         result = report.result(
             run,
             progress,
             training=progress.selection.training(self._written.rows("epoch")),
-            scores=test(best),
+            tested=final_test.test(run, best).fields(
+                self.directory.path, is_main=processes.is_main()
+            ),
             num_steps=step,
         )
         if last is not None:
-            result |= last_epoch.fields(run, step, test(last.evaluated))
+            result |= last_epoch.fields(run, step, last.evaluated, self.directory.path)
         return result
 
     def _leave(self, step: int) -> None:

@@ -1,6 +1,6 @@
 """The result of a run: the fields of result.json, and how they are printed.
 
-result.json, format 1 (fractions, not percent):
+result.json, format 2 (fractions, not percent); format 1 lacks what is marked with a 2:
 
     format          1
     paper, seed, dataset, fingerprint, labels
@@ -16,9 +16,14 @@ result.json, format 1 (fractions, not percent):
     training        epoch, loss and accuracy of the selected epoch in training: means over its
                     steps, of augmented images while the weights still moved; null if none was made
     test            {view: {group: metrics}}; group "test" is the official split, "test_clean" the
-                    images whose pixels are in neither train nor validation, first of identical ones
-    last, test_last with --report_last: epoch and step with which training ended, and the scores of
-                    its weights in the form of `test`; they select nothing
+                    images whose pixels are in neither train nor validation, first of identical
+                    ones; `evaluation.described` has the metrics of format 2
+    temperature     2: {view: T}, fitted on the split that selected
+    predictions     2: {split: {file, sha256}} of the predictions for each example (see
+                    `workdir.predictions`), also of the split that selected
+    last            with --report_last: epoch and step with which training ended; its weights select
+                    nothing
+    test_last, temperature_last, predictions_last    of these weights
     warnings        problems that were reported: kind "collapsed", with the epochs after which the
                     model did no better than class frequencies, and the message; else []
     num_steps, parameters
@@ -42,7 +47,7 @@ from ferjax.training.experiment import Experiment
 from ferjax.training.run_progress import RunProgress
 from ferjax.workdir import versions
 
-FORMAT = 1
+FORMAT = 2
 PACKAGES = ("ferjax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
 
 
@@ -51,10 +56,18 @@ def result(
     progress: RunProgress,
     *,
     training: dict[str, Any] | None,
-    scores: dict[str, Any],
+    tested: dict[str, Any],
     num_steps: int,
 ) -> dict[str, Any]:
-    """The object that result.json holds; see the head of this file."""
+    """The object that result.json holds; see the head of this file.
+
+    Args:
+      run: its parts.
+      progress: what its checkpoints keep of it.
+      training: the selected epoch in training.
+      tested: the fields of the test (see `final_test`).
+      num_steps: optimizer steps made.
+    """
     config, spec, selection = run.config, run.spec, progress.selection
     device = jax.devices()[0]
     images, seconds = num_steps * config.train.batch_size, progress.train_seconds
@@ -77,7 +90,7 @@ def result(
             "step": selection.step,
         },
         "training": training,
-        "test": scores,
+        **tested,
         "warnings": progress.warnings,
         "num_steps": num_steps,
         "parameters": run.num_parameters,
@@ -122,6 +135,7 @@ def print_result(fields: dict[str, Any], workdir: Place) -> None:
         tables.class_table(labels, main, f"Classes ({view}, {split}{optimistic})"),
         tables.confusion_table(labels, main["confusion"]),
         tables.score_table(scores, f"Test scores of seed {fields['seed']}{optimistic}"),
+        *([tables.calibration_table(scores)] if fields["format"] > 1 else []),
     )
     if "test_last" in fields:
         title = f"Test scores of the last epoch, {fields['last']['epoch']}{optimistic}"

@@ -41,6 +41,7 @@ ENTRIES = (
     ".lock",
     _MARK,
     "checkpoints",
+    "predictions",
     "tensorboard",
 )
 _NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)

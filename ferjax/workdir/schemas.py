@@ -8,9 +8,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
-from ferjax.stored_json import Count, Labels, Object, Share, Unfit, between, whole
+from ferjax.stored_json import Count, Labels, Object, Sha256, Share, Unfit, between, whole
 
 _LOSS = Annotated[float, between(-1, 1e30)]  # rounded probabilities may be a little above 1
+
+
+class Calibrated(TypedDict):
+    """Metrics after a temperature."""
+
+    loss: _LOSS
+    calibration_error: Share
 
 
 class Scores(TypedDict):
@@ -18,6 +25,7 @@ class Scores(TypedDict):
 
     num_examples: Annotated[int, whole(1)]
     accuracy: Share
+    balanced_accuracy: NotRequired[Share]
     macro_f1: Share
     macro_f1_present: NotRequired[Share]
     per_class_recall: list[Share]
@@ -25,6 +33,10 @@ class Scores(TypedDict):
     per_class_f1: list[Share]
     confusion: list[list[Count]]
     loss: _LOSS
+    top2_accuracy: NotRequired[Share]
+    calibration_error: NotRequired[Share]
+    intervals: NotRequired[dict[str, list[_LOSS]]]
+    calibrated: NotRequired[Calibrated]
 
 
 class Selected(TypedDict):
@@ -81,13 +93,21 @@ class Last(TypedDict):
     step: Count
 
 
+class StoredPredictions(TypedDict):
+    """Where the predictions for a split are, in the run directory."""
+
+    file: str
+    sha256: Sha256
+
+
 Tested = dict[str, dict[str, Scores]]
+Temperatures = dict[str, Annotated[float, between(1e-3, 1e3)]]
 
 
 class Result(TypedDict):
     """The result.json of one run."""
 
-    format: Literal[1]
+    format: Literal[1, 2]
     paper: str
     seed: Annotated[int, whole(0, 2**32 - 1)]
     dataset: str
@@ -100,8 +120,12 @@ class Result(TypedDict):
     selection: Selected
     training: NotRequired[Training | None]
     test: Tested
+    temperature: NotRequired[Temperatures]
+    predictions: NotRequired[dict[str, StoredPredictions]]
     last: NotRequired[Last]
     test_last: NotRequired[Tested]
+    temperature_last: NotRequired[Temperatures]
+    predictions_last: NotRequired[dict[str, StoredPredictions]]
     warnings: NotRequired[list[Failure]]
     num_steps: Count
     cost: Cost

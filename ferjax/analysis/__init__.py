@@ -1,0 +1,1 @@
+"""Looking at finished runs: comparisons on the same images."""

@@ -1,0 +1,132 @@
+"""The scores of a finished evaluation with what only the probabilities of each example tell.
+
+The metrics of a view of a group gain (fractions; `loss` is the negative log-likelihood):
+
+    top2_accuracy        the true class is among the two most probable
+    calibration_error    expected calibration error in 15 bins (see `probabilities`)
+    intervals            95 % intervals of accuracy and top2_accuracy (Wilson's), and of macro_f1,
+                         balanced_accuracy and loss (bootstrap, see `intervals`): [low, high]
+    calibrated           loss and calibration_error after the view's temperature, where it is known
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NotRequired, TypedDict
+
+import jax
+import numpy as np
+from jaxtyping import Float, Int
+
+from ferjax.evaluation import intervals, probabilities
+from ferjax.evaluation.evaluator import Scores
+from ferjax.evaluation.programs import Rows
+from ferjax.metrics import Metrics
+from ferjax.workdir.predictions import Predictions
+
+
+class Calibrated(TypedDict):
+    """Metrics after the probabilities were scaled by a temperature."""
+
+    loss: float
+    calibration_error: float
+
+
+class DescribedMetrics(Metrics):
+    """See the head of this file."""
+
+    top2_accuracy: float
+    calibration_error: float
+    intervals: dict[str, intervals.Interval]
+    calibrated: NotRequired[Calibrated]
+
+
+class Kept:
+    """Collects the predictions of a pass; an instance is the `keep` of `programs.counting`."""
+
+    def __init__(self) -> None:
+        self._rows: list[Rows] = []
+
+    def __call__(self, rows: Rows) -> None:
+        """Adds a batch."""
+        self._rows.append(rows)
+
+    def predictions(
+        self, split: str, *, labels: tuple[str, ...], fingerprint: str = "", images: str = ""
+    ) -> Predictions:
+        """The predictions for all examples that belong to a group, in the order of the split.
+
+        Args:
+          split: its name.
+          labels: names of the classes.
+          fingerprint: of the data set; "" if the predictions are not to be stored.
+          images: see `Predictions`; likewise.
+        """
+        rows: Any = jax.tree.map(lambda *parts: np.concatenate(parts), *jax.device_get(self._rows))
+        counted = np.logical_or.reduce(list(rows.groups.values()))
+        rows = jax.tree.map(lambda column: column[counted], rows)
+        return Predictions(
+            split=split,
+            labels=labels,
+            fingerprint=fingerprint,
+            images=images,
+            index=rows.indices,
+            label=rows.labels,
+            probabilities=rows.probabilities,
+            groups=rows.groups,
+        )
+
+
+def temperatures(selected: Predictions) -> dict[str, float]:
+    """The temperature of each view, fitted on the split that selected the epoch."""
+    return {
+        view: probabilities.fit_temperature(rows, selected.label)
+        for view, rows in selected.probabilities.items()
+    }
+
+
+def described(
+    scores: Scores, kept: Predictions, fitted: Mapping[str, float]
+) -> dict[str, dict[str, DescribedMetrics]]:
+    """The scores with the metrics of the head of this file.
+
+    Args:
+      scores: metrics[view][group] of an evaluation.
+      kept: its predictions.
+      fitted: the temperature of each view that has one.
+    """
+    made: dict[str, dict[str, Any]] = {}
+    for view, groups in scores.items():
+        made[view] = {}
+        for group, metrics in groups.items():
+            mask = kept.groups[group]
+            rows, labels = kept.probabilities[view][mask], kept.label[mask]
+            more = _more(rows, labels, fitted.get(view))
+            made[view][group] = {**metrics, **more}
+    return made
+
+
+def _more(
+    rows: Float[np.ndarray, "N K"], labels: Int[np.ndarray, " N"], temperature: float | None
+) -> dict[str, Any]:
+    number, num_classes = rows.shape
+    predicted = rows.argmax(axis=1)
+    losses = probabilities.losses(rows, labels)
+    hits = int((predicted == labels).sum())
+    top2 = int(probabilities.in_top(rows, labels, 2).sum())
+    found: dict[str, Any] = {
+        "top2_accuracy": top2 / number,
+        "calibration_error": probabilities.calibration_error(rows, labels),
+        "intervals": {
+            "accuracy": intervals.share(hits, number),
+            "top2_accuracy": intervals.share(top2, number),
+            **intervals.bootstrap(predicted, labels, losses, num_classes),
+        },
+    }
+    if temperature is not None:
+        scaled = probabilities.scaled(rows, temperature)
+        found["calibrated"] = Calibrated(
+            loss=float(probabilities.losses(scaled, labels).mean()),
+            calibration_error=probabilities.calibration_error(scaled, labels),
+        )
+    return found

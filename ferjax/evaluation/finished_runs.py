@@ -1,0 +1,180 @@
+"""Finished runs of one config, over seeds and folds, with their predictions for the test images."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int
+
+from ferjax import filesystem
+from ferjax.config import stored
+from ferjax.data.catalog import HELD_OUT_SPLITS
+from ferjax.errors import UserError, one_of
+from ferjax.filesystem import Place
+from ferjax.inference import agreement
+from ferjax.metrics import Rates, rates
+from ferjax.workdir import predictions
+from ferjax.workdir.directory import RunDirectory
+from ferjax.workdir.predictions import Predictions
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One finished run: the content of its result.json, and its predictions for the test images."""
+
+    result: Mapping[str, Any]
+    tested: Predictions
+
+
+@dataclasses.dataclass(frozen=True)
+class FinishedRuns:
+    """The finished runs of one config: one, or one for each seed, each fold, or both.
+
+    Attributes:
+      name: its folder, as the user gave it.
+      seeds: the seed of each unit.
+      units: for each seed its run, or its runs of all folds in order.
+    """
+
+    name: str
+    seeds: tuple[int, ...]
+    units: tuple[tuple[Run, ...], ...]
+
+    @property
+    def first(self) -> Run:
+        """A run, for what all have in common."""
+        return self.units[0][0]
+
+    @property
+    def is_optimistic(self) -> bool:
+        """Whether a run was not selected and tested honestly."""
+        return any(run.result["protocol"] != "honest" for unit in self.units for run in unit)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the classes."""
+        return self.first.tested.labels
+
+    @property
+    def images(self) -> str:
+        """What identifies the test images and their order."""
+        return "+".join(run.tested.images for run in self.units[0])
+
+    def true(self, group: str) -> Int[np.ndarray, " N"]:
+        """The true classes of the images of a group, those of folds in a row."""
+        return np.concatenate([_of(run, run.tested.label, group) for run in self.units[0]])
+
+    def predicted(self, view: str, group: str) -> list[Int[np.ndarray, " N"]]:
+        """The predicted classes of the same images, for each seed."""
+        return [
+            np.concatenate(
+                [_of(run, run.tested.probabilities[view], group).argmax(axis=1) for run in unit]
+            )
+            for unit in self.units
+        ]
+
+    def rates(self, view: str, group: str) -> list[Rates]:
+        """The rates of each seed; over all images where there are folds."""
+        true, number = self.true(group), len(self.labels)
+        codes = [true * number + one for one in self.predicted(view, group)]
+        counts = [np.bincount(one, minlength=number * number) for one in codes]
+        return [rates(one.reshape(number, number)) for one in counts]
+
+    def mean(self, metric: str, view: str, group: str) -> float | None:
+        """The mean over the runs of a metric of result.json; None where a run lacks it."""
+        found = [run.result["test"][view][group].get(metric) for unit in self.units for run in unit]
+        return None if None in found else float(np.mean(found))
+
+
+def read(path: str) -> FinishedRuns:
+    """Reads a run directory, or a folder with `seed_N` or `fold_N` or both below it.
+
+    Raises:
+      UserError: there is no finished run; a run is damaged, or of an older version that kept no
+        predictions; or the runs are of different data.
+    """
+    place = filesystem.of(path)
+    folders = _numbered(place, "seed") or [place]
+    seeds, units = [], []
+    for folder in folders:
+        runs = tuple(map(_run, _numbered(folder, "fold") or [folder]))
+        seeds.append(runs[0].result["seed"])
+        units.append(runs)
+    made = FinishedRuns(path, tuple(seeds), tuple(units))
+    first = [run.tested.images for run in made.units[0]]
+    for unit, folder in zip(units, folders, strict=True):
+        if [run.tested.images for run in unit] != first:
+            raise UserError(
+                f"{folder} was tested on other images than the runs beside it; name the runs that "
+                "belong together."
+            )
+    return made
+
+
+def check_comparable(runs: Sequence[FinishedRuns], view: str, group: str) -> None:
+    """Refuses runs that were not tested on the same images, in this view, with the same classes.
+
+    Raises:
+      UserError: it says which, and in what they differ.
+    """
+    first = runs[0]
+    for one in runs:
+        tested = one.first.tested
+        one_of(f"The view of {one.name}", view, sorted(tested.probabilities))
+        one_of(f"The group of images of {one.name}", group, sorted(tested.groups))
+        if one.labels != first.labels:
+            raise UserError(
+                f"{one.name} has the classes {', '.join(one.labels)}, and {first.name} has "
+                f"{', '.join(first.labels)}; only runs with the same classes can be compared."
+            )
+        if one.images != first.images:
+            raise UserError(
+                f"{one.name} was tested on other images than {first.name} "
+                f"({one.first.result['dataset']} and {first.first.result['dataset']}, split "
+                f"{tested.split} and {first.first.tested.split}); a paired test needs the same."
+            )
+
+
+def _numbered(folder: Place, word: str) -> list[Place]:
+    """The folders `WORD_N` in a folder, in the order of N."""
+    if not filesystem.is_folder(folder):
+        return []
+    found = [path for path in folder.glob(f"{word}_*") if path.name[len(word) + 1 :].isdecimal()]
+    return sorted(found, key=lambda path: int(path.name[len(word) + 1 :]))
+
+
+def _run(folder: Place) -> Run:
+    directory = RunDirectory(folder)
+    config = stored.of_run(directory)
+    result = directory.result()
+    if result is None:
+        raise UserError(
+            f"{folder} holds no finished run; finish it with the command that began it."
+        )
+    agreement.check(folder, config=config, result=result)
+    if "predictions" not in result:
+        raise UserError(
+            f"{folder} is a run of an older version, which kept no predictions for its test "
+            "images; train it again in an empty workdir to compare it."
+        )
+    split = config.protocol.test
+    one_of(f"protocol.test of {folder}", split, HELD_OUT_SPLITS)
+    if split not in result["predictions"]:
+        raise UserError(
+            f"{folder}/result.json names no predictions for the {split} split: restore it from a "
+            "copy."
+        )
+    tested = predictions.read(folder, split, result["predictions"][split]["sha256"])
+    if list(tested.labels) != result["labels"]:
+        raise UserError(
+            f"{folder} holds files of two runs: the classes in result.json and in its predictions "
+            "differ. Restore the folder from a copy."
+        )
+    return Run(result, tested)
+
+
+def _of(run: Run, rows: np.ndarray, group: str) -> np.ndarray:
+    return rows[run.tested.groups[group]]

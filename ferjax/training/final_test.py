@@ -1,0 +1,74 @@
+"""The test of a run's weights: scores, temperatures, and the predictions that are kept.
+
+The split that selected the epoch is read, too, in the same views: a temperature is fitted on it, so
+that nothing is fitted on the test split.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from ferjax.evaluation import described
+from ferjax.evaluation.described import DescribedMetrics, Kept
+from ferjax.evaluation.evaluator import Scores
+from ferjax.filesystem import Place
+from ferjax.models.functional import Weights
+from ferjax.training.experiment import Experiment
+from ferjax.workdir import predictions
+from ferjax.workdir.predictions import Predictions
+
+
+class Tested(NamedTuple):
+    """The result of `test`.
+
+    Attributes:
+      scores: metrics[view][group] of the split that is reported.
+      temperature: of each view.
+      predictions: for the split that selected and the one that is reported, by name.
+    """
+
+    scores: dict[str, dict[str, DescribedMetrics]]
+    temperature: dict[str, float]
+    predictions: dict[str, Predictions]
+
+    def fields(self, workdir: Place, *, is_main: bool, suffix: str = "") -> dict[str, Any]:
+        """The fields of result.json; the main process writes the predictions that they name.
+
+        Args:
+          workdir: the run directory.
+          is_main: whether to write.
+          suffix: of the names of fields and files, such as "_last".
+        """
+        stored = {
+            split: predictions.write(workdir, split + suffix, found) if is_main else {}
+            for split, found in self.predictions.items()
+        }
+        return {
+            f"test{suffix}": self.scores,
+            f"temperature{suffix}": self.temperature,
+            f"predictions{suffix}": stored,
+        }
+
+
+def test(run: Experiment, weights: Weights) -> Tested:
+    """Scores weights in all test views of the run; reads the test split."""
+    protocol = run.protocol
+    _, selected = _passed(run, weights, protocol.selection)
+    scores, tested = _passed(run, weights, protocol.test)
+    fitted = described.temperatures(selected)
+    return Tested(
+        scores=described.described(scores, tested, fitted),
+        temperature=fitted,
+        predictions={protocol.selection: selected, protocol.test: tested},
+    )
+
+
+def _passed(run: Experiment, weights: Weights, split: str) -> tuple[Scores, Predictions]:
+    kept = Kept()
+    views = tuple(run.config.evaluation.test_views)
+    scores = run.evaluator.over(run.data, split, views)(weights, keep=kept)
+    images = predictions.digest(run.data.examples(split).pixel_hashes)
+    spec = run.spec
+    return scores, kept.predictions(
+        split, labels=spec.labels, fingerprint=spec.fingerprint, images=images
+    )
