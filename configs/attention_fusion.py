@@ -1,15 +1,21 @@
 r"""Tran 2023: attention fusion of two trunks, and its early, late and joint baselines.
 
-"Local and Global Attention Fusion Network for Facial Emotion Recognition". Every row of its table
-is a pair of arguments, `fusion` and `trunks`; the paper's test accuracy on RAF-DB, %:
+"Local and Global Attention Fusion Network for Facial Emotion Recognition". Every row of its tables
+is a pair of arguments, `fusion` and `trunks`, on RAF-DB:
 
-    fusion       resnet18+resnet34   vgg11+vgg13   vgg13+resnet34   vgg11+resnet34
-    none         each trunk alone: resnet18 85.3, resnet34 85.5, vgg11 85.23, vgg13 85.2
-    late         86.35               86.08         85.98            86.08
-    early        86.66                             85.49            86.08
-    joint        86.05                             86.63            86.40
-    attention    90.95                             90.92
-    attention, local_attention=false: 90.48 (the pair is not named)
+    fusion       trunks
+    none         each alone: resnet18, resnet34, vgg11, vgg13
+    late         resnet18+resnet34, vgg11+vgg13, vgg13+resnet34, vgg11+resnet34
+    early        resnet18+resnet34, vgg13+resnet34, vgg11+resnet34
+    joint        resnet18+resnet34, vgg13+resnet34, vgg11+resnet34
+    attention    resnet18+resnet34, vgg13+resnet34
+    attention, local_attention=false: the paper does not name the pair
+
+ferjax/config/papers.toml has the paper's numbers; tables 1 and 2 are printed by
+
+    python -m ferjax.reproduce --table=tran2023/table1 --dry_run
+
+The commands of rows:
 
     python -m ferjax.main --workdir=DIR \
         --config=configs/attention_fusion.py:trunk_init=resnet18-f37072fd.pth+resnet34-b627a593.pth

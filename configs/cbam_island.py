@@ -1,24 +1,23 @@
 r"""Sun 2021: ResNet-18 with SE or CBAM attention and softmax, center or island loss.
 
 "Research on Expression Recognition Algorithm Based on Attention Mechanism", J. Phys. Conf. Ser.
-1952 (2021) 042069. Rows of its tables, each one argument away; the paper's test accuracy, %:
+1952 (2021) 042069. Rows of its tables, each one argument away:
 
-    row                     argument                      FER2013   CK+     RAF-DB
-    Res18                   attention=none,loss=softmax   68.46     93.52   80.77
-    Res18 + SE              attention=se,loss=softmax     69.94     93.71   82.43
-    Res18 + CBAM            loss=softmax                  71.25     94.57   83.69
-      the same in table 5                                 71.82     95.26   84.16
-    + CBAM, center loss     loss=center                   72.79     96.43   85.34
-    + CBAM, island loss     (the default)                 73.65     97.37   86.55
+    row                     argument                      tables
+    Res18                   attention=none,loss=softmax   1
+    Res18 + SE              attention=se,loss=softmax     1
+    Res18 + CBAM            loss=softmax                  1, 5; confusion matrix in 3
+    + CBAM, center loss     loss=center                   5
+    + CBAM, island loss     (the default)                 5; confusion matrix in 4
+    sweep of lambda         lambda=NUMBER                 2, on CK+: .1, .3 to .9; .5 is the default
 
-CK+ is dataset=ck_plus (48x48 grey, ten folds), RAF-DB dataset=raf_db (100x100 colour). Its sweep of
-lambda on CK+, dataset=ck_plus,lambda=NUMBER:
+FER2013 is the default, CK+ dataset=ck_plus (48x48 grey, ten folds; the paper does not say how it
+splits CK+), RAF-DB dataset=raf_db (100x100 colour). ferjax/config/papers.toml has the paper's
+numbers, and where they contradict each other; a table is printed by
 
-    lambda     .1      .3      .4      .5      .6      .7      .8      .9
-    accuracy   86.47   87.02   88.13   89.24   88.67   87.42   87.21   86.79
+    python -m ferjax.reproduce --table=sun2021/table5 --dry_run
 
-Table 5 gives CBAM on CK+ as 93.57, and the sweep 89.24 where table 5 has 97.37. The paper does not
-say how it splits CK+.
+The commands of rows:
 
     python -m ferjax.main --config=configs/cbam_island.py --workdir=DIR
     python -m ferjax.main --config=configs/cbam_island.py:loss=center,seed=1 --workdir=DIR

@@ -3,9 +3,16 @@
 "Convolutional neural network combined with the attention mechanism for facial emotion
 recognition". Rows of its table for FER2013, each one argument away:
 
-    row            argument          paper: train loss, accuracy %; test loss, accuracy %
-    CNN            attention=none    .3767, 86.21; 1.1134, 68.01
-    CNN with SE    (the default)     .2913, 89.45; 1.2447, 69.04
+    row            argument
+    CNN            attention=none
+    CNN with SE    (the default)
+
+ferjax/config/papers.toml has the paper's numbers, and where they contradict each other; they are
+printed by
+
+    python -m ferjax.reproduce --table=luo2023/table1 --dry_run
+
+The commands of rows:
 
     python -m ferjax.main --config=configs/se_cnn.py --workdir=DIR
     python -m ferjax.main --config=configs/se_cnn.py:attention=none --workdir=DIR
@@ -16,8 +23,7 @@ ferjax/models/layers/attention.py.
 Training as the paper states it: images / 255, shifts by up to a tenth of the side, Adam with
 learning rate 2e-3, halved on a plateau, at most 100 epochs, early stopping on validation accuracy
 with patience 16. Adam's epsilon, the batch norm and the initial weights (Glorot uniform) are those
-of the paper's framework, Keras. The text prints 69.07 and 68.04 where the table has 69.04 and
-68.01.
+of the paper's framework, Keras.
 
 Arguments, joined by commas after the colon:
 

@@ -1,9 +1,16 @@
 r"""Tam and Tinh 2021: VGG-19 with spatial attention.
 
-"A visual attention based VGG19 network for facial expression recognition". Its number for FER2013:
+"A visual attention based VGG19 network for facial expression recognition". Its row for FER2013:
 
-    row                  argument         paper's test accuracy, %
-    VGG19 + attention    (the default)    73.35
+    row                  argument
+    VGG19 + attention    (the default)
+
+ferjax/config/papers.toml has the paper's number, and those that it compares with; they are printed
+by
+
+    python -m ferjax.reproduce --table=tam2021/table3 --dry_run
+
+The commands of the row:
 
     python -m ferjax.main --workdir=DIR \
         --config=configs/vgg19_attention.py:init_from=vgg19-dcbb9e9d.pth

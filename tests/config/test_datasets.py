@@ -7,7 +7,7 @@ import pytest
 from flax import nnx
 
 from ferjax import models
-from ferjax.config import datasets
+from ferjax.config import datasets, papers
 from ferjax.data import catalog
 from ferjax.data.splits import splitters
 from ferjax.data.synthetic.builder import prepare_synthetic
@@ -17,35 +17,37 @@ from tests.helpers import tiny
 
 CONFIGS = ("cbam_island", "se_cnn", "vgg19_attention", "attention_fusion")
 # The parameters of ResNet-18 with the 3x3 stem, with one channel and with three.
-BLOCKS = {"none": 11_172_423, "se": 11_261_503, "cbam": 11_262_303}
-ROWS = [
-    "attention=none,loss=softmax",
-    "attention=se,loss=softmax",
-    "loss=softmax",
-    "loss=center",
-    "loss=island",
-]
+BLOCKS = {"res18": 11_172_423, "se": 11_261_503, "cbam": 11_262_303}
+LAMBDA = papers.table("sun2021/table2").rows
+ROWS = set(papers.rows("sun2021")) - {row.name for row in LAMBDA} | {"island"}
+
+
+def joined(*arguments):
+    return ",".join(filter(None, arguments))
 
 
 @pytest.mark.parametrize(("dataset", "side", "channels"), [("ck_plus", 48, 1), ("raf_db", 100, 3)])
-@pytest.mark.parametrize("row", ROWS)
+@pytest.mark.parametrize("row", sorted(ROWS))
 def test_rows_of_the_other_data_sets_build(dataset, side, channels, row):
-    config = tiny.module().get_config(f"dataset={dataset},{row}")
+    arguments = papers.rows("sun2021")[row].arguments
+    config = tiny.module().get_config(joined(f"dataset={dataset}", arguments))
     assert (config.model.image_size, config.model.channels) == (side, channels)
     fields = {**dict(config.model), "num_classes": 7}
     model = nnx.eval_shape(lambda: models.create(**fields, rngs=nnx.Rngs(0)))
-    kind = "none" if "none" in row else "se" if "=se" in row else "cbam"
-    assert models.parameter_count(model) == BLOCKS[kind] - (1_152 if channels == 1 else 0)
-    if row in ("attention=none,loss=softmax", "loss=island"):
+    count = BLOCKS.get(row, BLOCKS["cbam"])
+    assert models.parameter_count(model) == count - (1_152 if channels == 1 else 0)
+    if row in ("res18", "island"):
         images = jax.ShapeDtypeStruct((2, side, side, channels), "float32")
         logits, _ = nnx.eval_shape(lambda model, images: model(images), model, images)
         assert logits.shape == (2, 7)
     assert experiment.build(config).protocol.label == "honest"
 
 
-@pytest.mark.parametrize("value", [0.1, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9])
-def test_the_sweep_of_lambda_on_ck_plus(value):
-    config = tiny.module().get_config(f"dataset=ck_plus,lambda={value}")
+@pytest.mark.parametrize("row", LAMBDA, ids=lambda row: row.name)
+def test_the_sweep_of_lambda_on_ck_plus(row):
+    value = float(row.title.removeprefix("lambda "))
+    config = tiny.module().get_config(joined("dataset=ck_plus", row.arguments))
+    assert config.to_json() == tiny.module().get_config(f"dataset=ck_plus,lambda={value}").to_json()
     assert config.loss.weight == config.loss.pairwise_weight == value
     island = tiny.module().get_config("dataset=ck_plus")
     island.loss.weight = island.loss.pairwise_weight = value

@@ -5,6 +5,7 @@ import pytest
 from flax import nnx
 
 from ferjax import models
+from ferjax.config import papers
 from ferjax.distributed import sharding
 from ferjax.errors import UserError
 from ferjax.models.layers.batch_norm import BatchNorm
@@ -12,22 +13,19 @@ from ferjax.training import experiment
 from tests.helpers import tiny
 
 # Parameters of ResNet-18 with the 3x3 stem and one channel: 3 channels cost 1,152 more.
+WITHOUT_CBAM = {"res18": 11_172_423 - 1_152, "se": 11_261_503 - 1_152}
+WITH_CBAM = 11_262_303 - 1_152
 ROWS = {
-    "attention=none,loss=softmax": 11_172_423 - 1_152,
-    "attention=se,loss=softmax": 11_261_503 - 1_152,
-    "attention=cbam,loss=softmax": 11_262_303 - 1_152,
-    "loss=center": 11_262_303 - 1_152,
-    "loss=island": 11_262_303 - 1_152,
-    "": 11_262_303 - 1_152,
+    row.arguments: WITHOUT_CBAM.get(name, WITH_CBAM) for name, row in papers.rows("sun2021").items()
 }
 
 
-@pytest.mark.parametrize("argument", ROWS)
+@pytest.mark.parametrize("argument", [*ROWS, "attention=cbam,loss=softmax", "loss=island"])
 def test_every_row_builds_with_the_papers_sizes(argument):
     config = tiny.module().get_config(argument)
     fields = {**dict(config.model), "num_classes": 7}
     model = nnx.eval_shape(lambda: models.create(**fields, rngs=nnx.Rngs(0)))
-    assert models.parameter_count(model) == ROWS[argument]
+    assert models.parameter_count(model) == ROWS.get(argument, WITH_CBAM)
     assert (config.train.batch_size, config.train.num_epochs) == (128, 200)
     assert config.optimizer.weight_decay == 5e-4 and config.optimizer.learning_rate == 0.01
 
@@ -44,31 +42,27 @@ WHOLE = {
     "vgg11": 128_795_015,
     "vgg13": 128_979_527,
 }
-PAIRS = {
-    "late": ["resnet18+resnet34", "vgg11+vgg13", "vgg13+resnet34", "vgg11+resnet34"],
-    "early": ["resnet18+resnet34", "vgg13+resnet34", "vgg11+resnet34"],
-    "joint": ["resnet18+resnet34", "vgg13+resnet34", "vgg11+resnet34"],
-    "attention": ["resnet18+resnet34", "vgg13+resnet34"],
-}
 FUSION = {"late": 0, "early": 7_175, "joint": 7_175, "attention": 2_103_303}
 
 
 def fusion_rows():
-    for name, count in WHOLE.items():
-        yield f"fusion=none,trunks={name}", count
-    for fusion, pairs in PAIRS.items():
+    for name, row in papers.rows("tran2023").items():
+        fusion = name.split("_")[0]
         sizes = WHOLE if fusion == "late" else TRUNK
-        for pair in pairs:
-            count = sum(sizes[name] for name in pair.split("+")) + FUSION[fusion]
-            yield f"fusion={fusion},trunks={pair}", count
-    yield "local_attention=false", 33_252_231
+        if "local_attention=false" in row.arguments:
+            yield row.arguments, 33_252_231
+        elif row.trunks:
+            yield row.arguments, sum(sizes[trunk] for trunk in row.trunks) + FUSION[fusion]
+        else:
+            yield row.arguments, WHOLE[name]
 
 
+CNN = papers.rows("luo2023")
 OTHER_ROWS = [
-    ("vgg19_attention", "", 123_018_409),
+    ("vgg19_attention", papers.rows("tam2021")["vgg19_attention"].arguments, 123_018_409),
     ("vgg19_attention", "attention=none", 122_817_607),
-    ("se_cnn", "attention=none", 3_507_399),
-    ("se_cnn", "", 3_518_627),
+    ("se_cnn", CNN["cnn"].arguments, 3_507_399),
+    ("se_cnn", CNN["se_cnn"].arguments, 3_518_627),
     ("se_cnn", "attention=none,batch_norm=false", 3_505_607),
     ("se_cnn", "batch_norm=false", 3_516_835),
     *(("attention_fusion", argument, count) for argument, count in fusion_rows()),
