@@ -171,6 +171,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         "test_real_fer2013",
         "test_loop",
         "test_trunks",
+        "test_own_data",
         "test_sweep",
         "test_raf_db",
     )

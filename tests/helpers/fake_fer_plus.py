@@ -46,15 +46,18 @@ BALLOTS = (
 )
 
 
-def table():
-    """Rows [Usage, image name, ten votes] that belong to those of `fake_fer2013.rows`."""
+def table(ballots=BALLOTS):
+    """Rows [Usage, image name, ten votes] that belong to those of `fake_fer2013.rows`.
+
+    `ballots` are the votes of a row each, in turn.
+    """
     found = []
     for number, (_, _, usage) in enumerate(fake_fer2013.rows(fake_fer2013.files())):
         if number in UNNAMED:
             found.append([usage, "", *[0] * 9, 10])
         else:
             # The numbers of the real names are not those of the rows either.
-            found.append([usage, f"fer{2 * number:07d}.png", *BALLOTS[number % len(BALLOTS)]])
+            found.append([usage, f"fer{2 * number:07d}.png", *ballots[number % len(ballots)]])
     return found
 
 
@@ -77,10 +80,10 @@ def write_csv_form(path: Path, rows=None, content=None, images=fake_fer2013.writ
     return path
 
 
-def folder_files(box=True):
-    """Name -> bytes of the folder form."""
+def folder_files(box=True, ballots=BALLOTS):
+    """Name -> bytes of the folder form; `ballots` as for `table`."""
     found, labels = {}, {folder: io.StringIO() for folder in FOLDERS.values()}
-    for row, jpeg in zip(table(), fake_fer2013.files().values(), strict=True):
+    for row, jpeg in zip(table(ballots), fake_fer2013.files().values(), strict=True):
         usage, name, *votes = row
         if name:
             file = io.BytesIO()
