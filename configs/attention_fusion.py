@@ -42,7 +42,8 @@ Arguments, joined by commas after the colon:
                                      the paper
     from_scratch                     instead: the trunks start from fresh weights, and every stage
                                      has a learning rate of 1e-3 instead of 1e-4; this differs from
-                                     the paper, and the result records it; budget=cpu and synthetic
+                                     the paper, and the result records it; with trunks_from it is
+                                     that of trunks that were trained so; budget=cpu and synthetic
                                      start from fresh weights, too
     init_from=PATH                   a run of the same fusion, or a file, to start the whole from;
                                      for fusion=none, the starting weights of its trunk
@@ -98,7 +99,6 @@ ARGUMENTS = {
     "from_scratch": Argument(
         False,
         only={
-            "trunks_from": ((),),
             "trunk_init": ((),),
             "init_from": ("",),
             "dataset": datasets.REAL,
@@ -153,8 +153,11 @@ def get_config(arg: str | None = None) -> ConfigDict:
             config.evaluation.batch_size = config.train.batch_size
     config.trunks_from = args["trunks_from"]
     config.init_from = args["init_from"]
+    if args["from_scratch"]:
+        config.departures += (starts.FROM_SCRATCH,)
+        config.optimizer.learning_rate = FROM_SCRATCH
     if not config.trunks_from and not config.init_from:
-        if _may_be_fresh(args) and not args["trunk_init"]:
+        if args["budget"] != "paper" and not args["trunk_init"]:
             config.departures += (starts.FROM_SCRATCH,)
             config.optimizer.learning_rate = FROM_SCRATCH
         for index, name in enumerate(trunks):

@@ -38,6 +38,7 @@ def main(argv: list[str]) -> None:
     """Prints the tables, and writes --csv and --json if asked."""
     from ferjax import filesystem, json_output
     from ferjax.analysis import comparison
+    from ferjax.config import stored
     from ferjax.evaluation import finished_runs
     from ferjax.workdir.directory import own_files
 
@@ -55,7 +56,9 @@ def main(argv: list[str]) -> None:
     if FLAGS.csv is not None:
         filesystem.check_output("--csv", FLAGS.csv, inputs)
     found = comparison.compare(
-        [finished_runs.read(folder) for folder in folders], view=FLAGS.view, group=FLAGS.group
+        [finished_runs.read(folder, stored.of_run) for folder in folders],
+        view=FLAGS.view,
+        group=FLAGS.group,
     )
     if FLAGS.csv is not None:
         comparison.write_csv(found, FLAGS.csv)

@@ -159,11 +159,13 @@ def figure_table(rows: Mapping[str, str], title: str) -> Table:
     return table
 
 
-def plain_table(title: str, columns: Sequence[str]) -> Table:
-    """An empty table for `add_row`; the first two columns hold names, the others figures."""
+def plain_table(title: str, columns: Sequence[str], names: int = 2) -> Table:
+    """An empty table for `add_row`; so many columns on the left hold names, the others figures."""
     table = _table(title)
     for number, name in enumerate(columns):
-        table.add_column(_text(name), justify="left" if number < 2 else "right", overflow="fold")
+        table.add_column(
+            _text(name), justify="left" if number < names else "right", overflow="fold"
+        )
     return table
 
 

@@ -73,7 +73,9 @@ class Table:
       config: path of the config file in the repository.
       datasets: of its numbers, in the paper's order, as the rows are.
       kind: scores, or the diagonals of confusion matrices.
-      orderings: (lower, higher), names of rows: what the paper's text or numbers claim.
+      orderings: (lower, higher), names of rows of the paper, also of another table: what its text
+        or numbers claim.
+      reference: the row that a confusion matrix is compared with; "" for none.
       remark: what is odd about the paper, then about the table.
     """
 
@@ -85,6 +87,7 @@ class Table:
     kind: Literal["scores", "confusion"]
     rows: tuple[Row, ...]
     orderings: tuple[tuple[str, str], ...]
+    reference: str
     remark: str
 
     @property
@@ -174,7 +177,7 @@ def _merged(same: list[Row]) -> Row:
 
 # What papers.toml may leave out. An unknown key there is a TypeError here.
 _NUMBER = {"metric": "accuracy", "class_name": "", "remark": ""}
-_TABLE = {"orderings": (), "remark": ""}
+_TABLE = {"orderings": (), "reference": "", "remark": ""}
 
 
 def _paper(key: str, config: str, tables: Any, texts: Any = (), remark: str = "") -> Paper:

@@ -58,8 +58,8 @@ class FinishedRun:
         """
         trained = TrainedModel.load(directory.path, checkpoint, config=config)
         result = directory.result() or {}
-        suffix = "" if checkpoint == "best" else "_last"
-        fitted = result.get(f"temperature{suffix}", {})
+        about = result if checkpoint == "best" else result.get("last", {})
+        fitted = about.get("temperature", {})
         return cls(trained, config, result.get("started_from", ()), fitted)
 
     def on_own_data(

@@ -15,6 +15,10 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 
+# Of the sum of squares: a variance within classes of less is rounding of float32.
+_ROUNDING = 1e-6
+
+
 class Geometry(TypedDict):
     """Figures of one pass; classes without an example are left out of each.
 
@@ -22,13 +26,13 @@ class Geometry(TypedDict):
     and of the centres (None without centres), the sum over ordered pairs of cos + 1: at most
     2 K (K - 1); 42 if 7 of them are orthogonal. `between_within_variance`: variance of the class
     means about the mean of all features, divided by the variance of the features about their class
-    means. `center_offset`: the median over classes of |c_j - m_j| / |m_j|, with the centre c_j and
+    means; None where that is rounding, as for one example of each class. `center_offset`: the median over classes of |c_j - m_j| / |m_j|, with the centre c_j and
     the class mean m_j.
     """
 
     mean_pairwise_cosine: float
     center_pairwise_cosine: float | None
-    between_within_variance: float
+    between_within_variance: float | None
     center_offset: float | None
 
 
@@ -76,10 +80,11 @@ class Accumulator:
         overall = sums.sum(axis=0) / counts.sum()
         between = float(counts @ np.sum(np.square(means - overall), axis=1))
         within = float(squares.sum() - counts @ np.sum(np.square(means), axis=1))
+        least = _ROUNDING * float(squares.sum())
         found = Geometry(
             mean_pairwise_cosine=pairwise_cosine(means),
             center_pairwise_cosine=None,
-            between_within_variance=between / max(within, np.finfo(np.float64).tiny),
+            between_within_variance=between / within if within > least else None,
             center_offset=None,
         )
         if centers is not None:

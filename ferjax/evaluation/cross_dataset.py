@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +14,7 @@ from ferjax.data.dataset import Source
 from ferjax.data.examples import Examples
 from ferjax.data.images.fitted import FittedImages
 from ferjax.data.label_maps import LabelMap
-from ferjax.data.pipeline.batches import evaluation_batches
+from ferjax.data.pipeline.batches import Batch, evaluation_batches
 from ferjax.data.run_data import RunData
 from ferjax.data.splits.clean import clean_test_mask
 from ferjax.data.storage.fingerprint import pixel_hash
@@ -50,6 +50,16 @@ class ScoredModel:
     data: RunData | None
     selection: str
     started_from: Sequence[Mapping[str, Any]] = ()
+
+    def evaluate(
+        self, batches: Iterable[Batch], views: Sequence[str], split: str
+    ) -> tuple[Scores, Predictions]:
+        """The scores of a pass over images that are not on the devices, and its predictions."""
+        kept = Kept()
+        step = self.evaluator.step(tuple(views))
+        count = functools.partial(step, self.trained.weights, None, keep=kept)
+        scores = evaluate(count, batches, views)
+        return scores, kept.predictions(split, labels=self.trained.spec.labels)
 
     def seen(self) -> tuple[tuple[bytes, ...] | None, str]:
         """Pixel hashes of the images that trained or selected the model; or None, and why."""
@@ -145,14 +155,11 @@ def score(
         groups=groups,
         num_threads=num_threads,
     )
-    kept = Kept()
-    step = model.evaluator.step(tuple(views))
-    count = functools.partial(step, model.trained.weights, None, keep=kept)
-    scores, warnings = map_check.taken_out(evaluate(count, batches, views), label_map)
-    found = kept.predictions(split, labels=spec.labels)
+    scores, rows = model.evaluate(batches, views, split)
+    scores, warnings = map_check.taken_out(scores, label_map)
     if not note and f"{split}_clean" not in scores[views[0]]:
         note = f"Every image of {split} trained or selected the model, or is a copy of such a one."
-    return CrossScores(scores, num_seen, dropped, note, warnings, found)
+    return CrossScores(scores, num_seen, dropped, note, warnings, rows)
 
 
 def _hashes(examples: Examples) -> list[bytes]:

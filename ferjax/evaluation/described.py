@@ -37,7 +37,7 @@ class DescribedMetrics(Metrics):
 
     top2_accuracy: float
     calibration_error: float
-    intervals: dict[str, intervals.Interval]
+    intervals: dict[str, list[float]]
     calibrated: NotRequired[Calibrated]
 
 
@@ -118,9 +118,12 @@ def _more(
         "top2_accuracy": top2 / number,
         "calibration_error": probabilities.calibration_error(rows, labels),
         "intervals": {
-            "accuracy": intervals.share(hits, number),
-            "top2_accuracy": intervals.share(top2, number),
-            **intervals.bootstrap(predicted, labels, losses, num_classes),
+            name: list(ends)  # as JSON has them
+            for name, ends in {
+                "accuracy": intervals.share(hits, number),
+                "top2_accuracy": intervals.share(top2, number),
+                **intervals.bootstrap(predicted, labels, losses, num_classes),
+            }.items()
         },
     }
     if temperature is not None:

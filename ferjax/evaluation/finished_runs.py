@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from jaxtyping import Int
+from ml_collections import ConfigDict
 
 from ferjax import filesystem
-from ferjax.config import stored
 from ferjax.data.catalog import HELD_OUT_SPLITS
 from ferjax.errors import UserError, one_of
 from ferjax.filesystem import Place
@@ -89,21 +89,39 @@ class FinishedRuns:
         return None if None in found else float(np.mean(found))
 
 
-def read(path: str) -> FinishedRuns:
+# The complete config of a run directory (`config.stored.of_run`), which belongs to an upper floor.
+ConfigOf = Callable[[RunDirectory], ConfigDict]
+
+
+def read(path: str, config_of: ConfigOf) -> FinishedRuns:
     """Reads a run directory, or a folder with `seed_N` or `fold_N` or both below it.
+
+    Args:
+      path: the folder.
+      config_of: see `ConfigOf`.
 
     Raises:
       UserError: there is no finished run; a run is damaged, or of an older version that kept no
         predictions; or the runs are of different data.
     """
     place = filesystem.of(path)
-    folders = _numbered(place, "seed") or [place]
+    return load(path, _numbered(place, "seed") or [place], config_of)
+
+
+def load(name: str, folders: Sequence[Place], config_of: ConfigOf) -> FinishedRuns:
+    """Reads the runs in folders, one for each seed, which may hold `fold_N`; raises as `read`.
+
+    Args:
+      name: what to call them.
+      folders: at least one.
+      config_of: see `ConfigOf`.
+    """
     seeds, units = [], []
     for folder in folders:
-        runs = tuple(map(_run, _numbered(folder, "fold") or [folder]))
+        runs = tuple(_run(one, config_of) for one in _numbered(folder, "fold") or [folder])
         seeds.append(runs[0].result["seed"])
         units.append(runs)
-    made = FinishedRuns(path, tuple(seeds), tuple(units))
+    made = FinishedRuns(name, tuple(seeds), tuple(units))
     first = [run.tested.images for run in made.units[0]]
     for unit, folder in zip(units, folders, strict=True):
         if [run.tested.images for run in unit] != first:
@@ -146,9 +164,9 @@ def _numbered(folder: Place, word: str) -> list[Place]:
     return sorted(found, key=lambda path: int(path.name[len(word) + 1 :]))
 
 
-def _run(folder: Place) -> Run:
+def _run(folder: Place, config_of: ConfigOf) -> Run:
     directory = RunDirectory(folder)
-    config = stored.of_run(directory)
+    config = config_of(directory)
     result = directory.result()
     if result is None:
         raise UserError(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,8 +15,7 @@ from ferjax.errors import UserError, one_line
 from ferjax.evaluation import copies, cross_dataset, map_check
 from ferjax.evaluation.class_folders import ClassFolders
 from ferjax.evaluation.cross_dataset import ScoredModel
-from ferjax.evaluation.described import Kept
-from ferjax.evaluation.evaluator import Scores, evaluate
+from ferjax.evaluation.evaluator import Scores
 from ferjax.evaluation.image_files import ImageFiles, read_once
 from ferjax.workdir.predictions import Predictions
 
@@ -106,9 +104,6 @@ def score(
     images = ImageFiles([file for _, file in pairs], model.trained.spec.native_shape)
     seen, note = model.seen()
     labels = label_map.apply(given)[0]
-    kept = Kept()
-    step = model.evaluator.step(tuple(views))
-    count = functools.partial(step, model.trained.weights, None, keep=kept)
     with progress(len(pairs)) as on_image:
         batches = read_once(
             images,
@@ -121,7 +116,7 @@ def score(
             num_threads=num_threads,
             on_image=on_image,
         )
-        scores = evaluate(count, batches, views)
+        scores, rows = model.evaluate(batches, views, GROUP)
     unread = {str(images.paths[at]): said for at, said in sorted(images.problems.items())}
     if not scores[views[0]]:
         raise unreadable(unread, len(pairs))
@@ -130,10 +125,9 @@ def score(
     not_clean = found.note(len(images.hashes), CLEAN if CLEAN in scores[views[0]] else "")
     note = " ".join(filter(None, (note, not_clean)))
     names = [str(file.relative_to(folders.where)) for file in images.paths]
-    warnings = [*copies.contradictions(images.hashes, labels, names), *warnings]
-    rows = kept.predictions(GROUP, labels=model.trained.spec.labels)
-    said = images.sentences()
-    return FolderScores(scores, found.seen, dropped, unread, said, note, warnings, rows)
+    warnings[:0] = copies.contradictions(images.hashes, labels, names)
+    remarks = images.sentences()
+    return FolderScores(scores, found.seen, dropped, unread, remarks, note, warnings, rows)
 
 
 def _mapped_files(folders: ClassFolders, label_map: LabelMap) -> list[tuple[int, Path]]:

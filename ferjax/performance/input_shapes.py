@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from ferjax.data import catalog
+from ferjax.data import catalog, known_sizes
 from ferjax.data.options import known
 from ferjax.data.pipeline import batches, preprocess
 from ferjax.data.pipeline.batches import Batch, Table
@@ -158,7 +158,7 @@ def describe(
         config=config,
         image_shape=image_shape or spec.image_shape or _shape(config, options),
         labels=labels,
-        num_train=_num_train(spec, options),
+        num_train=known_sizes.num_train(spec, options),
     )
 
 
@@ -166,20 +166,3 @@ def _shape(config: ConfigDict, options: Mapping[str, Any]) -> tuple[int, int, in
     """The shape in the options of the data set, else the shape of the model's input."""
     size = options.get("image_size", config.model.image_size)
     return (size, size, options.get("channels", config.model.channels))
-
-
-def _num_train(spec: catalog.DatasetSpec, options: Mapping[str, Any]) -> int | None:
-    """The number of training examples, up to the rounding of random splits."""
-    if "num_train" in options:
-        return options["num_train"]
-    if spec.expected_counts is None:
-        return None
-    (stored,) = (
-        spec.expected_counts[name] for name in ("train", "whole") if name in spec.expected_counts
-    )
-    total = stored if isinstance(stored, int) else sum(stored)
-    if spec.scheme == "held_out":
-        return round(total * (1.0 - options["held_out"]))
-    if spec.scheme == "folds":
-        return total * (8 if options["validation_fold"] else 9) // 10
-    return total

@@ -28,11 +28,11 @@ from ml_collections import ConfigDict
 
 from ferjax import filesystem, local_files, refusals
 from ferjax.cli import config_flags, output
-from ferjax.cli.pairs import parse_pairs
 from ferjax.config import checks
 from ferjax.data.splits.splitters import ALL_FOLDS
 from ferjax.errors import UserError, nearest, one_of
 from ferjax.filesystem import Place
+from ferjax.reproduce import assignment
 from ferjax.training.loop import train as train_run
 
 TABLE = "table.json"  # beside the folders of the rows
@@ -164,11 +164,7 @@ def runs(
                 f"--rows: the study has no row {name!r}; expected some of {', '.join(names)}."
                 + nearest(name, names)
             )
-    assigned = {}
-    for path, text in parse_pairs("--set", assignments).items():
-        if text is None:
-            raise UserError(f"--set is {path!r}; expected FIELD=VALUE.")
-        assigned[path] = _value(text)
+    assigned = assignment.parse(assignments)
     folder = filesystem.of(workdir)
     get_config = config_flags.load(study.config, "the study's config")
     wanted = [row for row in study.rows if rows is None or row.name in rows]
@@ -180,10 +176,7 @@ def runs(
             seed = row.seeds[number]
             what = f"row {row.name!r}"
             config = config_flags.made(get_config, study.config, what, row.arguments)
-            for path, value in row.fields.items():
-                _set(config, path, value)
-            for path, value in assigned.items():
-                _set(config, path, value)
+            assignment.apply(config, {**row.fields, **assigned})
             if "seed" not in config:
                 raise UserError(f"{study.config}: {what} is no config of a run: it has no seed.")
             config.seed = seed
@@ -243,40 +236,3 @@ def _check_types(path: str, what: str, fields: Mapping[str, Any]) -> None:
             f"{path}: seeds of {what} is {seeds!r}; expected different whole numbers, such as "
             "[0, 1, 2]."
         )
-
-
-def _value(text: str) -> Any:
-    """The text as a value of TOML, or as a string if it is none."""
-    try:
-        found = tomllib.loads(f"value = {text}")
-    except (ValueError, RecursionError):
-        return text
-    return found["value"] if len(found) == 1 else text
-
-
-def _set(config: ConfigDict, path: str, value: Any) -> None:
-    """Sets a field that exists to a value of its type.
-
-    Raises:
-      UserError: there is no such field, or the value has another type.
-    """
-    if path == "seed":
-        raise UserError("A row's seed is not set as a field; name them all in seeds.")
-    *groups, leaf = path.split(".")
-    group = config
-    for name in groups:
-        group = group[name] if isinstance(group, ConfigDict) and name in group else ConfigDict()
-    if not isinstance(group, ConfigDict) or leaf not in group:
-        known = sorted(config.to_dict()) if not groups else sorted(group)
-        raise UserError(f"There is no config field {path!r}." + nearest(leaf, known))
-    if isinstance(group[leaf], ConfigDict):
-        raise UserError(f"{path} is a group of fields; name one of {', '.join(group[leaf])}.")
-    if isinstance(value, list):
-        value = tuple(value)
-    try:
-        group[leaf] = value
-    except TypeError:
-        raise UserError(
-            f"{path} is {value!r}; expected a {type(group[leaf]).__name__}, such as "
-            f"{group[leaf]!r}."
-        ) from None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -11,13 +10,11 @@ from typing import Any
 
 from ferjax import filesystem
 from ferjax.cli import tables
-from ferjax.config import stored
 from ferjax.errors import UserError
 from ferjax.filesystem import Place
-from ferjax.inference import agreement
 from ferjax.metrics import SeedSummary, mean_sd_ci
+from ferjax.reproduce import planned_result
 from ferjax.reproduce.study import TABLE, Row, Run, Study, runs
-from ferjax.workdir.directory import RunDirectory, differences
 from ferjax.workdir.metrics_log import read_rows
 
 FORMAT = 1
@@ -145,20 +142,10 @@ def write(study: Study, rows: Sequence[Finished], workdir: str) -> None:
 
 def _outcome(run: Run, on_left_out: Callable[[str], None]) -> dict[str, Any] | None:
     """The result of a finished run, with the metrics of its selected epoch."""
-    where = run.folder
-    if not filesystem.is_there(where):
-        return None
-    directory = RunDirectory(where)
-    result = directory.result()
+    result = planned_result.read(run, on_left_out)
     if result is None:
         return None
-    config = stored.of_run(directory)
-    agreement.check(where, config=config, result=result)
-    others = list(differences(json.loads(config.to_json()), json.loads(run.config.to_json())))
-    if others:
-        on_left_out(f"{where} is left out: it holds the run of another config ({others[0]}).")
-        return None
-    selected = _selected(where / "metrics.jsonl", result["selection"]["epoch"])
+    selected = _selected(run.folder / "metrics.jsonl", result["selection"]["epoch"])
     return {**result, "selected": selected}
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from ferjax.distributed import processes
 from ferjax.evaluation import described
 from ferjax.evaluation.described import DescribedMetrics, Kept
 from ferjax.evaluation.evaluator import Scores
@@ -31,23 +32,19 @@ class Tested(NamedTuple):
     temperature: dict[str, float]
     predictions: dict[str, Predictions]
 
-    def fields(self, workdir: Place, *, is_main: bool, suffix: str = "") -> dict[str, Any]:
-        """The fields of result.json; the main process writes the predictions that they name.
+    def stored(self, workdir: Place, suffix: str = "") -> dict[str, Any]:
+        """`temperature` and `predictions` for result.json; the main process writes the latter.
 
         Args:
           workdir: the run directory.
-          is_main: whether to write.
-          suffix: of the names of fields and files, such as "_last".
+          suffix: of the names of the files.
         """
-        stored = {
+        is_main = processes.is_main()
+        files = {
             split: predictions.write(workdir, split + suffix, found) if is_main else {}
             for split, found in self.predictions.items()
         }
-        return {
-            f"test{suffix}": self.scores,
-            f"temperature{suffix}": self.temperature,
-            f"predictions{suffix}": stored,
-        }
+        return {"temperature": self.temperature, "predictions": files}
 
 
 def test(run: Experiment, weights: Weights) -> Tested:

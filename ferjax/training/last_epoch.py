@@ -26,10 +26,8 @@ from ferjax.workdir.directory import RunDirectory
 def fields(run: Experiment, step: int, weights: Weights, workdir: Place) -> dict[str, Any]:
     """Tests the last epoch, which ended with `step`; returns its fields of result.json."""
     tested = final_test.test(run, weights)
-    return {
-        "last": {"epoch": step // run.spec.steps_per_epoch, "step": step},
-        **tested.fields(workdir, is_main=processes.is_main(), suffix="_last"),
-    }
+    last = {"epoch": step // run.spec.steps_per_epoch, "step": step}
+    return {"last": last | tested.stored(workdir, "_last"), "test_last": tested.scores}
 
 
 def add(config: ConfigDict, directory: RunDirectory, result: dict[str, Any]) -> dict[str, Any]:

@@ -244,13 +244,13 @@ class _Run:
         """Reads the test split: scores the best epoch, and the `last` state if given."""
         run, progress = self.experiment, self.progress
         best = self.saving.best(progress.selection.step, run.states.abstract().evaluated)
+        tested = final_test.test(run, best)
         result = report.result(
             run,
             progress,
             training=progress.selection.training(self._written.rows("epoch")),
-            tested=final_test.test(run, best).fields(
-                self.directory.path, is_main=processes.is_main()
-            ),
+            scores=tested.scores,
+            stored=tested.stored(self.directory.path),
             num_steps=step,
         )
         if last is not None:

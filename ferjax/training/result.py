@@ -21,9 +21,9 @@ result.json, format 2 (fractions, not percent); format 1 lacks what is marked wi
     temperature     2: {view: T}, fitted on the split that selected
     predictions     2: {split: {file, sha256}} of the predictions for each example (see
                     `workdir.predictions`), also of the split that selected
-    last            with --report_last: epoch and step with which training ended; its weights select
-                    nothing
-    test_last, temperature_last, predictions_last    of these weights
+    last, test_last with --report_last: epoch and step with which training ended, 2: temperature
+                    and predictions of its weights, and their scores in the form of `test`; they
+                    select nothing
     warnings        problems that were reported: kind "collapsed", with the epochs after which the
                     model did no better than class frequencies, and the message; else []
     num_steps, parameters
@@ -56,7 +56,8 @@ def result(
     progress: RunProgress,
     *,
     training: dict[str, Any] | None,
-    tested: dict[str, Any],
+    scores: dict[str, Any],
+    stored: dict[str, Any],
     num_steps: int,
 ) -> dict[str, Any]:
     """The object that result.json holds; see the head of this file.
@@ -65,7 +66,8 @@ def result(
       run: its parts.
       progress: what its checkpoints keep of it.
       training: the selected epoch in training.
-      tested: the fields of the test (see `final_test`).
+      scores: of the test.
+      stored: what else the test leaves (see `final_test.Tested.stored`).
       num_steps: optimizer steps made.
     """
     config, spec, selection = run.config, run.spec, progress.selection
@@ -90,7 +92,8 @@ def result(
             "step": selection.step,
         },
         "training": training,
-        **tested,
+        "test": scores,
+        **stored,
         "warnings": progress.warnings,
         "num_steps": num_steps,
         "parameters": run.num_parameters,

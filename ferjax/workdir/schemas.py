@@ -86,13 +86,6 @@ class Cost(TypedDict):
     images_per_second: Annotated[float, between(0, 1e12)]
 
 
-class Last(TypedDict):
-    """The last epoch of a run."""
-
-    epoch: Count
-    step: Count
-
-
 class StoredPredictions(TypedDict):
     """Where the predictions for a split are, in the run directory."""
 
@@ -100,8 +93,19 @@ class StoredPredictions(TypedDict):
     sha256: Sha256
 
 
-Tested = dict[str, dict[str, Scores]]
 Temperatures = dict[str, Annotated[float, between(1e-3, 1e3)]]
+
+
+class Last(TypedDict):
+    """The last epoch of a run."""
+
+    epoch: Count
+    step: Count
+    temperature: NotRequired[Temperatures]
+    predictions: NotRequired[dict[str, StoredPredictions]]
+
+
+Tested = dict[str, dict[str, Scores]]
 
 
 class Result(TypedDict):
@@ -124,8 +128,6 @@ class Result(TypedDict):
     predictions: NotRequired[dict[str, StoredPredictions]]
     last: NotRequired[Last]
     test_last: NotRequired[Tested]
-    temperature_last: NotRequired[Temperatures]
-    predictions_last: NotRequired[dict[str, StoredPredictions]]
     warnings: NotRequired[list[Failure]]
     num_steps: Count
     cost: Cost

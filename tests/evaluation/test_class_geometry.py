@@ -51,6 +51,15 @@ def test_without_centres_there_are_no_figures_of_them():
     assert found["mean_pairwise_cosine"] == 6.0
 
 
+@pytest.mark.parametrize("length", [0.0, 1.0, 10.0, 1e4])
+def test_one_example_of_each_class_or_equal_features_have_no_variance_within(length):
+    for labels in (jnp.arange(3), jnp.zeros(3, jnp.int32)):
+        rows = length * jnp.eye(3) if labels[1] else jnp.full((3, 3), length / 3)
+        geometry = Accumulator()
+        geometry.add(batch_sums(rows, labels, jnp.ones(3, bool), 3))
+        assert geometry.compute(None)["between_within_variance"] is None
+
+
 def test_of_nothing_there_is_no_geometry():
     with pytest.raises(ValueError, match="no example"):
         Accumulator().compute(None)

@@ -21,7 +21,7 @@ LAST = {"epoch": 3, "step": 15}
 def expected(finished):
     """Scores of the last checkpoint of the shrunk run, as `evaluate` makes them."""
     workdir, config, _ = finished
-    run = FinishedRun(TrainedModel.load(workdir, "last", config=config), config, ())
+    run = FinishedRun(TrainedModel.load(workdir, "last", config=config), config, (), {})
     return as_json(run.on_own_data("test", config.evaluation.test_views).scores)
 
 

@@ -1,0 +1,99 @@
+"""What the runs of a table are expected to cost, from the rates of runs that are finished."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from ferjax import models
+from ferjax.data import catalog, known_sizes
+from ferjax.data.options import known
+from ferjax.errors import UserError
+from ferjax.reproduce.paper_runs import PlannedRow
+from ferjax.reproduce.study import Run
+from ferjax.workdir.directory import RunDirectory
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """The cost of a run.
+
+    Attributes:
+      run: the run.
+      images: images that it trains on, over all epochs; None if the size of its data is unknown.
+      rate: images/s expected; None where no run like it was measured.
+      measured: where the rate is from: "" for none, "given", or the folder of a finished run.
+      is_done: whether the run itself is finished.
+    """
+
+    run: Run
+    images: int | None
+    rate: float | None
+    measured: str
+    is_done: bool
+
+    @property
+    def seconds(self) -> float | None:
+        """Seconds that are still to come."""
+        if self.is_done:
+            return 0.0
+        return None if self.images is None or not self.rate else self.images / self.rate
+
+
+def expected(rows: Sequence[PlannedRow], given_rate: float | None = None) -> list[Cost]:
+    """The cost of every run, without any data set.
+
+    The rate is that of the last finished run here of the same network, batch and augmentation;
+    failing that `given_rate`.
+    """
+    rates: dict[str, tuple[str, float, str]] = {}
+    done = set()
+    for row in rows:
+        for run in row.runs:
+            result = _result(run)
+            if result is None:
+                continue
+            done.add(run.folder)
+            found = result.get("finished", ""), result["cost"]["images_per_second"], str(run.folder)
+            if found[1] > 0:
+                key = _kind(run.config)
+                rates[key] = max(rates.get(key, found), found)
+    made = []
+    for row in rows:
+        for run in row.runs:
+            _, rate, where = rates.get(_kind(run.config), ("", given_rate, "given"))
+            images = _images(run.config)
+            made.append(Cost(run, images, rate, where if rate else "", run.folder in done))
+    return made
+
+
+def _result(run: Run) -> dict[str, Any] | None:
+    try:
+        return RunDirectory(run.folder).result()
+    except UserError:  # damaged, or a folder of several runs: training says so
+        return None
+
+
+def _kind(config: ConfigDict) -> str:
+    """What decides how fast a run trains."""
+    parts = {
+        "model": config.model.to_dict(),
+        "batch": config.train.batch_size,
+        "augment": config.augment.to_dict(),
+    }
+    return json.dumps(parts, sort_keys=True)
+
+
+def _images(config: ConfigDict) -> int | None:
+    spec = catalog.find(config.dataset.name)
+    options = {**known(spec.name), **config.dataset.options.to_dict()}
+    number = known_sizes.num_train(spec, options)
+    if number is None:
+        return None
+    batch = config.train.batch_size
+    trained = models.model_class(config.model.name).is_trainable  # late fusion is not
+    return number // batch * batch * config.train.num_epochs if trained else 0

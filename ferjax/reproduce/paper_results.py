@@ -1,0 +1,212 @@
+"""The results of a paper's table: printed and measured, and which orderings hold."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from ferjax.config import stored
+from ferjax.config.papers import Printed, Table
+from ferjax.evaluation import finished_runs, intervals, paired
+from ferjax.evaluation.finished_runs import FinishedRuns
+from ferjax.evaluation.paired import Comparison
+from ferjax.metrics import SeedSummary, mean_sd_ci
+from ferjax.reproduce import planned_result
+from ferjax.reproduce.paper_runs import PlannedRow
+
+# The metrics that are measured for every row, beside those that the paper prints.
+ALWAYS = ("accuracy", "macro_f1", "balanced_accuracy")
+
+
+@dataclasses.dataclass(frozen=True)
+class RowResult:
+    """A row of a table on a data set; fractions, not percent.
+
+    Attributes:
+      planned: its runs.
+      printed: the paper's numbers for it and the data set.
+      runs: the seeds whose runs are all finished; None if there is none.
+      measured: metric -> mean, deviation and Student's interval over these seeds.
+      over_images: with one seed, the 95 % interval of its accuracy over images; else None.
+      clean: the accuracy on the clean test images, likewise; None where there are none.
+      confusion: [K, K], share of the images of a class (row) that are called each class, the mean
+        over the seeds; None without a run.
+      collapsed: how many runs ended as class frequencies.
+      reason: why it has fewer seeds than planned; "" if it has all.
+    """
+
+    planned: PlannedRow
+    printed: tuple[Printed, ...]
+    runs: FinishedRuns | None
+    measured: Mapping[str, SeedSummary]
+    over_images: intervals.Interval | None
+    clean: SeedSummary | None
+    confusion: Float[np.ndarray, "K K"] | None
+    collapsed: int
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Ordering:
+    """An ordering that the paper claims.
+
+    Attributes:
+      lower: the name of a row.
+      higher: the name of the row that the paper has above it.
+      seeds: the seeds of both that are finished.
+      compared: the second against the first; None where a run is missing.
+    """
+
+    lower: str
+    higher: str
+    seeds: tuple[int, ...]
+    compared: Comparison | None
+
+    @property
+    def holds(self) -> str:
+        """Whether it "holds", is "reversed", or is "open"; "not run" without runs of both."""
+        if self.compared is None:
+            return "not run"
+        return {"higher": "holds", "lower": "reversed", "open": "open"}[self.compared.verdict]
+
+
+@dataclasses.dataclass(frozen=True)
+class DatasetResult:
+    """The results of a table on one data set, in the test-time view that is reported."""
+
+    table: Table
+    dataset: str
+    view: str
+    rows: tuple[RowResult, ...]
+    orderings: tuple[Ordering, ...]
+
+
+def collect(
+    table: Table,
+    planned: Sequence[PlannedRow],
+    *,
+    view: str,
+    reasons: Mapping[tuple[str, str], str],
+    on_left_out: Callable[[str], None],
+) -> list[DatasetResult]:
+    """Reads the finished runs of a table.
+
+    Args:
+      table: the table.
+      planned: its rows.
+      view: the test-time view that is reported.
+      reasons: why rows are not complete, by data set and row.
+      on_left_out: called with a sentence for a folder that holds the run of another config.
+
+    Raises:
+      UserError: a run is damaged, or was not tested in this view.
+    """
+    made = []
+    for dataset in dict.fromkeys(one.dataset for one in planned):
+        of_data = [one for one in planned if one.dataset == dataset]
+        rows = [
+            _row(one, view, reasons.get((dataset, one.row.name), ""), on_left_out)
+            for one in of_data
+        ]
+        found = {one.planned.row.name: one.runs for one in rows}
+        orderings = [_ordering(pair, view, found) for pair in table.orderings]
+        made.append(DatasetResult(table, dataset, view, tuple(rows), tuple(orderings)))
+    return made
+
+
+def _row(
+    planned: PlannedRow,
+    view: str,
+    reason: str,
+    on_left_out: Callable[[str], None],
+) -> RowResult:
+    printed = tuple(one for one in planned.row.printed if one.dataset == planned.dataset)
+    runs = _finished(planned, on_left_out)
+    empty = RowResult(planned, printed, None, {}, None, None, None, 0, reason or "not run")
+    if runs is None:
+        return empty
+    group = runs.first.tested.split
+    finished_runs.check_comparable([runs], view, group)
+    rates = runs.rates(view, group)
+    metrics = {name: [one[name] for one in rates] for name in ALWAYS}  # type: ignore[literal-required]
+    for name in {one.metric for one in printed} - {"recall", *ALWAYS}:
+        values = [_mean_of_runs(unit, name, view, group) for unit in runs.units]
+        if None not in values:
+            metrics[name] = values
+    accuracies = metrics["accuracy"]
+    one_seed = None
+    if len(rates) == 1:
+        number = rates[0]["num_examples"]
+        one_seed = intervals.share(round(accuracies[0] * number), number)
+    clean = f"{group}_clean"
+    has_clean = all(clean in run.tested.groups for unit in runs.units for run in unit)
+    has_clean = has_clean and all(one.tested.groups[clean].any() for one in runs.units[0])
+    complete = runs.seeds == planned.seeds
+    return dataclasses.replace(
+        empty,
+        runs=runs,
+        measured={name: mean_sd_ci(values) for name, values in metrics.items()},
+        over_images=one_seed,
+        clean=mean_sd_ci([one["accuracy"] for one in runs.rates(view, clean)])
+        if has_clean
+        else None,
+        confusion=_row_shares([one["confusion"] for one in rates]),
+        collapsed=sum(
+            warning["kind"] == "collapsed"
+            for unit in runs.units
+            for run in unit
+            for warning in run.result.get("warnings", ())
+        ),
+        reason=reason if not complete else "",
+    )
+
+
+def _finished(planned: PlannedRow, on_left_out: Callable[[str], None]) -> FinishedRuns | None:
+    """The seeds all of whose runs are finished."""
+    done = [
+        planned.folder / f"seed_{seed}"
+        for seed in planned.seeds
+        if all(planned_result.read(run, on_left_out) for run in planned.of_seed(seed))
+    ]
+    return finished_runs.load(planned.row.name, done, stored.of_run) if done else None
+
+
+def _mean_of_runs(
+    unit: Sequence[finished_runs.Run], metric: str, view: str, group: str
+) -> float | None:
+    """The mean over folds of a loss, or of a figure of training."""
+    if metric.startswith("train_"):
+        found = [run.result.get("training") for run in unit]
+        values = [None if one is None else one[metric.removeprefix("train_")] for one in found]
+    else:
+        values = [run.result["test"][view][group][metric] for run in unit]
+    return None if None in values else float(np.mean([one for one in values if one is not None]))
+
+
+def _row_shares(confusions: Sequence[Any]) -> Float[np.ndarray, "K K"]:
+    counts = np.array(confusions, np.float64)
+    return (counts / np.maximum(counts.sum(axis=2, keepdims=True), 1)).mean(axis=0)
+
+
+def _ordering(
+    pair: tuple[str, str], view: str, found: Mapping[str, FinishedRuns | None]
+) -> Ordering:
+    """Compares two rows over the seeds that both have."""
+    first, second = (found[name] for name in pair)
+    if first is None or second is None:
+        return Ordering(*pair, (), None)
+    seeds = tuple(seed for seed in first.seeds if seed in second.seeds)
+    if not seeds:
+        return Ordering(*pair, (), None)
+    group = first.first.tested.split
+    finished_runs.check_comparable([first, second], view, group)
+    before, after = (
+        [one.predicted(view, group)[one.seeds.index(seed)] for seed in seeds]
+        for one in (first, second)
+    )
+    compared = paired.compare(before, after, first.true(group), len(first.labels))
+    return Ordering(*pair, seeds, compared)
