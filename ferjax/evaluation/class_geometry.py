@@ -14,7 +14,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-
 # Of the sum of squares: a variance within classes of less is rounding of float32.
 _ROUNDING = 1e-6
 
@@ -26,8 +25,8 @@ class Geometry(TypedDict):
     and of the centres (None without centres), the sum over ordered pairs of cos + 1: at most
     2 K (K - 1); 42 if 7 of them are orthogonal. `between_within_variance`: variance of the class
     means about the mean of all features, divided by the variance of the features about their class
-    means; None where that is rounding, as for one example of each class. `center_offset`: the median over classes of |c_j - m_j| / |m_j|, with the centre c_j and
-    the class mean m_j.
+    means; None where that is rounding, as for one example of each class. `center_offset`: the
+    median over classes of |c_j - m_j| / |m_j|, with the centre c_j and the class mean m_j.
     """
 
     mean_pairwise_cosine: float

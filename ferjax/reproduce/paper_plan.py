@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from ferjax.cli import output, tables
@@ -59,7 +60,7 @@ def _runs(rows: Sequence[PlannedRow], by_folder: Mapping[Place, Cost]) -> TextTa
             str(sum(cost.is_done for cost in costs)),
             str(one.runs[0].config.train.num_epochs),
             "-" if costs[0].rate is None else f"{costs[0].rate:,.0f}",
-            "unknown" if None in seconds else _time(sum(known)),
+            "unknown" if None in seconds else _time(math.fsum(known)),
         )
     return made
 
@@ -67,7 +68,7 @@ def _runs(rows: Sequence[PlannedRow], by_folder: Mapping[Place, Cost]) -> TextTa
 def _total(costs: Sequence[Cost]) -> str:
     seconds = [cost.seconds for cost in costs if cost.seconds is not None]
     unknown = sum(cost.seconds is None for cost in costs)
-    text = f"{len(costs)} runs, {_time(sum(seconds))} to come without tests"
+    text = f"{len(costs)} runs, {_time(math.fsum(seconds))} to come without tests"
     if unknown:
         text += (
             f", and {unknown} runs whose time is not known: no run like them is finished here. "

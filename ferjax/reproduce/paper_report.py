@@ -35,7 +35,7 @@ def text_tables(result: DatasetResult) -> list[TextTable]:
     shown.sort(key=lambda row: own.index(row.planned.row.name))
     made = [_scores(result, shown)]
     if result.table.kind == "confusion":
-        made += [_confusion(result, row) for row in shown if row.confusion is not None]
+        made += [confusion_table(result, row) for row in shown if row.confusion is not None]
     if result.orderings:
         made.append(_orderings(result))
     return made
@@ -133,7 +133,7 @@ def _cells(row: RowResult, metric: str) -> list[str]:
     ]
 
 
-def _confusion(result: DatasetResult, row: RowResult) -> TextTable:
+def confusion_table(result: DatasetResult, row: RowResult) -> TextTable:
     """Row percent, the printed recall, and the gain per class over the reference."""
     assert row.runs is not None and row.confusion is not None
     labels = row.runs.labels
