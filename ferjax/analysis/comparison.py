@@ -158,7 +158,16 @@ def show(found: Found) -> None:
     )
     differences = tables.plain_table(
         f"Against {found.rows[0].runs.name}, in percentage points {about}",
-        ["run", "", "accuracy", "over images", "over seeds", "McNemar p", "macro-F1", "interval"],
+        [
+            "run",
+            "verdict",
+            "accuracy",
+            "over images",
+            "over seeds",
+            "McNemar p",
+            "macro-F1",
+            "interval",
+        ],
     )
     gains = tables.plain_table(
         f"Recall of each class, and its gain against {found.rows[0].runs.name} in points",
@@ -171,7 +180,7 @@ def show(found: Found) -> None:
         texts[4] = "-" if shown[4] is None else f"{shown[4]:.4f}"  # a loss is no share
         tables.add_row(scores, name, _joined(row.runs.seeds), *texts)
         if row.compared is not None:
-            tables.add_row(differences, name, *difference_cells(row.compared))
+            tables.add_row(differences, name, *_difference_cells(row.compared))
     for at, (label, count) in enumerate(zip(found.labels, found.counts, strict=True)):
         cells = [_with_gain(row, at) for row in found.rows]
         tables.add_row(gains, label, str(count), *cells)
@@ -180,23 +189,17 @@ def show(found: Found) -> None:
         output.say("OPTIMISTIC: the epoch was selected on the images that are reported.")
 
 
-def difference_cells(compared: Comparison) -> list[str]:
+def _difference_cells(compared: Comparison) -> list[str]:
     """Cells of a table: verdict, accuracy, its intervals, McNemar's p, macro-F1, its interval."""
-    seeds = compared.over_seeds
     return [
         compared.verdict,
-        points(compared.accuracy),
-        _interval(compared.over_images),
-        "-" if seeds is None else _interval(seeds),
+        tables.points(compared.accuracy),
+        tables.points_interval(compared.over_images),
+        tables.points_interval(compared.over_seeds),
         ", ".join(f"{test.p:.2g}" for test in compared.mcnemar),
-        points(compared.macro_f1),
-        _interval(compared.macro_f1_over_images),
+        tables.points(compared.macro_f1),
+        tables.points_interval(compared.macro_f1_over_images),
     ]
-
-
-def points(difference: float) -> str:
-    """A difference of shares in percentage points, with its sign."""
-    return f"{100 * difference:+.2f}"
 
 
 def write_csv(found: Found, path: str) -> None:
@@ -261,11 +264,7 @@ def _with_gain(row: Row, at: int) -> str:
     if math.isnan(row.recall[at]):
         return "-"
     shown = _percent(row.recall[at])
-    return shown if row.compared is None else f"{shown} ({points(row.compared.recall[at])})"
-
-
-def _interval(ends: Interval) -> str:
-    return f"{points(ends[0])} to {points(ends[1])}"
+    return shown if row.compared is None else f"{shown} ({tables.points(row.compared.recall[at])})"
 
 
 def _percent(value: float | None) -> str:

@@ -190,6 +190,16 @@ def seed_table(summaries: Mapping[str, SeedSummary], title: str) -> Table:
     return table
 
 
+def points(difference: float) -> str:
+    """A difference of fractions in percentage points, with its sign."""
+    return f"{100 * difference:+.2f}"
+
+
+def points_interval(ends: tuple[float, float] | None) -> str:
+    """An interval of such a difference; a dash where there is none."""
+    return "-" if ends is None else " to ".join(map(points, ends))
+
+
 def print_tables(*tables: Table, console: Console | None = None) -> None:
     """Prints tables on standard output, or on `console`, with an empty line before each."""
     if console is None:

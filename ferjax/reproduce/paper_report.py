@@ -162,7 +162,7 @@ def confusion_table(result: DatasetResult, row: RowResult) -> TextTable:
 
 def _orderings(result: DatasetResult) -> TextTable:
     title = f"What the paper orders ({result.dataset}, {result.view}), in percentage points"
-    columns = ["lower", "higher", "", "difference", "over images", "over seeds", "McNemar p"]
+    columns = ["lower", "higher", "verdict", "difference", "over images", "over seeds", "McNemar p"]
     made = TextTable(title, [*columns, "seeds"], names=3)
     for one in result.orderings:
         cells = ["-"] * 4 if one.compared is None else _difference(one.compared)
@@ -171,11 +171,10 @@ def _orderings(result: DatasetResult) -> TextTable:
 
 
 def _difference(compared: Comparison) -> list[str]:
-    seeds = compared.over_seeds
     return [
-        f"{100 * compared.accuracy:+.2f}",
-        " to ".join(f"{100 * end:+.2f}" for end in compared.over_images),
-        "-" if seeds is None else " to ".join(f"{100 * end:+.2f}" for end in seeds),
+        tables.points(compared.accuracy),
+        tables.points_interval(compared.over_images),
+        tables.points_interval(compared.over_seeds),
         ", ".join(f"{test.p:.2g}" for test in compared.mcnemar),
     ]
 

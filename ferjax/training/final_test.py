@@ -50,13 +50,16 @@ class Tested(NamedTuple):
 def test(run: Experiment, weights: Weights) -> Tested:
     """Scores weights in all test views of the run; reads the test split."""
     protocol = run.protocol
-    _, selected = _passed(run, weights, protocol.selection)
-    scores, tested = _passed(run, weights, protocol.test)
-    fitted = described.temperatures(selected)
+    passes = {
+        split: _passed(run, weights, split)
+        for split in dict.fromkeys((protocol.selection, protocol.test))
+    }
+    scores, tested = passes[protocol.test]
+    fitted = described.temperatures(passes[protocol.selection][1])
     return Tested(
         scores=described.described(scores, tested, fitted),
         temperature=fitted,
-        predictions={protocol.selection: selected, protocol.test: tested},
+        predictions={split: kept for split, (_, kept) in passes.items()},
     )
 
 
