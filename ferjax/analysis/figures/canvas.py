@@ -1,0 +1,126 @@
+"""The look of every figure, and the figure as SVG and PNG.
+
+A figure is drawn once, with its ink in one colour that nothing else has. In the SVG this colour
+becomes `currentColor`: inside a page the figure then has the page's own colour of text, on a light
+and on a dark ground. The PNG is black on white.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import io
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import matplotlib
+import matplotlib.figure
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+
+# Okabe and Ito's colours, which people with any colour vision can tell apart, without yellow and
+# black, which vanish on a light or on a dark ground.
+COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6bb1", "#7f7f7f")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+LINES = ("-", "--", "-.", ":")
+INK = "#123456"
+_GRID = "#9aa0a8"
+_DPI = 150
+
+_STYLE: dict[str, Any] = {
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
+    "font.size": 10.0,
+    "text.color": INK,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "axes.titlecolor": INK,
+    "axes.titlesize": 11.0,
+    "axes.titlelocation": "left",
+    "axes.facecolor": "none",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": _GRID,
+    "grid.alpha": 0.35,
+    "grid.linewidth": 0.6,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "figure.facecolor": "none",
+    "savefig.facecolor": "none",
+    "legend.frameon": False,
+    "lines.linewidth": 1.8,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Figure:
+    """A drawn figure.
+
+    Attributes:
+      name: names its files.
+      alt: what it shows, for people who cannot see it.
+      svg: to be put into a page, with `currentColor` as ink.
+      png: black on white.
+    """
+
+    name: str
+    alt: str
+    svg: str
+    png: bytes
+
+    def svg_file(self) -> str:
+        """The SVG as a file of its own, black on white."""
+        return self.svg.replace("currentColor", "#000000", -1).replace(
+            "<svg ", '<svg style="background:#ffffff" ', 1
+        )
+
+
+@contextlib.contextmanager
+def drawing(width: float, height: float) -> Iterator[matplotlib.figure.Figure]:
+    """A figure of this size in inches, to be drawn on in the look of all figures."""
+    with matplotlib.rc_context(_STYLE):
+        yield matplotlib.figure.Figure(figsize=(width, height), layout="constrained")
+
+
+def finished(name: str, alt: str, drawn: matplotlib.figure.Figure) -> Figure:
+    """The figure, as SVG and PNG; call it inside `drawing`."""
+    salt = hashlib.sha256(name.encode()).hexdigest()[:8]
+    with matplotlib.rc_context({"svg.hashsalt": salt}):
+        FigureCanvasSVG(drawn)
+        text = io.StringIO()
+        drawn.savefig(text, format="svg", metadata={"Date": None, "Creator": None}, dpi=_DPI)
+    FigureCanvasAgg(drawn)
+    raster = io.BytesIO()
+    _paint(drawn, "#000000")
+    drawn.savefig(raster, format="png", dpi=_DPI, facecolor="#ffffff", metadata={"Software": None})
+    return Figure(name, alt, _inline(text.getvalue(), alt, salt), raster.getvalue())
+
+
+def _paint(drawn: matplotlib.figure.Figure, color: str) -> None:
+    """Gives everything that has the ink another colour."""
+    for artist in drawn.findobj():
+        for kind in ("color", "edgecolor", "facecolor"):
+            get, put = getattr(artist, f"get_{kind}", None), getattr(artist, f"set_{kind}", None)
+            if get is None or put is None:
+                continue
+            with contextlib.suppress(TypeError, ValueError):
+                if matplotlib.colors.to_hex(get()) == INK:
+                    put(color)
+
+
+def _inline(text: str, alt: str, salt: str) -> str:
+    """The svg element alone, with names of its own and a title that a screen reader reads."""
+    start = text.index("<svg")
+    text = text[start:].strip()
+    text = re.sub(r'(<svg[^>]*?) (?:width|height)="[^"]*"', r"\1", text, count=1)
+    text = re.sub(r'(<svg[^>]*?) (?:width|height)="[^"]*"', r"\1", text, count=1)
+    # Parts of several figures on one page must not share a name.
+    text = re.sub(r'\bid="', f'id="{salt}-', text)
+    text = re.sub(r'(xlink:href="|url\()#', rf"\g<1>#{salt}-", text)
+    title = alt.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
+    text = text.replace("<svg", f'<svg role="img" aria-label="{title}"', 1)
+    return text.replace(INK, "currentColor")

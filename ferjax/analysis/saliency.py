@@ -1,0 +1,141 @@
+"""Where a model looks: Grad-CAM, and the attention that it computes itself.
+
+Shapes: B batch, H W C image in grey levels, h w map, C' channels of a map, K classes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from collections.abc import Mapping
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from ferjax import models
+from ferjax.inference.trained_model import TrainedModel
+from ferjax.models import functional
+
+# A map of fewer places shows too little of a face.
+LEAST_SIDE = 6
+
+
+@dataclasses.dataclass(frozen=True)
+class Looked:
+    """What a model looked at in B images.
+
+    Attributes:
+      predicted: the classes.
+      cam: Grad-CAM of the predicted class, each image's largest value 1; 0 where nothing speaks for
+        the class.
+      attention: name -> the model's own map, as it is inside the forward pass.
+      channels: name -> the model's own gates of channels.
+    """
+
+    predicted: Int[np.ndarray, " B"]
+    cam: Float[np.ndarray, "B h w"]
+    attention: Mapping[str, Float[np.ndarray, "B h w"]]
+    channels: Mapping[str, Float[np.ndarray, "B C"]]
+
+
+class Saliency:
+    """Grad-CAM and attention of one model.
+
+    Args:
+      trained: the model.
+      image_shape: (H, W, C) of its images.
+
+    Attributes:
+      layer: the feature map that Grad-CAM looks at: the last of at least `LEAST_SIDE` places a
+        side, or the last one.
+    """
+
+    def __init__(self, trained: TrainedModel, image_shape: tuple[int, int, int]):
+        self._trained = trained
+        self._shapes = self._recorded((1, *image_shape))
+        self.layer = _layer(self._shapes)
+        self._run = jax.jit(self._look)
+
+    def __call__(self, images: Float[np.ndarray, "B H W C"]) -> Looked:
+        """Looks at images in grey levels 0..255."""
+        predicted, cam, values = jax.device_get(self._run(self._trained.weights, images))
+        largest = cam.max(axis=(1, 2), keepdims=True)
+        return Looked(
+            predicted=predicted,
+            cam=np.where(largest > 0, cam / np.where(largest > 0, largest, 1), 0),
+            attention=_maps(values),
+            channels={name: rows for name, rows in values.items() if name.endswith(_CHANNELS)},
+        )
+
+    def _forward(
+        self, weights: functional.Weights, images: Array, added: Mapping[str, Array] | None = None
+    ) -> tuple[Array, dict[str, Array]]:
+        shown = self._trained.spec.preprocessing(images)
+        with models.recording(added) as values:
+            logits, _ = functional.forward(self._trained.graphdef, weights, shown)
+        return logits, values
+
+    def _recorded(self, shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
+        """The shapes of all intermediates for one image."""
+        images = jax.ShapeDtypeStruct(shape, jnp.float32)
+        _, values = jax.eval_shape(self._forward, self._trained.weights, images)
+        return {name: value.shape for name, value in values.items()}
+
+    def _look(
+        self, weights: functional.Weights, images: Float[Array, "B H W C"]
+    ) -> tuple[Array, Array, dict[str, Array]]:
+        """Selvaraju et al. 2017, eq. 1 and 2, for the class of the largest logit."""
+
+        def best_logits(added: Array) -> tuple[Array, tuple[Array, dict[str, Array]]]:
+            logits, values = self._forward(weights, images, {self.layer: added})
+            # In evaluation the logits of an image depend on no other: the sum has each's gradient.
+            return logits.max(axis=1).sum(), (logits, values)
+
+        _, height, width, channels = self._shapes[self.layer]
+        zeros = jnp.zeros((len(images), height, width, channels), jnp.float32)
+        gradient, (logits, values) = jax.grad(best_logits, has_aux=True)(zeros)
+        importance = gradient.mean(axis=(1, 2), keepdims=True)
+        cam = jax.nn.relu(jnp.sum(importance * values[self.layer].astype(jnp.float32), axis=3))
+        kept = {name: value for name, value in values.items() if name != self.layer}
+        kept = {name: value for name, value in kept.items() if _is_attention(name, value.shape)}
+        return logits.argmax(axis=1), cam, kept
+
+
+_CHANNELS = ("cbam.channel.gate", "se.gate", "se1.gate", "se2.gate")
+_PLACES = ("cbam.spatial.gate", "attention_map")
+_TOKENS = "token_attention"
+
+
+def _is_attention(name: str, shape: tuple[int, ...]) -> bool:
+    return name.endswith((*_CHANNELS, *_PLACES)) or (name.endswith(_TOKENS) and _is_square(shape))
+
+
+def _is_square(shape: tuple[int, ...]) -> bool:
+    """Whether attention [B, N, N] is between the places of a square map."""
+    return shape[1] == shape[2] > 1 and math.isqrt(shape[1]) ** 2 == shape[1]
+
+
+def _maps(values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The maps [B, h, w]; of token attention, how much attention each place gets on average."""
+    made = {}
+    for name, value in values.items():
+        if name.endswith(_PLACES):
+            made[name] = value
+        elif name.endswith(_TOKENS):
+            side = math.isqrt(value.shape[1])
+            made[name] = value.mean(axis=1).reshape(len(value), side, side)
+    return made
+
+
+def _layer(shapes: Mapping[str, tuple[int, ...]]) -> str:
+    """The last feature map that is large enough for Grad-CAM."""
+    maps = {
+        name: shape
+        for name, shape in shapes.items()
+        if len(shape) == 4 and re.search(r"(layer|stage|blocks\.)\d+$|trunk\d$", name)
+    }
+    large = [name for name, shape in maps.items() if min(shape[1:3]) >= LEAST_SIDE]
+    return (large or list(maps))[-1]
