@@ -29,7 +29,7 @@ INK = "#123456"
 _GRID = "#9aa0a8"
 _DPI = 150
 
-_STYLE: dict[str, Any] = {
+_STYLE: Any = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
     "font.size": 10.0,

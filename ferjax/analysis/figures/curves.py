@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import matplotlib.axes
+from matplotlib.ticker import MaxNLocator
 
 from ferjax.analysis.figures import canvas
 from ferjax.analysis.figures.canvas import Figure
@@ -61,4 +62,4 @@ def _panel(
             if kind.startswith("selection") and chosen is not None:
                 axes.plot([selected[run]], [chosen], "o", color=color, markersize=7, zorder=3)
     axes.set_xlabel("epoch")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -5,17 +5,12 @@ This file collects the content of the page; page.html has its layout, and escape
 
 from __future__ import annotations
 
-import base64
-import functools
-import io
 from collections.abc import Iterable, Mapping, Sequence
-from importlib import resources
 from typing import Any
 
-import jinja2
 import numpy as np
-from PIL import Image
 
+from ferjax.cli import pages
 from ferjax.data.audit import near_duplicates, report
 from ferjax.data.audit.audit import Audit
 from ferjax.data.audit.findings import Group
@@ -37,7 +32,7 @@ def page(audit: Audit, max_groups: int = 50) -> str:
         what is left out is counted.
     """
     findings = audit.findings
-    return _template().render(
+    return pages.template("ferjax.data.audit", "page.html").render(
         title=f"Audit of {audit.title}",
         options=", ".join(
             f"{name}={value}" for name, value in audit.options.items() if value != ""
@@ -58,12 +53,6 @@ def page(audit: Audit, max_groups: int = 50) -> str:
         not_compared=findings.pairs.num_left_out,
         empty=_empty(audit, max_groups),
     )
-
-
-@functools.cache
-def _template() -> jinja2.Template:
-    text = (resources.files("ferjax.data.audit") / "page.html").read_text(encoding="utf-8")
-    return jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(text)
 
 
 def _classes(audit: Audit) -> dict[str, Any]:
@@ -142,7 +131,7 @@ def _figure(audit: Audit, rows: Sequence[int]) -> dict[str, Any]:
     names = [report.image(audit, row) for row in rows]
     return {
         "alt": f"{names[0]['label']} face of {names[0]['split']}: {names[0]['key']}",
-        "source": thumbnail(audit.pool[np.array(rows[:1])][0]),
+        "source": pages.picture(audit.pool[np.array(rows[:1])][0], THUMBNAIL),
         "names": [(_said(name), name["key"]) for name in names[:_MAX_COPIES]],
         "more": max(len(rows) - _MAX_COPIES, 0),
     }
@@ -152,12 +141,3 @@ def _said(name: Mapping[str, Any]) -> str:
     """Split and class of an image, and the person where the data set says who it is."""
     person = f", {name['subject']}" if "subject" in name else ""
     return f"{name['split']}, {name['label']}{person}"
-
-
-def thumbnail(image: np.ndarray) -> str:
-    """A data: URI of a uint8 [H, W, C] image, a PNG of at most `THUMBNAIL` pixels a side."""
-    picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
-    picture.thumbnail((THUMBNAIL, THUMBNAIL))
-    file = io.BytesIO()
-    picture.save(file, "PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()

@@ -157,9 +157,9 @@ def test_colour_images_of_another_size():
     assert scan.black.tolist() == [False] * 3
     assert scan.contrast[1] == 0
     assert scan.contrast[0] == pytest.approx(images[0].std((0, 1)).max(), rel=1e-5)
-    picture = thumbnail_of(audit_page.thumbnail(images[0]))
+    picture = thumbnail_of(pages.picture(images[0], audit_page.THUMBNAIL))
     np.testing.assert_array_equal(np.asarray(picture), images[0])
-    large = audit_page.thumbnail(rng.integers(0, 256, (224, 112, 3), np.uint8))
+    large = pages.picture(rng.integers(0, 256, (224, 112, 3), np.uint8), audit_page.THUMBNAIL)
     assert thumbnail_of(large).size == (48, 96)
 
 

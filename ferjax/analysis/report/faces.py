@@ -1,0 +1,109 @@
+"""The faces of a report: mistakes, doubts, what the model looks at, samples of each class."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from ferjax.analysis.figures.overlay import overlay, stretched
+from ferjax.analysis.report.seen import Seen
+from ferjax.cli import pages
+
+_MOST = 96  # pixels a side of a thumbnail
+_EACH = 12
+_LOOKED = 6
+_SAMPLES = 6
+
+Tile = dict[str, str]
+
+
+def mistakes(seen: Seen) -> list[Tile]:
+    """The wrong predictions with the highest probability."""
+    rows, labels = _predictions(seen)
+    wrong = np.flatnonzero(rows.argmax(axis=1) != labels)
+    order = wrong[np.argsort(-rows[wrong].max(axis=1), kind="stable")][:_EACH]
+    return [_tile(seen, rows, at) for at in order]
+
+
+def doubts(seen: Seen) -> list[Tile]:
+    """The images whose two most probable classes are closest."""
+    rows, _ = _predictions(seen)
+    top = np.sort(rows, axis=1)[:, -2:]
+    order = np.argsort(top[:, 1] - top[:, 0], kind="stable")[:_EACH]
+    return [_tile(seen, rows, at) for at in order]
+
+
+def looked(seen: Seen) -> dict[str, Any]:
+    """For an image of each class: itself, Grad-CAM, and the model's own maps."""
+    rows, labels = _predictions(seen)
+    chosen = _one_of_each(rows, labels)
+    found, saliency, images = seen.looked(chosen)
+    names = seen.trained.spec.labels
+    shown = _last_maps(found.attention)
+    made = []
+    for at, row in enumerate(chosen):
+        tiles = [_picture(images[at], f"{names[labels[row]]}", "the image")]
+        laid = overlay(images[at], found.cam[at])
+        tiles.append(_picture(laid, "Grad-CAM", f"what speaks for {names[found.predicted[at]]}"))
+        for name, maps in shown.items():
+            laid = overlay(images[at], stretched(maps[at]))
+            tiles.append(_picture(laid, name, "the model's own map, stretched"))
+        made.append(
+            {
+                "title": f"{names[labels[row]]}, taken for {names[found.predicted[at]]}",
+                "tiles": tiles,
+            }
+        )
+    return {"layer": saliency.layer, "rows": made}
+
+
+def samples(seen: Seen) -> list[dict[str, Any]]:
+    """Some training images of each class."""
+    return [
+        {
+            "title": label,
+            "tiles": [
+                _picture(image.astype(np.float32), "", f"{label} in training") for image in images
+            ],
+        }
+        for label, images in zip(seen.trained.spec.labels, seen.samples(_SAMPLES), strict=True)
+    ]
+
+
+def _predictions(seen: Seen) -> tuple[Float[np.ndarray, "N K"], Int[np.ndarray, " N"]]:
+    facts = seen.facts
+    return facts.selected.probabilities[facts.view], facts.selected.label
+
+
+def _one_of_each(rows: Float[np.ndarray, "N K"], labels: Int[np.ndarray, " N"]) -> list[int]:
+    """An image of each class, with a middling probability of its class: neither best nor worst."""
+    made = []
+    for label in np.unique(labels)[: _LOOKED + 2]:
+        own = np.flatnonzero(labels == label)
+        order = own[np.argsort(rows[own, label], kind="stable")]
+        made.append(int(order[len(order) * 2 // 3]))
+    return made
+
+
+def _last_maps(attention: Any) -> dict[str, np.ndarray]:
+    """The first and the last of the model's maps with more than a few places."""
+    large = {name: maps for name, maps in attention.items() if min(maps.shape[1:]) >= 3}
+    names = list(large)
+    return {name: large[name] for name in dict.fromkeys([*names[:1], *names[-1:]])}
+
+
+def _tile(seen: Seen, rows: Float[np.ndarray, "N K"], at: int) -> Tile:
+    names = seen.trained.spec.labels
+    true = names[seen.selected.labels[at]]
+    order = np.argsort(-rows[at], kind="stable")[:2]
+    said = ", ".join(f"{names[one]} {100 * rows[at, one]:.0f} %" for one in order)
+    image = seen.selected.images[at].astype(np.float32)
+    return _picture(image, true, said)
+
+
+def _picture(image: np.ndarray, title: str, said: str) -> Tile:
+    pixels = image if image.dtype == np.uint8 else np.rint(image).astype(np.uint8)
+    alt = ": ".join(filter(None, (title, said)))
+    return {"source": pages.picture(pixels, _MOST), "title": title, "said": said, "alt": alt}

@@ -1,0 +1,127 @@
+"""What is known of a finished run before its images are looked at: files of its folder."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from ferjax import filesystem
+from ferjax.analysis.figures.curves import Series
+from ferjax.config import stored
+from ferjax.errors import UserError
+from ferjax.evaluation import finished_runs
+from ferjax.filesystem import Place
+from ferjax.workdir import predictions
+from ferjax.workdir.directory import RunDirectory
+from ferjax.workdir.metrics_log import read_rows
+from ferjax.workdir.predictions import Predictions
+
+
+@dataclasses.dataclass(frozen=True)
+class RunFacts:
+    """A finished run.
+
+    Attributes:
+      name: what the report calls it.
+      where: its folder.
+      config: complete.
+      result: the content of result.json.
+      series: its learning curves.
+      tested: the predictions for its test images.
+      selected: those for the split that selected the epoch.
+    """
+
+    name: str
+    where: Place
+    config: ConfigDict
+    result: Mapping[str, Any]
+    series: Series
+    tested: Predictions
+    selected: Predictions
+
+    @property
+    def view(self) -> str:
+        """The test-time view of the headline: flip where there is one."""
+        views = list(self.result["test"])
+        return "flip" if "flip" in views else views[0]
+
+    @property
+    def group(self) -> str:
+        """The official test images."""
+        return self.tested.split
+
+    @property
+    def is_optimistic(self) -> bool:
+        """Whether the epoch was selected on what is reported, or by another leak."""
+        return self.result["protocol"] != "honest"
+
+    @property
+    def collapse(self) -> str:
+        """The warning that the model does no better than class frequencies; "" without one."""
+        said = [
+            one["message"] for one in self.result.get("warnings", ()) if one["kind"] == "collapsed"
+        ]
+        return said[0] if said else ""
+
+
+def read(workdir: str, name: str) -> RunFacts:
+    """Reads the files of a finished run.
+
+    Raises:
+      UserError: there is none, it is damaged, or of an older version that kept no predictions.
+    """
+    place = filesystem.of(workdir)
+    runs = finished_runs.load(name, [place], stored.of_run)
+    (unit,) = runs.units
+    if len(unit) != 1:
+        raise UserError(
+            f"{workdir} holds the runs of {len(unit)} folds; a report is about one run or some: "
+            "name their folders."
+        )
+    result = unit[0].result
+    config = stored.of_run(RunDirectory(place))
+    split = config.protocol.selection
+    if split not in result["predictions"]:
+        raise UserError(
+            f"{workdir}/result.json names no predictions for the {split} split: restore it from a "
+            "copy."
+        )
+    return RunFacts(
+        name=name,
+        where=place,
+        config=config,
+        result=result,
+        series=_series(place),
+        tested=unit[0].tested,
+        selected=predictions.read(place, split, result["predictions"][split]["sha256"]),
+    )
+
+
+def names(workdirs: list[str]) -> list[str]:
+    """A short name for each folder, of its last parts, as many as tell them apart."""
+    parts = [[part for part in text.replace("\\", "/").split("/") if part] for text in workdirs]
+    for number in range(1, max(map(len, parts), default=1) + 1):
+        found = ["/".join(one[-number:]) for one in parts]
+        if len(set(found)) == len(found):
+            return found
+    raise UserError("A run is named twice; name each once.")
+
+
+def _series(place: Place) -> Series:
+    """The learning curves in metrics.jsonl; an epoch that is missing has None."""
+    try:
+        rows = [row for _, row in read_rows(place / "metrics.jsonl") if row["kind"] == "epoch"]
+    except OSError:
+        rows = []
+    found: dict[str, list[float | None]] = {}
+    last = max((row["epoch"] for row in rows), default=0)
+    for quantity in ("loss", "accuracy"):
+        for prefix in ("", "validation_", "optimistic_"):
+            values = {row["epoch"]: row.get(prefix + quantity) for row in rows}
+            if any(value is not None for value in values.values()):
+                key = f"selection_{quantity}" if prefix else quantity
+                found[key] = [values.get(epoch) for epoch in range(1, last + 1)]
+    return found

@@ -1,0 +1,147 @@
+"""What a model does with images of its own data: features, damage, where it looks.
+
+Read are the training split, for samples, and the split that selected the epoch. The test split is
+not read.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Mapping, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, UInt8
+
+from ferjax.analysis import damage
+from ferjax.analysis.report.facts import RunFacts
+from ferjax.analysis.saliency import Looked, Saliency
+from ferjax.data.run_data import RunData
+from ferjax.errors import UserError
+from ferjax.evaluation import views
+from ferjax.inference.trained_model import TrainedModel
+from ferjax.models import functional
+
+_BATCH = 64
+# Images that are damaged in every way; more would take minutes on a CPU.
+_DAMAGED = 700
+_SEED = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Selected:
+    """The images of the split that selected the epoch, as they are stored."""
+
+    images: UInt8[np.ndarray, "N H W C"]
+    labels: Int[np.ndarray, " N"]
+
+
+class Seen:
+    """One model, and the images that it may be shown.
+
+    Args:
+      facts: its run.
+
+    Raises:
+      UserError: the checkpoint or the data set is not there, or they are not of this run.
+    """
+
+    def __init__(self, facts: RunFacts):
+        self.facts = facts
+        self.trained = TrainedModel.load(facts.where, config=facts.config)
+        fields = facts.config.dataset.to_dict()
+        self._data = RunData(self.trained.mesh, **fields, makes_data=not fields["data_dir"])
+        self.trained.spec.check_same_data(self._data.source, facts.where)
+
+    @functools.cached_property
+    def selected(self) -> Selected:
+        """The split that selected the epoch."""
+        examples = self._data.source.load(self.facts.selected.split, in_memory=True)
+        return Selected(np.asarray(examples.images[:]), examples.labels)
+
+    def samples(self, each: int) -> list[UInt8[np.ndarray, "S H W C"]]:
+        """Training images of each class, the same at each call; fewer where there are fewer."""
+        examples = self._data.source.load("train", in_memory=False)
+        rng = np.random.default_rng(_SEED)
+        made = []
+        for label in range(len(self.trained.spec.labels)):
+            rows = np.flatnonzero(examples.labels == label)
+            drawn = np.sort(rng.permutation(rows)[:each])
+            made.append(np.asarray(examples.images[drawn]))
+        return made
+
+    def counts(self) -> dict[str, list[int]]:
+        """Images of each class in the training split and the one that selected."""
+        number = len(self.trained.spec.labels)
+        train = self._data.source.load("train", in_memory=False).labels
+        return {
+            "train": np.bincount(train, minlength=number).tolist(),
+            self.facts.selected.split: np.bincount(self.selected.labels, minlength=number).tolist(),
+        }
+
+    def features(self) -> Float[np.ndarray, "N D"]:
+        """The features of all images of the split that selected."""
+        graphdef, spec = self.trained.graphdef, self.trained.spec
+
+        def run(weights: functional.Weights, images: Array) -> Array:
+            return functional.forward(graphdef, weights, spec.preprocessing(images))[1]
+
+        return self._over(jax.jit(run), self.selected.images)
+
+    def robustness(self) -> dict[str, list[float]]:
+        """Kind of damage -> accuracy without damage and at each strength, on the same images."""
+        rows = np.sort(
+            np.random.default_rng(_SEED).permutation(len(self.selected.labels))[:_DAMAGED]
+        )
+        images, labels = self.selected.images[rows], self.selected.labels[rows]
+        graphdef, spec = self.trained.graphdef, self.trained.spec
+
+        @jax.jit
+        def run(weights: functional.Weights, shown: Array) -> Array:
+            logits, _ = functional.forward(graphdef, weights, spec.preprocessing(shown))
+            return logits.argmax(axis=1)
+
+        def accuracy(shown: np.ndarray) -> float:
+            return float((self._over(run, shown) == labels).mean())
+
+        whole = accuracy(images)
+        return {
+            kind.name: [whole, *(accuracy(kind.apply(images, one)) for one in kind.strengths)]
+            for kind in damage.KINDS
+        }
+
+    def looked(self, rows: Sequence[int]) -> tuple[Looked, Saliency, Float[np.ndarray, "B h w C"]]:
+        """Where the model looks in some images, and these as it sees them, in grey levels."""
+        images = self._shown(self.selected.images[list(rows)].astype(np.float32))
+        saliency = Saliency(self.trained, images.shape[1:])
+        return saliency(images), saliency, images
+
+    def _shown(self, images: np.ndarray) -> np.ndarray:
+        """The view `single`: the crop of the centre where training had crops."""
+        crop = self.trained.spec.preprocessing.crop
+        (part,) = views.parts("single", crop=crop)
+        return np.asarray(views.show(jnp.asarray(images), part))
+
+    def _over(self, run: jax.stages.Wrapped, images: np.ndarray) -> np.ndarray:
+        """`run(weights, images)` of all images, a padded batch at a time."""
+        made = []
+        for start in range(0, len(images), _BATCH):
+            batch = images[start : start + _BATCH].astype(np.float32)
+            padded = np.concatenate(
+                [batch, np.zeros((_BATCH - len(batch), *batch.shape[1:]), np.float32)]
+            )
+            made.append(np.asarray(run(self.trained.weights, self._shown(padded)))[: len(batch)])
+        return np.concatenate(made)
+
+
+def opened(facts: Sequence[RunFacts]) -> tuple[Mapping[str, Seen], list[str]]:
+    """The models whose checkpoint and data are there, and a sentence for each that is not."""
+    found, said = {}, []
+    for one in facts:
+        try:
+            found[one.name] = Seen(one)
+        except UserError as error:
+            said.append(f"{one.name} is not shown any images: {error}")
+    return found, said

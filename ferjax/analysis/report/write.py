@@ -1,0 +1,87 @@
+"""Makes a report and writes it: index.html, and its figures as PNG and SVG."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Sequence
+
+from ferjax import filesystem
+from ferjax.cli import output, pages
+from ferjax.errors import UserError
+from ferjax.filesystem import Place
+
+_NEEDED = ("matplotlib", "sklearn")
+
+
+def report(workdirs: Sequence[str], folder: str | None = None) -> Place:
+    """Writes the report of finished runs; returns the place of the page.
+
+    Args:
+      workdirs: their folders.
+      folder: where to write; `report` in the folder of the first by default.
+
+    Raises:
+      UserError: a package is missing, a run is not finished or damaged, or nothing can be written.
+    """
+    check_installed()
+    from ferjax.analysis.report import content, facts, sections, seen
+
+    names = facts.names(list(workdirs))
+    runs = [facts.read(path, name) for path, name in zip(workdirs, names, strict=True)]
+    found, said = seen.opened(runs)
+    made = [
+        sections.scores(runs),
+        sections.learning(runs),
+        sections.classes(runs),
+        sections.calibration(runs),
+    ]
+    if found:
+        shown = dict(found)
+        made += [
+            sections.features(shown),
+            sections.mistakes(shown),
+            sections.looked(shown),
+            sections.damaged(shown),
+            sections.data(shown),
+        ]
+    made.append(sections.made_of(runs))
+    for text in said:
+        output.say(text, file=sys.stderr)
+    title = f"{runs[0].result['dataset']}: {', '.join(names)}"
+    text = pages.template("ferjax.analysis.report", "page.html").render(
+        title=title,
+        alarms=content.alarms(runs),
+        headlines=[content.headline(one) for one in runs],
+        sections=made,
+        missing=said,
+    )
+    place = filesystem.of(folder) if folder else runs[0].where / "report"
+    _write(place, "index.html", text.encode())
+    for section in made:
+        for figure in section.figures:
+            _write(place, f"{figure.name}.png", figure.png)
+            _write(place, f"{figure.name}.svg", figure.svg_file().encode())
+    return place / "index.html"
+
+
+def check_installed() -> None:
+    """Raises a UserError if the extra `analysis` is not installed."""
+    lacking = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
+    if lacking:
+        raise UserError(
+            f"A report needs {' and '.join(lacking)}: pip install -e '.[analysis]', or "
+            "pip install 'ferjax[analysis]'."
+        )
+
+
+def _write(place: Place, name: str, data: bytes) -> None:
+    file = place / name
+    try:
+        filesystem.make_folder(place)
+        filesystem.write(file, data)
+    except OSError as error:
+        raise UserError(
+            f"{file} cannot be written ({filesystem.problem(file, error)}); name another folder "
+            "with --output."
+        ) from None
