@@ -119,7 +119,8 @@ def test_every_run_is_compared_with_the_first(folder, monkeypatch):
     )
     recall = np.array([one["test"]["flip"]["test"]["per_class_recall"] for one in results])
     np.testing.assert_allclose(second.compared.recall, recall[2:].mean(0) - recall[:2].mean(0))
-    assert len(second.compared.mcnemar) == 2
+    assert second.compared.mcnemar == ()  # synthetic faces show each person several times
+    assert len(np.unique(second.runs.persons("test"))) < 35
 
 
 def test_the_command_prints_and_writes(folder, tmp_path, monkeypatch, capsys):
