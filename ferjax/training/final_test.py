@@ -60,7 +60,7 @@ def test(run: Experiment, weights: Weights) -> Tested:
     is_fair = protocol.selection != protocol.test
     return Tested(
         scores=described.described(scores, tested, fitted if is_fair else {}),
-        temperature=fitted,
+        temperature={view: fitted[view] for view in scores},  # in the order of the views
         predictions={split: kept for split, (_, kept) in passes.items()},
     )
 
