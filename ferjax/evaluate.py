@@ -186,7 +186,7 @@ def _print(found: CheckpointScores, labels: Sequence[str]) -> None:
         tables.score_table(
             found.scores, f"Scores on {where}, {FLAGS.checkpoint} checkpoint{remark}"
         ),
-        tables.calibration_table(found.scores),
+        tables.calibration_table(found.scores, f"Balance and calibration{remark}"),
     )
     for name, count in found.about.get("dropped", {}).items():
         output.say(f"Left out: {count} images of {name}, a class that the model does not have.")

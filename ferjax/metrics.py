@@ -13,7 +13,7 @@ from typing import NamedTuple, TypedDict
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, Shaped
 from scipy import special
 
 
@@ -125,12 +125,12 @@ def rates(confusion: Int[np.ndarray, "K K"]) -> Rates:
     """The rates of a confusion matrix that counts at least one example."""
     total, hits = int(confusion.sum()), np.diag(confusion)
     true, predicted = confusion.sum(axis=1), confusion.sum(axis=0)
-    f1 = _ratio(2 * hits, true + predicted)
+    f1 = f1_scores(confusion)
     return Rates(
         num_examples=total,
         accuracy=int(hits.sum()) / total,
         balanced_accuracy=float(balanced_accuracy(confusion)),
-        macro_f1=float(macro_f1(confusion)),
+        macro_f1=float(f1.mean()),
         macro_f1_present=float(f1[true > 0].mean()),
         per_class_recall=_ratio(hits, true).tolist(),
         per_class_precision=_ratio(hits, predicted).tolist(),
@@ -139,18 +139,25 @@ def rates(confusion: Int[np.ndarray, "K K"]) -> Rates:
     )
 
 
-def macro_f1(confusion: Int[np.ndarray, "... K K"]) -> Float[np.ndarray, "..."]:
-    """The mean F1 of all K classes, of each of a stack of confusion matrices."""
-    true, predicted = confusion.sum(axis=-1), confusion.sum(axis=-2)
+def f1_scores(confusion: Shaped[np.ndarray, "... K K"]) -> Float[np.ndarray, "... K"]:
+    """The F1 of each class, of each of a stack of confusion matrices; 0 where it is undefined."""
     hits = np.diagonal(confusion, axis1=-2, axis2=-1)
-    return np.asarray(_ratio(2 * hits, true + predicted).mean(axis=-1))
+    return _ratio(2 * hits, confusion.sum(axis=-1) + confusion.sum(axis=-2))
 
 
-def balanced_accuracy(confusion: Int[np.ndarray, "... K K"]) -> Float[np.ndarray, "..."]:
+def balanced_accuracy(confusion: Shaped[np.ndarray, "... K K"]) -> Float[np.ndarray, "..."]:
     """The mean recall of the classes that have examples, likewise; each matrix has an example."""
     true = confusion.sum(axis=-1)
     recall = _ratio(np.diagonal(confusion, axis1=-2, axis2=-1), true)
     return np.asarray(recall.sum(axis=-1) / (true > 0).sum(axis=-1))
+
+
+def wilson(hits: int, total: int) -> tuple[float, float]:
+    """Wilson's 95 % interval of a share of independent examples; `total` is at least 1."""
+    from scipy import stats  # which takes a second to import, and most commands do not need it
+
+    found = stats.binomtest(hits, total).proportion_ci(0.95, method="wilson")
+    return float(found.low), float(found.high)
 
 
 class SeedSummary(TypedDict):

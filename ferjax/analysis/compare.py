@@ -18,6 +18,8 @@ for the number of rows.
 
 from __future__ import annotations
 
+import os
+
 from absl import flags
 
 from ferjax.cli import command
@@ -40,9 +42,8 @@ def main(argv: list[str]) -> None:
     from ferjax.analysis import comparison
     from ferjax.config import stored
     from ferjax.evaluation import finished_runs
-    from ferjax.workdir.directory import own_files
 
-    folders = argv[1:]
+    folders = [os.path.normpath(one) if "://" not in one else one for one in argv[1:]]
     if len(folders) < 2:
         raise UserError(
             "There is nothing to compare: name two or more folders of finished runs, as in "
@@ -51,10 +52,9 @@ def main(argv: list[str]) -> None:
     for number, folder in enumerate(folders):
         if folder in folders[:number]:
             raise UserError(f"{folder} is named twice; a run cannot be compared with itself.")
-    inputs = [file for folder in folders for file in own_files(folder)]
-    json_output.check(FLAGS.json, inputs)
+    json_output.check(FLAGS.json, folders)
     if FLAGS.csv is not None:
-        filesystem.check_output("--csv", FLAGS.csv, inputs)
+        filesystem.check_output("--csv", FLAGS.csv, [*folders, *filter(None, [FLAGS.json])])
     found = comparison.compare(
         [finished_runs.read(folder, stored.of_run) for folder in folders],
         view=FLAGS.view,

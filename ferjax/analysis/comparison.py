@@ -109,18 +109,18 @@ def compare(
         seeds.
     """
     first = runs[0]
-    views = list(first.first.tested.probabilities)
+    views = list(first.first.result["test"])
     view = view or ("flip" if "flip" in views else views[0])
     group = group or first.first.tested.split
     finished_runs.check_comparable(runs, view, group)
     for one in runs[1:]:
-        if len(one.units) != len(first.units):
+        if len(one.seeds) != len(first.seeds) or (len(one.seeds) > 1 and one.seeds != first.seeds):
             raise UserError(
-                f"{one.name} has {len(one.units)} seeds and {first.name} has {len(first.units)}; "
-                "seeds are paired, so name folders with the same number."
+                f"{one.name} has the seeds {_joined(one.seeds)} and {first.name} has "
+                f"{_joined(first.seeds)}; seeds are paired, so name folders with the same."
             )
     true, number = first.true(group), len(first.labels)
-    reference = first.predicted(view, group)
+    reference, persons = first.predicted(view, group), first.persons(group)
     rows = []
     for one in runs:
         rates: list[Mapping[str, Any]] = list(one.rates(view, group))
@@ -136,7 +136,7 @@ def compare(
                 recall=tuple(np.where(counts > 0, recall, math.nan).tolist()),
                 compared=None
                 if one is first
-                else paired.compare(reference, one.predicted(view, group), true, number),
+                else paired.compare(reference, one.predicted(view, group), true, number, persons),
             )
         )
     return Found(
@@ -196,7 +196,7 @@ def _difference_cells(compared: Comparison) -> list[str]:
         tables.points(compared.accuracy),
         tables.points_interval(compared.over_images),
         tables.points_interval(compared.over_seeds),
-        ", ".join(f"{test.p:.2g}" for test in compared.mcnemar),
+        ", ".join(f"{test.p:.2g}" for test in compared.mcnemar) or "-",
         tables.points(compared.macro_f1),
         tables.points_interval(compared.macro_f1_over_images),
     ]
@@ -244,7 +244,7 @@ def _lines(row: Row, labels: Sequence[str]) -> list[list[Any]]:
         if row.compared.over_seeds is not None:
             ends = row.compared.over_seeds
             made.append(["accuracy_over_seeds", "", None, row.compared.accuracy, *ends])
-        for seed, test in zip(row.runs.seeds, row.compared.mcnemar, strict=True):
+        for seed, test in zip(row.runs.seeds, row.compared.mcnemar, strict=False):
             made.append([f"mcnemar_p_seed_{seed}", "", test.p, None, None, None])
     return made
 

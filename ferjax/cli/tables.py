@@ -14,7 +14,7 @@ from rich.text import Text
 
 from ferjax.cli import output
 from ferjax.errors import one_line
-from ferjax.metrics import Metrics, SeedSummary
+from ferjax.metrics import Metrics, SeedSummary, wilson
 
 
 def score_table(scores: Mapping[str, Mapping[str, Metrics]], title: str = "Scores") -> Table:
@@ -74,7 +74,7 @@ def calibration_table(
     table.collapse_padding = True
     table.add_column("view", no_wrap=True)
     table.add_column("images of", overflow="fold")
-    for name in ("balanced", "top-2", "ECE", "calibrated", "NLL", "calibrated"):
+    for name in ("balanced", "top-2", "ECE", "ECE cal.", "NLL", "NLL cal."):
         table.add_column(name, justify="right", no_wrap=True)
     for view, row in scores.items():
         for split, metrics in row.items():
@@ -128,10 +128,7 @@ def class_table(names: Sequence[str], metrics: Metrics, title: str = "Classes") 
 
 def interval(hits: int, total: int) -> str:
     """Wilson's 95 % interval of a rate in percent; `total` is at least 1."""
-    from scipy import stats  # which takes a second to import, and other tables do not need
-
-    found = stats.binomtest(hits, total).proportion_ci(method="wilson")
-    return f"{100 * found.low:.1f} to {100 * found.high:.1f} %"
+    return _ends(wilson(hits, total))
 
 
 def confusion_table(
@@ -215,7 +212,15 @@ def print_tables(*tables: Table, console: Console | None = None) -> None:
         console.print(table)
 
 
+def _ends(found: Sequence[float]) -> str:
+    return f"{100 * found[0]:.1f} to {100 * found[1]:.1f} %"
+
+
 def _interval_of_accuracy(metrics: Metrics) -> str:
+    """That of the metrics, which may know that images are of the same persons; else Wilson's."""
+    found = dict(metrics).get("intervals")
+    if isinstance(found, Mapping) and "accuracy" in found:
+        return _ends(found["accuracy"])
     hits = sum(counts[number] for number, counts in enumerate(metrics["confusion"]))
     return interval(hits, metrics["num_examples"])
 

@@ -95,8 +95,10 @@ class FinishedRun:
         kept = Kept()
         scores = evaluator.over(data, split, views, groups)(trained.weights, keep=kept)
         check_finite(scores, trained, f"the {split} split")
-        rows = kept.predictions(split, labels=trained.spec.labels)
-        found = described(scores, rows, self.temperature)
+        people = data.examples(split).subjects
+        rows = kept.predictions(split, labels=trained.spec.labels, subjects=people)
+        seen = set(split.split("+")) & set(protocol.selection.split("+"))
+        found = described(scores, rows, {} if seen else self.temperature)
         label, remark = protocol.of_split(split)
         about = {
             "dataset": trained.spec.dataset,

@@ -4,14 +4,15 @@ The metrics of a view of a group gain (fractions; `loss` is the negative log-lik
 
     top2_accuracy        the true class is among the two most probable
     calibration_error    expected calibration error in 15 bins (see `probabilities`)
-    intervals            95 % intervals of accuracy and top2_accuracy (Wilson's), and of macro_f1,
-                         balanced_accuracy and loss (bootstrap, see `intervals`): [low, high]
-    calibrated           loss and calibration_error after the view's temperature, where it is known
+    intervals            95 % intervals of accuracy, top2_accuracy, macro_f1, balanced_accuracy and
+                         loss (see `intervals.of_scores`): [low, high]
+    calibrated           loss and calibration_error after the view's temperature; not where there is
+                         none, or where it was fitted on the images that are scored
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NotRequired, TypedDict
 
 import jax
@@ -52,7 +53,13 @@ class Kept:
         self._rows.append(rows)
 
     def predictions(
-        self, split: str, *, labels: tuple[str, ...], fingerprint: str = "", images: str = ""
+        self,
+        split: str,
+        *,
+        labels: tuple[str, ...],
+        fingerprint: str = "",
+        images: str = "",
+        subjects: Sequence[str] = (),
     ) -> Predictions:
         """The predictions for all examples that belong to a group, in the order of the split.
 
@@ -61,6 +68,7 @@ class Kept:
           labels: names of the classes.
           fingerprint: of the data set; "" if the predictions are not to be stored.
           images: see `Predictions`; likewise.
+          subjects: who is shown in each example of the split; () if it is not known.
         """
         rows: Any = jax.tree.map(lambda *parts: np.concatenate(parts), *jax.device_get(self._rows))
         counted = np.logical_or.reduce(list(rows.groups.values()))
@@ -70,6 +78,7 @@ class Kept:
             labels=labels,
             fingerprint=fingerprint,
             images=images,
+            subjects=tuple(subjects[at] for at in rows.indices) if subjects else (),
             index=rows.indices,
             label=rows.labels,
             probabilities=rows.probabilities,
@@ -101,30 +110,26 @@ def described(
         for group, metrics in groups.items():
             mask = kept.groups[group]
             rows, labels = kept.probabilities[view][mask], kept.label[mask]
-            more = _more(rows, labels, fitted.get(view))
+            persons = kept.persons()
+            if persons is not None:
+                persons = persons[mask]
+            more = _more(rows, labels, persons, fitted.get(view))
             made[view][group] = {**metrics, **more}
     return made
 
 
 def _more(
-    rows: Float[np.ndarray, "N K"], labels: Int[np.ndarray, " N"], temperature: float | None
+    rows: Float[np.ndarray, "N K"],
+    labels: Int[np.ndarray, " N"],
+    persons: Int[np.ndarray, " N"] | None,
+    temperature: float | None,
 ) -> dict[str, Any]:
-    number, num_classes = rows.shape
-    predicted = rows.argmax(axis=1)
-    losses = probabilities.losses(rows, labels)
-    hits = int((predicted == labels).sum())
-    top2 = int(probabilities.in_top(rows, labels, 2).sum())
+    losses, in_top2 = probabilities.losses(rows, labels), probabilities.in_top(rows, labels, 2)
+    ends = intervals.of_scores(rows.argmax(axis=1), labels, in_top2, losses, rows.shape[1], persons)
     found: dict[str, Any] = {
-        "top2_accuracy": top2 / number,
+        "top2_accuracy": float(in_top2.mean()),
         "calibration_error": probabilities.calibration_error(rows, labels),
-        "intervals": {
-            name: list(ends)  # as JSON has them
-            for name, ends in {
-                "accuracy": intervals.share(hits, number),
-                "top2_accuracy": intervals.share(top2, number),
-                **intervals.bootstrap(predicted, labels, losses, num_classes),
-            }.items()
-        },
+        "intervals": {name: list(pair) for name, pair in ends.items()},  # as JSON has them
     }
     if temperature is not None:
         scaled = probabilities.scaled(rows, temperature)

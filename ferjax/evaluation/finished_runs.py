@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -17,14 +18,21 @@ from ferjax.filesystem import Place
 from ferjax.inference import agreement
 from ferjax.metrics import Rates, rates
 from ferjax.workdir import predictions
-from ferjax.workdir.directory import RunDirectory
+from ferjax.workdir.directory import STARTS, RunDirectory, differences
 from ferjax.workdir.predictions import Predictions
 
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """One finished run: the content of its result.json, and its predictions for the test images."""
+    """One finished run.
 
+    Attributes:
+      config: complete.
+      result: the content of result.json.
+      tested: its predictions for the test images.
+    """
+
+    config: ConfigDict
     result: Mapping[str, Any]
     tested: Predictions
 
@@ -67,6 +75,18 @@ class FinishedRuns:
         """The true classes of the images of a group, those of folds in a row."""
         return np.concatenate([_of(run, run.tested.label, group) for run in self.units[0]])
 
+    def persons(self, group: str) -> Int[np.ndarray, " N"] | None:
+        """A number for each person in these images; None if they are not known."""
+        if not all(run.tested.subjects for run in self.units[0]):
+            return None
+        names = [
+            name
+            for run in self.units[0]
+            for name, is_in in zip(run.tested.subjects, run.tested.groups[group], strict=True)
+            if is_in
+        ]
+        return np.unique(names, return_inverse=True)[1]
+
     def predicted(self, view: str, group: str) -> list[Int[np.ndarray, " N"]]:
         """The predicted classes of the same images, for each seed."""
         return [
@@ -84,9 +104,13 @@ class FinishedRuns:
         return [rates(one.reshape(number, number)) for one in counts]
 
     def mean(self, metric: str, view: str, group: str) -> float | None:
-        """The mean over the runs of a metric of result.json; None where a run lacks it."""
-        found = [run.result["test"][view][group].get(metric) for unit in self.units for run in unit]
-        return None if None in found else float(np.mean(found))
+        """The mean over the runs of a metric of result.json; None where a run lacks it.
+
+        A fold whose images of the group are none counts for nothing.
+        """
+        scores = [run.result["test"].get(view, {}) for unit in self.units for run in unit]
+        found = [one[group].get(metric) for one in scores if group in one]
+        return None if not found or None in found else float(np.mean(found))
 
 
 # The complete config of a run directory (`config.stored.of_run`), which belongs to an upper floor.
@@ -121,22 +145,15 @@ def load(name: str, folders: Sequence[Place], config_of: ConfigOf) -> FinishedRu
         runs = tuple(_run(one, config_of) for one in _numbered(folder, "fold") or [folder])
         seeds.append(runs[0].result["seed"])
         units.append(runs)
-    made = FinishedRuns(name, tuple(seeds), tuple(units))
-    first = [run.tested.images for run in made.units[0]]
-    for unit, folder in zip(units, folders, strict=True):
-        if [run.tested.images for run in unit] != first:
-            raise UserError(
-                f"{folder} was tested on other images than the runs beside it; name the runs that "
-                "belong together."
-            )
-    return made
+    _check_alike(units, folders)
+    return FinishedRuns(name, tuple(seeds), tuple(units))
 
 
 def check_comparable(runs: Sequence[FinishedRuns], view: str, group: str) -> None:
     """Refuses runs that were not tested on the same images, in this view, with the same classes.
 
     Raises:
-      UserError: it says which, and in what they differ.
+      UserError: it says which, and in what they differ; or the group has no image.
     """
     first = runs[0]
     for one in runs:
@@ -154,6 +171,56 @@ def check_comparable(runs: Sequence[FinishedRuns], view: str, group: str) -> Non
                 f"({one.first.result['dataset']} and {first.first.result['dataset']}, split "
                 f"{tested.split} and {first.first.tested.split}); a paired test needs the same."
             )
+        if not np.array_equal(one.true(group), first.true(group)) or not _same_group(
+            one, first, group
+        ):
+            raise UserError(
+                f"{one.name} and {first.name} have other labels, or other images in the group "
+                f"{group}: their data were prepared or split differently. A paired test needs the "
+                "same; prepare the data once, or take another --group."
+            )
+        if not len(one.true(group)):
+            raise UserError(f"{one.name} has no image in the group {group}.")
+
+
+def _same_group(one: FinishedRuns, other: FinishedRuns, group: str) -> bool:
+    pairs = zip(one.units[0], other.units[0], strict=True)
+    return all(
+        np.array_equal(run.tested.groups[group], like.tested.groups[group]) for run, like in pairs
+    )
+
+
+def _check_alike(units: Sequence[Sequence[Run]], folders: Sequence[Place]) -> None:
+    """Refuses runs beside each other that differ in more than their seed and fold."""
+    first = units[0]
+    for unit, folder in zip(units, folders, strict=True):
+        for run in unit:
+            others = [] if run is first[0] else _others(first[0], run)
+            if others:
+                raise UserError(
+                    f"{folder} holds the run of another config than the runs beside it "
+                    f"({others[0]}); name runs that belong together."
+                )
+        same = [run.tested.images for run in unit] == [run.tested.images for run in first]
+        if not same:
+            raise UserError(
+                f"{folder} was tested on other images than the runs beside it, or lacks folds that "
+                "they have; name runs that belong together."
+            )
+
+
+def _others(one: Run, other: Run) -> list[str]:
+    """What two runs differ in apart from seed, fold, and where they started from."""
+    first, second = (_without_seed_and_fold(run.config) for run in (one, other))
+    return list(differences(first, second, besides=STARTS))
+
+
+def _without_seed_and_fold(config: ConfigDict) -> dict[str, Any]:
+    fields = json.loads(config.to_json())
+    for part in (fields, *(fields.get("stages") or {}).values()):
+        part.pop("seed", None)
+        part["dataset"]["options"].pop("fold", None)
+    return fields
 
 
 def _numbered(folder: Place, word: str) -> list[Place]:
@@ -191,7 +258,7 @@ def _run(folder: Place, config_of: ConfigOf) -> Run:
             f"{folder} holds files of two runs: the classes in result.json and in its predictions "
             "differ. Restore the folder from a copy."
         )
-    return Run(result, tested)
+    return Run(config, result, tested)
 
 
 def _of(run: Run, rows: np.ndarray, group: str) -> np.ndarray:

@@ -1,89 +1,145 @@
 """How far the number of test images leaves a metric open: 95 % intervals.
 
-Shapes: N examples, K classes, R resamples. Intervals hold for a fixed model and other images like
-these; how much another seed changes is another question (see `metrics.mean_sd_ci`).
+Shapes: N examples, K classes, R resamples, U units that are drawn, M sums of a unit. Intervals hold
+for a fixed model and other images like these; how much another seed changes is another question
+(see `metrics.mean_sd_ci`).
+
+Several images of one person are no independent draws. Where persons are known, whole persons are
+drawn.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from scipy import stats
 
-from ferjax.metrics import balanced_accuracy, macro_f1
+from ferjax.metrics import balanced_accuracy, f1_scores, wilson
 
 LEVEL = 0.95
 RESAMPLES = 2000
-# Examples of all resamples that are in memory at a time.
-_BATCH = 8_000_000
 # With a fixed seed the same predictions have the same intervals.
 _SEED = 0
+# Numbers that are drawn at a time.
+_BATCH = 4_000_000
 Interval = tuple[float, float]
 
 
-def share(hits: int, total: int) -> Interval:
-    """Wilson's interval of a share of independent examples; `total` is at least 1."""
-    found = stats.binomtest(hits, total).proportion_ci(LEVEL, method="wilson")
-    return float(found.low), float(found.high)
-
-
-def bootstrap(
+def of_scores(
     predicted: Int[np.ndarray, " N"],
     labels: Int[np.ndarray, " N"],
+    in_top2: Bool[np.ndarray, " N"],
     losses: Float[np.ndarray, " N"],
     num_classes: int,
-) -> Mapping[str, Interval]:
-    """Percentile bootstrap intervals of macro-F1, balanced accuracy and the mean loss.
+    persons: Int[np.ndarray, " N"] | None = None,
+) -> dict[str, Interval]:
+    """Intervals of accuracy, top2_accuracy, macro_f1, balanced_accuracy and loss.
 
-    A resample that has no example of a class averages over the classes that it has, as
-    `metrics.rates` does for balanced accuracy.
+    Without persons those of accuracy and top2_accuracy are Wilson's, that of the loss is Student's,
+    and the others are percentiles of bootstrap resamples of the images. With persons all are
+    percentiles of resamples of persons with all their images.
     """
-    codes = labels.astype(np.int64) * num_classes + predicted
+    cells = one_hot(labels * num_classes + predicted, num_classes**2)
+    known = np.bincount(labels, minlength=num_classes) > 0
 
-    def statistic(rows: Int[np.ndarray, "R N"]) -> Float[np.ndarray, "3 R"]:
-        counts = confusions(codes[rows], num_classes)
-        return np.stack([macro_f1(counts), balanced_accuracy(counts), losses[rows].mean(axis=1)])
+    def rates(sums: Float[np.ndarray, "R M"]) -> Float[np.ndarray, "2 R"]:
+        counts = sums[:, : num_classes**2].reshape(-1, num_classes, num_classes)
+        return np.stack([macro_f1_of_resamples(counts, known), balanced_accuracy(counts)])
 
-    low, high = resampled(statistic, len(labels))
-    names = ("macro_f1", "balanced_accuracy", "loss")
+    if persons is None:
+        low, high = resampled(*distinct(cells), rates)
+        hits = int((predicted == labels).sum())
+        return {
+            "accuracy": wilson(hits, len(labels)),
+            "top2_accuracy": wilson(int(in_top2.sum()), len(labels)),
+            "macro_f1": (float(low[0]), float(high[0])),
+            "balanced_accuracy": (float(low[1]), float(high[1])),
+            "loss": _student(losses),
+        }
+    more = np.stack([np.ones(len(labels)), predicted == labels, in_top2, losses], axis=1)
+
+    def all_scores(sums: Float[np.ndarray, "R M"]) -> Float[np.ndarray, "5 R"]:
+        number, *others = sums[:, num_classes**2 :].T
+        return np.concatenate([np.stack(others) / number, rates(sums)])
+
+    low, high = resampled(*by_person(np.concatenate([cells, more], axis=1), persons), all_scores)
+    names = ("accuracy", "top2_accuracy", "loss", "macro_f1", "balanced_accuracy")
     return {name: (float(low[at]), float(high[at])) for at, name in enumerate(names)}
 
 
 def resampled(
-    statistic: Callable[[np.ndarray], np.ndarray], number: int
+    sums: Float[np.ndarray, "U M"],
+    counts: Int[np.ndarray, " U"],
+    statistic: Callable[[np.ndarray], np.ndarray],
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Percentile intervals of statistics of resampled examples.
+    """Percentile intervals of statistics of resamples, with replacement.
+
+    A resample of examples of U kinds is a draw of how many there are of each, from the multinomial
+    distribution. For a few kinds this takes no longer with many examples than with few.
 
     Args:
-      statistic: `(rows [R, N]) -> [S, R]`, S statistics of each row of examples.
-      number: N.
+      sums: what an example of each kind adds to the sums that the statistic needs.
+      counts: how many examples of each kind there are.
+      statistic: `(sums of each resample [R, M]) -> [S, R]`, S statistics.
 
     Returns:
       The lower and the upper ends [S].
     """
-    everything = np.arange(number)
-    if number < 2:  # there is nothing to resample
-        value = statistic(everything[None])[:, 0]
-        return value, value
-    found = stats.bootstrap(
-        (everything,),
-        lambda rows, axis: statistic(rows),
-        n_resamples=RESAMPLES,
-        batch=max(1, _BATCH // number),
-        vectorized=True,
-        axis=-1,
-        confidence_level=LEVEL,
-        method="percentile",
-        rng=np.random.default_rng(_SEED),
-    ).confidence_interval
-    return np.asarray(found.low), np.asarray(found.high)
+    rng = np.random.default_rng(_SEED)
+    total = int(counts.sum())
+    found = []
+    for start in range(0, RESAMPLES, most := max(1, _BATCH // len(counts))):
+        drawn = rng.multinomial(total, counts / total, size=min(most, RESAMPLES - start))
+        found.append(statistic(drawn @ sums))
+    tail = (1 - LEVEL) / 2
+    low, high = np.quantile(np.concatenate(found, axis=-1), (tail, 1 - tail), axis=-1)
+    return low, high
 
 
-def confusions(codes: Int[np.ndarray, "R N"], num_classes: int) -> Int[np.ndarray, "R K K"]:
-    """The confusion matrix of each row of codes, true * K + predicted."""
-    cells = num_classes * num_classes
-    each = codes + cells * np.arange(len(codes))[:, None]
-    counts = np.bincount(each.ravel(), minlength=cells * len(codes))
-    return counts.reshape(len(codes), num_classes, num_classes)
+def distinct(
+    rows: Float[np.ndarray, "N M"],
+) -> tuple[Float[np.ndarray, "U M"], Int[np.ndarray, " U"]]:
+    """The different rows, and how many there are of each."""
+    found, counts = np.unique(rows, axis=0, return_counts=True)
+    return found, counts
+
+
+def by_person(
+    rows: Float[np.ndarray, "N M"], persons: Int[np.ndarray, " N"]
+) -> tuple[Float[np.ndarray, "U M"], Int[np.ndarray, " U"]]:
+    """The sum of the rows of each person, who are all drawn alike."""
+    names, numbers = np.unique(persons, return_inverse=True)
+    sums = np.zeros((len(names), rows.shape[1]))
+    np.add.at(sums, numbers, rows)
+    return sums, np.ones(len(names), np.int64)
+
+
+def one_hot(codes: Int[np.ndarray, " N"], number: int) -> Float[np.ndarray, "N M"]:
+    """A row for each code, with a one in its place."""
+    rows = np.zeros((len(codes), number))
+    rows[np.arange(len(codes)), codes] = 1.0
+    return rows
+
+
+def macro_f1_of_resamples(
+    counts: Float[np.ndarray, "R K K"], known: Bool[np.ndarray, " K"]
+) -> Float[np.ndarray, " R"]:
+    """macro-F1 of each resample.
+
+    A class that a resample happens to lack has no F1: the mean is over the classes that it has. A
+    class that the test images lack (`known` False) counts as 0, as in macro-F1 itself.
+    """
+    has = counts.sum(axis=2) > 0
+    mean = (f1_scores(counts) * has).sum(axis=1) / has.sum(axis=1)
+    return mean * known.mean()
+
+
+def _student(values: Float[np.ndarray, " N"]) -> Interval:
+    """Student's interval of a mean; the mean itself for one value."""
+    mean = float(values.mean())
+    if len(values) < 2:
+        return mean, mean
+    half = float(stats.t.ppf((1 + LEVEL) / 2, len(values) - 1) * stats.sem(values))
+    return mean - half, mean + half

@@ -15,7 +15,7 @@ data or weights are not there is left out and named. The table is in WORKDIR/PAP
 --study trains the rows of a .toml file into WORKDIR/ROW/seed_N, and writes WORKDIR/table.json.
 
 Rows may be trained by several commands, one after the other or side by side, with other --rows; the
-table shows what is finished.
+table shows what is finished. Start it in the repository, where configs/ is.
 """
 
 from __future__ import annotations
@@ -125,6 +125,8 @@ def _table() -> None:
         view=FLAGS.view,
     )
     planned = paper_runs.plan(table, settings)
+    if FLAGS.images_per_second is not None and not FLAGS.dry_run:
+        raise UserError("--images_per_second is for the time that --dry_run tells; add --dry_run.")
     if FLAGS.dry_run:
         paper_plan.show(table, planned, cost.expected(planned, FLAGS.images_per_second))
         return
@@ -132,14 +134,15 @@ def _table() -> None:
     found = paper_results.collect(
         table, planned, view=FLAGS.view, reasons=reasons, on_left_out=_to_standard_error
     )
-    places = paper_report.write(table, found, settings)
     paper_report.show(table, found)
+    places = paper_report.write(table, found, settings)
     output.say(f"\nWritten to {' and '.join(map(str, places))}.")
-    if any(reasons.values()):
-        wanted = [one for one in planned if one.role != "compared"]
+    rows = [row for one in found for row in one.rows if row.planned.role != "compared"]
+    lacking = sum(bool(row.reason) for row in rows)
+    if lacking:
         raise UserError(
-            f"{len(reasons)} of {len(wanted)} rows are not complete; the notes above say why. "
-            "The same command trains what is missing once it can."
+            f"{lacking} of {len(rows)} rows are not complete; the notes above say why. The same "
+            "command trains what is missing once it can."
         )
 
 

@@ -5,17 +5,15 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Sequence
-from typing import Any
 
 from ml_collections import ConfigDict
 
 from ferjax import models
 from ferjax.data import catalog, known_sizes
 from ferjax.data.options import known
-from ferjax.errors import UserError
+from ferjax.reproduce import planned_result
 from ferjax.reproduce.paper_runs import PlannedRow
 from ferjax.reproduce.study import Run
-from ferjax.workdir.directory import RunDirectory
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +37,7 @@ class Cost:
     @property
     def seconds(self) -> float | None:
         """Seconds that are still to come."""
-        if self.is_done:
+        if self.is_done or self.images == 0:
             return 0.0
         return None if self.images is None or not self.rate else self.images / self.rate
 
@@ -49,12 +47,15 @@ def expected(rows: Sequence[PlannedRow], given_rate: float | None = None) -> lis
 
     The rate is that of the last finished run here of the same network, batch and augmentation;
     failing that `given_rate`.
+
+    Raises:
+      UserError: files of a finished run are damaged.
     """
     rates: dict[str, tuple[str, float, str]] = {}
     done = set()
     for row in rows:
         for run in row.runs:
-            result = _result(run)
+            result = planned_result.read(run, lambda _: None)
             if result is None:
                 continue
             done.add(run.folder)
@@ -69,13 +70,6 @@ def expected(rows: Sequence[PlannedRow], given_rate: float | None = None) -> lis
             images = _images(run.config)
             made.append(Cost(run, images, rate, where if rate else "", run.folder in done))
     return made
-
-
-def _result(run: Run) -> dict[str, Any] | None:
-    try:
-        return RunDirectory(run.folder).result()
-    except UserError:  # damaged, or a folder of several runs: training says so
-        return None
 
 
 def _kind(config: ConfigDict) -> str:

@@ -51,7 +51,7 @@ def notes(table: Table, results: Sequence[DatasetResult]) -> list[str]:
     rows = [row for result in results for row in result.rows if row.runs is not None]
     if any(row.runs is not None and row.runs.is_optimistic for row in rows):
         made.append("OPTIMISTIC: the epoch was selected on the images that are reported.")
-    departures = [text for row in rows for text in _departures(row)]
+    departures = [text for row in rows for text in row.planned.runs[0].config.departures]
     made += [f"Not as in the paper: {text}." for text in dict.fromkeys(departures)]
     if table.remark:
         made.append(table.remark)
@@ -124,13 +124,19 @@ def _cells(row: RowResult, metric: str) -> list[str]:
         interval = row.over_images
     return [
         _value(measured, metric) + (" collapsed" if is_accuracy and row.collapsed else ""),
-        "-" if not interval else " to ".join(_number(end, metric) for end in interval),
+        "-" if not interval else _interval(interval, metric, row),
         _value(row.clean, metric) if is_accuracy else "-",
         _value(row.measured["macro_f1"], "macro_f1") if is_accuracy else "-",
         str(len(row.runs.seeds)),
         str(_epochs(row)),
         f"{_minutes(row):.1f}",
     ]
+
+
+def _interval(ends: Sequence[float], metric: str, row: RowResult) -> str:
+    """An interval, and what it is over."""
+    over = "images" if metric == "accuracy" and row.over_images is not None else "seeds"
+    return f"{' to '.join(_number(end, metric) for end in ends)} (over {over})"
 
 
 def confusion_table(result: DatasetResult, row: RowResult) -> TextTable:
@@ -175,7 +181,7 @@ def _difference(compared: Comparison) -> list[str]:
         tables.points(compared.accuracy),
         tables.points_interval(compared.over_images),
         tables.points_interval(compared.over_seeds),
-        ", ".join(f"{test.p:.2g}" for test in compared.mcnemar),
+        ", ".join(f"{test.p:.2g}" for test in compared.mcnemar) or "-",
     ]
 
 

@@ -11,6 +11,7 @@ from jaxtyping import Float
 
 from ferjax.config import stored
 from ferjax.config.papers import Printed, Table
+from ferjax.errors import UserError
 from ferjax.evaluation import finished_runs, intervals, paired
 from ferjax.evaluation.finished_runs import FinishedRuns
 from ferjax.evaluation.paired import Comparison
@@ -31,7 +32,7 @@ class RowResult:
       printed: the paper's numbers for it and the data set.
       runs: the seeds whose runs are all finished; None if there is none.
       measured: metric -> mean, deviation and Student's interval over these seeds.
-      over_images: with one seed, the 95 % interval of its accuracy over images; else None.
+      over_images: with one run, the 95 % interval of its accuracy over images; else None.
       clean: the accuracy on the clean test images, likewise; None where there are none.
       confusion: [K, K], share of the images of a class (row) that are called each class, the mean
         over the seeds; None without a run.
@@ -68,10 +69,14 @@ class Ordering:
 
     @property
     def holds(self) -> str:
-        """Whether it "holds", is "reversed", or is "open"; "not run" without runs of both."""
+        """Whether it "holds", is "reversed", or is "open"; "not run" without runs of both.
+
+        With one seed it holds for two trained models, and this is said.
+        """
         if self.compared is None:
             return "not run"
-        return {"higher": "holds", "lower": "reversed", "open": "open"}[self.compared.verdict]
+        said = {"higher": "holds", "lower": "reversed", "open": "open"}[self.compared.verdict]
+        return said if said == "open" or len(self.seeds) > 1 else f"{said} (one seed)"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,9 +106,6 @@ def collect(
       view: the test-time view that is reported.
       reasons: why rows are not complete, by data set and row.
       on_left_out: called with a sentence for a folder that holds the run of another config.
-
-    Raises:
-      UserError: a run is damaged, or was not tested in this view.
     """
     made = []
     for dataset in dict.fromkeys(one.dataset for one in planned):
@@ -119,33 +121,37 @@ def collect(
 
 
 def _row(
-    planned: PlannedRow,
-    view: str,
-    reason: str,
-    on_left_out: Callable[[str], None],
+    planned: PlannedRow, view: str, reason: str, on_left_out: Callable[[str], None]
 ) -> RowResult:
     printed = tuple(one for one in planned.row.printed if one.dataset == planned.dataset)
-    runs = _finished(planned, on_left_out)
     empty = RowResult(planned, printed, None, {}, None, None, None, 0, reason or "not run")
-    if runs is None:
-        return empty
+    try:
+        runs = _finished(planned, on_left_out)
+        if runs is None:
+            return empty
+        finished_runs.check_comparable([runs], view, runs.first.tested.split)
+    except UserError as error:  # the other rows have their numbers
+        return dataclasses.replace(empty, reason=str(error))
+    return _measured(empty, runs, view)
+
+
+def _measured(empty: RowResult, runs: FinishedRuns, view: str) -> RowResult:
+    """The row with the numbers of its finished seeds."""
     group = runs.first.tested.split
-    finished_runs.check_comparable([runs], view, group)
-    rates = runs.rates(view, group)
-    metrics = {name: [one[name] for one in rates] for name in ALWAYS}  # type: ignore[literal-required]
-    for name in {one.metric for one in printed} - {"recall", *ALWAYS}:
+    rates: list[Mapping[str, Any]] = list(runs.rates(view, group))
+    metrics = {name: [one[name] for one in rates] for name in ALWAYS}
+    for name in {one.metric for one in empty.printed} - {"recall", *ALWAYS}:
         values = [_mean_of_runs(unit, name, view, group) for unit in runs.units]
         if None not in values:
             metrics[name] = values
-    accuracies = metrics["accuracy"]
-    one_seed = None
-    if len(rates) == 1:
-        number = rates[0]["num_examples"]
-        one_seed = intervals.share(round(accuracies[0] * number), number)
+    each = [run for unit in runs.units for run in unit]
     clean = f"{group}_clean"
-    has_clean = all(clean in run.tested.groups for unit in runs.units for run in unit)
-    has_clean = has_clean and all(one.tested.groups[clean].any() for one in runs.units[0])
-    complete = runs.seeds == planned.seeds
+    has_clean = all(run.tested.groups.get(clean, np.zeros(1)).any() for run in each)
+    one_seed = None
+    if len(each) == 1:
+        low, high = each[0].result["test"][view][group]["intervals"]["accuracy"]
+        one_seed = (low, high)
+    warned = [warning for run in each for warning in run.result.get("warnings", ())]
     return dataclasses.replace(
         empty,
         runs=runs,
@@ -155,13 +161,8 @@ def _row(
         if has_clean
         else None,
         confusion=_row_shares([one["confusion"] for one in rates]),
-        collapsed=sum(
-            warning["kind"] == "collapsed"
-            for unit in runs.units
-            for run in unit
-            for warning in run.result.get("warnings", ())
-        ),
-        reason=reason if not complete else "",
+        collapsed=sum(warning["kind"] == "collapsed" for warning in warned),
+        reason="" if runs.seeds == empty.planned.seeds else empty.reason,
     )
 
 
@@ -197,16 +198,20 @@ def _ordering(
 ) -> Ordering:
     """Compares two rows over the seeds that both have."""
     first, second = (found[name] for name in pair)
-    if first is None or second is None:
-        return Ordering(*pair, (), None)
-    seeds = tuple(seed for seed in first.seeds if seed in second.seeds)
-    if not seeds:
+    seeds: tuple[int, ...] = ()
+    if first is not None and second is not None:
+        seeds = tuple(seed for seed in first.seeds if seed in second.seeds)
+    if first is None or second is None or not seeds:
         return Ordering(*pair, (), None)
     group = first.first.tested.split
-    finished_runs.check_comparable([first, second], view, group)
+    try:
+        finished_runs.check_comparable([first, second], view, group)
+    except UserError:  # such as data that were prepared anew between two runs
+        return Ordering(*pair, (), None)
     before, after = (
         [one.predicted(view, group)[one.seeds.index(seed)] for seed in seeds]
         for one in (first, second)
     )
-    compared = paired.compare(before, after, first.true(group), len(first.labels))
+    true, persons = first.true(group), first.persons(group)
+    compared = paired.compare(before, after, true, len(first.labels), persons)
     return Ordering(*pair, seeds, compared)

@@ -208,8 +208,11 @@ def _weights(given: str, published_file: str) -> Path | None:
     """The file of these weights in a folder, in whatever format it is."""
     if not given:
         return None
+    folder = filesystem.local(given, "--weights")
+    if not folder.is_dir():
+        raise UserError(f"--weights is {given}, and no folder is there; name the folder of files.")
     stem = published_file.rpartition(".")[0]
-    found = [filesystem.local(given, "--weights") / f"{stem}{end}" for end in starts.FILES]
+    found = [folder / f"{stem}{end}" for end in starts.FILES]
     return next((file for file in found if file.is_file()), None)
 
 

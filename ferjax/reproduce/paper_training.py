@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from ferjax import filesystem
 from ferjax.cli import output
 from ferjax.data.dataset import open_dataset
 from ferjax.errors import UserError
+from ferjax.filesystem import Place
+from ferjax.reproduce import planned_result
 from ferjax.reproduce.paper_runs import PlannedRow
 from ferjax.reproduce.study import Run
 from ferjax.training.loop import train as train_run
@@ -16,7 +19,8 @@ from ferjax.training.loop import train as train_run
 def train(rows: Sequence[PlannedRow]) -> dict[tuple[str, str], str]:
     """Trains every row's first seed, then every row's second, and so on.
 
-    A finished run is not trained again. A run that fails does not stop the others.
+    A finished run is not opened again. A run that fails does not stop the others, but for those
+    that start from it.
 
     Returns:
       Why rows are not complete, by data set and row: data or weights that are not there, or the
@@ -25,40 +29,49 @@ def train(rows: Sequence[PlannedRow]) -> dict[tuple[str, str], str]:
     Raises:
       Interrupted: SIGINT or SIGTERM came; everything is saved.
     """
-    rows = [one for one in rows if one.role != "compared"]
-    absent = {name: _absent(rows, name) for name in dict.fromkeys(one.dataset for one in rows)}
-    reasons = {
-        (one.dataset, one.row.name): absent[one.dataset] or one.lacks
-        for one in rows
-        if absent[one.dataset] or one.lacks
-    }
-    for seed in dict.fromkeys(seed for one in rows for seed in one.seeds):
-        for one in rows:
-            key = one.dataset, one.row.name
+    todo = [one for one in rows if one.role != "compared" and not all(map(_is_done, one.runs))]
+    absent = {name: _absent(todo, name) for name in dict.fromkeys(one.dataset for one in todo)}
+    reasons: dict[tuple[str, str], str] = {}
+    failed: dict[Place, str] = {}
+    for seed in dict.fromkeys(seed for one in todo for seed in one.seeds):
+        for one in todo:
             for run in one.of_seed(seed):
-                if key not in reasons and not _lacks_trunk(one, reasons):
-                    _train(run, key, reasons)
+                said = absent[one.dataset] or one.lacks or _after_trunks(run, failed) or _train(run)
+                if said:
+                    failed[run.folder] = said
+                    reasons.setdefault((one.dataset, one.row.name), said)
     return reasons
 
 
-def _lacks_trunk(row: PlannedRow, reasons: dict[tuple[str, str], str]) -> bool:
-    """Whether the run of a trunk failed, which is then the reason of the row."""
-    for name in row.row.trunks:
-        if (row.dataset, name) in reasons:
-            said = f"its trunk {name}: {reasons[row.dataset, name]}"
-            reasons[row.dataset, row.row.name] = said
-            return True
-    return False
+def _is_done(run: Run) -> bool:
+    """Whether it is finished here; what is wrong with its folder, training says."""
+    try:
+        return planned_result.read(run, lambda _: None) is not None
+    except UserError:
+        return False
 
 
-def _train(run: Run, key: tuple[str, str], reasons: dict[tuple[str, str], str]) -> None:
+def _after_trunks(run: Run, failed: Mapping[Place, str]) -> str:
+    """Why a run of its trunks failed; "" if none did."""
+    for path in run.config.trunks_from:
+        said = failed.get(filesystem.of(path))
+        if said:
+            return f"its trunk {path} is missing: {said}"
+    return ""
+
+
+def _train(run: Run) -> str:
+    """Trains a run; returns why it failed, or ""."""
+    if _is_done(run):
+        return ""
     with output.optional():
         output.say(f"== {run.folder}: {run.argument}")
     try:
         train_run(run.config, str(run.folder))
     except UserError as error:
-        reasons[key] = f"{run.folder.name}: {error}"
         output.say(f"{run.folder} failed, and the other rows go on: {error}", file=sys.stderr)
+        return f"{run.folder}: {error}"
+    return ""
 
 
 def _absent(rows: Sequence[PlannedRow], dataset: str) -> str:

@@ -10,7 +10,7 @@ from ferjax import filesystem
 from ferjax.config import stored
 from ferjax.inference import agreement
 from ferjax.reproduce.study import Run
-from ferjax.workdir.directory import RunDirectory, differences
+from ferjax.workdir.directory import STARTS, RunDirectory, differences
 
 
 def read(run: Run, on_left_out: Callable[[str], None]) -> dict[str, Any] | None:
@@ -31,7 +31,8 @@ def read(run: Run, on_left_out: Callable[[str], None]) -> dict[str, Any] | None:
         return None
     config = stored.of_run(directory)
     agreement.check(run.folder, config=config, result=result)
-    others = list(differences(json.loads(config.to_json()), json.loads(run.config.to_json())))
+    told, wanted = (json.loads(one.to_json()) for one in (config, run.config))
+    others = list(differences(told, wanted, besides=STARTS))
     if others:
         on_left_out(f"{run.folder} is left out: it holds the run of another config ({others[0]}).")
         return None

@@ -1,7 +1,8 @@
 """The test of a run's weights: scores, temperatures, and the predictions that are kept.
 
 The split that selected the epoch is read, too, in the same views: a temperature is fitted on it, so
-that nothing is fitted on the test split.
+that nothing is fitted on the test split. Where a paper selected on the split that it reports, the
+scores are not given after the temperature.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ from ferjax.distributed import processes
 from ferjax.evaluation import described
 from ferjax.evaluation.described import DescribedMetrics, Kept
 from ferjax.evaluation.evaluator import Scores
-from ferjax.filesystem import Place
 from ferjax.models.functional import Weights
 from ferjax.training.experiment import Experiment
 from ferjax.workdir import predictions
+from ferjax.workdir.directory import RunDirectory
 from ferjax.workdir.predictions import Predictions
 
 
@@ -32,18 +33,18 @@ class Tested(NamedTuple):
     temperature: dict[str, float]
     predictions: dict[str, Predictions]
 
-    def stored(self, workdir: Place, suffix: str = "") -> dict[str, Any]:
+    def stored(self, directory: RunDirectory, suffix: str = "") -> dict[str, Any]:
         """`temperature` and `predictions` for result.json; the main process writes the latter.
 
         Args:
-          workdir: the run directory.
+          directory: the run directory, which is claimed.
           suffix: of the names of the files.
         """
-        is_main = processes.is_main()
-        files = {
-            split: predictions.write(workdir, split + suffix, found) if is_main else {}
-            for split, found in self.predictions.items()
-        }
+        files: dict[str, dict[str, str]] = {}
+        if processes.is_main():
+            directory.check_held()  # another process's result.json must keep its predictions
+            for split, found in self.predictions.items():
+                files[split] = predictions.write(directory.path, split + suffix, found)
         return {"temperature": self.temperature, "predictions": files}
 
 
@@ -56,9 +57,10 @@ def test(run: Experiment, weights: Weights) -> Tested:
     }
     scores, tested = passes[protocol.test]
     fitted = described.temperatures(passes[protocol.selection][1])
+    is_fair = protocol.selection != protocol.test
     return Tested(
-        scores=described.described(scores, tested, fitted),
-        temperature=fitted,
+        scores=described.described(scores, tested, fitted if is_fair else {}),
+        temperature={view: fitted[view] for view in scores},  # in the order of the views
         predictions={split: kept for split, (_, kept) in passes.items()},
     )
 
@@ -67,8 +69,11 @@ def _passed(run: Experiment, weights: Weights, split: str) -> tuple[Scores, Pred
     kept = Kept()
     views = tuple(run.config.evaluation.test_views)
     scores = run.evaluator.over(run.data, split, views)(weights, keep=kept)
-    images = predictions.digest(run.data.examples(split).pixel_hashes)
-    spec = run.spec
+    examples, spec = run.data.examples(split), run.spec
     return scores, kept.predictions(
-        split, labels=spec.labels, fingerprint=spec.fingerprint, images=images
+        split,
+        labels=spec.labels,
+        fingerprint=spec.fingerprint,
+        images=predictions.digest(examples.pixel_hashes),
+        subjects=examples.subjects,
     )

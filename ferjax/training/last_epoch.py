@@ -12,22 +12,20 @@ from ml_collections import ConfigDict
 
 from ferjax.distributed import processes
 from ferjax.errors import UserError
-from ferjax.filesystem import Place
 from ferjax.inference import agreement
 from ferjax.inference.model_spec import ModelSpec
 from ferjax.models.functional import Weights
 from ferjax.training import experiment, final_test
 from ferjax.training.experiment import Experiment
-from ferjax.training.result import FORMAT
 from ferjax.workdir import checkpoint_files
 from ferjax.workdir.directory import RunDirectory
 
 
-def fields(run: Experiment, step: int, weights: Weights, workdir: Place) -> dict[str, Any]:
+def fields(run: Experiment, step: int, weights: Weights, directory: RunDirectory) -> dict[str, Any]:
     """Tests the last epoch, which ended with `step`; returns its fields of result.json."""
     tested = final_test.test(run, weights)
     last = {"epoch": step // run.spec.steps_per_epoch, "step": step}
-    return {"last": last | tested.stored(workdir, "_last"), "test_last": tested.scores}
+    return {"last": last | tested.stored(directory, "_last"), "test_last": tested.scores}
 
 
 def add(config: ConfigDict, directory: RunDirectory, result: dict[str, Any]) -> dict[str, Any]:
@@ -55,8 +53,8 @@ def add(config: ConfigDict, directory: RunDirectory, result: dict[str, Any]) -> 
     if processes.is_main():
         print("Testing the last epoch, which result.json does not have yet.")
     weights = stored.weights(run.states.abstract().evaluated)
-    added = fields(run, step, weights, directory.path)
-    result = {**result, **added, "format": FORMAT}
+    added = fields(run, step, weights, directory)
+    result = {**result, **added}
     if processes.is_main():
         directory.check_held()
         directory.write_result(result)

@@ -250,11 +250,11 @@ class _Run:
             progress,
             training=progress.selection.training(self._written.rows("epoch")),
             scores=tested.scores,
-            stored=tested.stored(self.directory.path),
+            stored=tested.stored(self.directory),
             num_steps=step,
         )
         if last is not None:
-            result |= last_epoch.fields(run, step, last.evaluated, self.directory.path)
+            result |= last_epoch.fields(run, step, last.evaluated, self.directory)
         return result
 
     def _leave(self, step: int) -> None:

@@ -2,7 +2,7 @@
 
 result.json, format 2 (fractions, not percent); format 1 lacks what is marked with a 2:
 
-    format          1
+    format          2
     paper, seed, dataset, fingerprint, labels
     options         options of the data set, such as the fold that is tested
     protocol        "honest": selected on validation, tested once; or "optimistic"
@@ -36,10 +36,11 @@ result.json, format 2 (fractions, not percent); format 1 lacks what is marked wi
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
+from rich.table import Table
 
 from ferjax.cli import output, tables
 from ferjax.filesystem import Place
@@ -126,6 +127,13 @@ def _departures(own: Sequence[str], origins: list[dict[str, Any]]) -> list[str]:
     ]
 
 
+def _calibration(scores: Mapping[str, Any], optimistic: str) -> list[Table]:
+    """The table of balance and calibration, which a result of format 1 has no numbers for."""
+    known = all("calibration_error" in one for view in scores.values() for one in view.values())
+    title = f"Balance and calibration{optimistic}"
+    return [tables.calibration_table(scores, title)] if known else []
+
+
 def print_result(fields: dict[str, Any], workdir: Place) -> None:
     """Prints the tables of a result, what the run made, and what to do next."""
     scores, labels = fields["test"], fields["labels"]
@@ -138,11 +146,12 @@ def print_result(fields: dict[str, Any], workdir: Place) -> None:
         tables.class_table(labels, main, f"Classes ({view}, {split}{optimistic})"),
         tables.confusion_table(labels, main["confusion"]),
         tables.score_table(scores, f"Test scores of seed {fields['seed']}{optimistic}"),
-        *([tables.calibration_table(scores)] if fields["format"] > 1 else []),
+        *_calibration(scores, optimistic),
     )
     if "test_last" in fields:
         title = f"Test scores of the last epoch, {fields['last']['epoch']}{optimistic}"
-        tables.print_tables(tables.score_table(fields["test_last"], title))
+        last = fields["test_last"]
+        tables.print_tables(tables.score_table(last, title), *_calibration(last, optimistic))
     output.say(
         f"\nSelected epoch {chosen['epoch']} by {chosen['split']} accuracy "
         f"{100 * chosen['accuracy']:.2f} % ({chosen['view']}); "
@@ -162,6 +171,7 @@ def print_result(fields: dict[str, Any], workdir: Place) -> None:
     output.say(
         f"\nMade in {workdir}:\n"
         "  result.json     every number above\n"
+        "  predictions/    the probabilities of every test image, for comparisons\n"
         "  metrics.jsonl   one line per step and per epoch\n"
         "  tensorboard/    the same for `tensorboard --logdir`\n"
         "  checkpoints/    the best epoch and the last two, to use or to resume\n"

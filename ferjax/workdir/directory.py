@@ -6,7 +6,7 @@ import contextlib
 import errno
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import filelock
@@ -30,6 +30,8 @@ LOCATION_FIELDS = (
     "dataset.limit_mib",
     "dataset.num_threads",
 )
+# Where a run began; a folder of runs may have been moved since, with these in it.
+STARTS = ("trunks_from", "init_from")
 
 _MARK = ".processes"
 # Entries of a run directory that ferjax writes or deletes.
@@ -223,15 +225,17 @@ def own_files(workdir: str) -> list[Place]:
     return [folder / name for name in ENTRIES]
 
 
-def differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    """What two configs as JSON differ in, apart from places, in words."""
+def differences(
+    old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "", *, besides: Sequence[str] = ()
+) -> Iterator[str]:
+    """What two configs as JSON differ in, apart from places and the fields `besides`, in words."""
     for key in [*old, *(key for key in new if key not in old)]:
         path = f"{prefix}{key}"
-        if path.endswith(LOCATION_FIELDS):  # also in the configs of a fusion's trunks
+        if path.endswith((*LOCATION_FIELDS, *besides)):  # also in the configs of a fusion's trunks
             continue
         before, after = old.get(key, "nothing"), new.get(key, "nothing")
         if isinstance(before, Mapping) and isinstance(after, Mapping):
-            yield from differences(before, after, f"{path}.")
+            yield from differences(before, after, f"{path}.", besides=besides)
         elif before != after:
             yield f"{path} is {before!r} there and {after!r} here"
 

@@ -7,8 +7,9 @@
     probabilities.VIEW   float32 [N, K], averaged over the images of a test-time view
     group.GROUP          bool [N], whether the example belongs to a group, such as test_clean
 
-and as text: format, split, labels (JSON), fingerprint of the data, and `images`, a SHA-256 over the
-pixels of the examples in their order. `safetensors.numpy.load_file` reads it. A comparison or a
+and as text: format, split, labels (JSON), fingerprint of the data, `images`, a SHA-256 over the
+pixels of the examples in their order, and `subjects` (JSON), the person shown in each example where
+the data set knows it, else an empty list. `safetensors.numpy.load_file` reads it. A comparison or a
 drawing of a finished run reads these files instead of the test split.
 """
 
@@ -18,13 +19,14 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from safetensors import SafetensorError, deserialize
 from safetensors.numpy import save
 
-from ferjax import filesystem
+from ferjax import filesystem, stored_json
 from ferjax.errors import UserError
 from ferjax.filesystem import Place
 
@@ -45,6 +47,7 @@ class Predictions:
       labels: names of the K classes.
       fingerprint: of the data set.
       images: a digest of the pixels of the examples in their order (see `digest`).
+      subjects: who is shown in each example; () if it is not known.
       index: position of each example in the split.
       label: true class of each example.
       probabilities: by the name of the view.
@@ -55,10 +58,19 @@ class Predictions:
     labels: tuple[str, ...]
     fingerprint: str
     images: str
+    subjects: tuple[str, ...]
     index: Int[np.ndarray, " N"]
     label: Int[np.ndarray, " N"]
     probabilities: Mapping[str, Float[np.ndarray, "N K"]]
     groups: Mapping[str, Bool[np.ndarray, " N"]]
+
+    def persons(self) -> Int[np.ndarray, " N"] | None:
+        """A number for each person who is shown; None if they are not known."""
+        if not self.subjects:
+            return None
+        # One whose name is missing is a person of its own.
+        names = [name or f"\0{at}" for at, name in enumerate(self.subjects)]
+        return np.unique(names, return_inverse=True)[1]
 
     def to_bytes(self) -> bytes:
         """The content of the file."""
@@ -74,6 +86,7 @@ class Predictions:
             "labels": json.dumps(self.labels),
             "fingerprint": self.fingerprint,
             "images": self.images,
+            "subjects": json.dumps(self.subjects),
         }
         return save({name: np.ascontiguousarray(one) for name, one in arrays.items()}, about)
 
@@ -136,17 +149,20 @@ def from_bytes(data: bytes) -> Predictions:
     """
     about, arrays = _parsed(data)
     try:
-        labels = tuple(json.loads(about["labels"]))
+        labels = _names(about["labels"], stored_json.Labels)
+        subjects = _names(about["subjects"], list[str])
         split, fingerprint, images = about["split"], about["fingerprint"], about["images"]
         index, label = arrays.pop("index"), arrays.pop("label")
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"lacks what predictions have ({error})") from None
+    except KeyError as error:
+        raise ValueError(f"lacks {error}, which predictions have") from None
     if about["format"] != FORMAT:
         raise ValueError(f"has format {about['format']}, expected {FORMAT}")
     probabilities, groups = _named(arrays, _VIEW), _named(arrays, _GROUP)
     if not probabilities or split not in groups:
         raise ValueError(f"lacks the probabilities of a view, or the group {split}")
     _check_columns(index, label, len(labels))
+    if subjects and len(subjects) != len(label):
+        raise ValueError(f"has {len(subjects)} subjects for {len(label)} examples")
     for view, rows in probabilities.items():
         _check_probabilities(view, rows, (len(label), len(labels)))
     for group, mask in groups.items():
@@ -157,6 +173,7 @@ def from_bytes(data: bytes) -> Predictions:
         labels=labels,
         fingerprint=fingerprint,
         images=images,
+        subjects=subjects,
         index=index,
         label=label,
         probabilities=probabilities,
@@ -169,7 +186,7 @@ def _parsed(data: bytes) -> tuple[dict[str, str], dict[str, np.ndarray]]:
     try:
         found = deserialize(data)
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-    except (SafetensorError, ValueError) as error:
+    except (SafetensorError, ValueError, RecursionError) as error:
         raise ValueError(f"is damaged ({error})") from None
     arrays = {}
     for name, one in found:
@@ -177,7 +194,15 @@ def _parsed(data: bytes) -> tuple[dict[str, str], dict[str, np.ndarray]]:
             raise ValueError(f"has the type {one['dtype']} in {name}, expected {', '.join(_TYPES)}")
         flat: np.ndarray = np.frombuffer(one["data"], _TYPES[one["dtype"]])
         arrays[name] = flat.reshape(one["shape"])
-    return {"format": "none", **header.get("__metadata__", {})}, arrays
+    return {"format": "none", **(header.get("__metadata__") or {})}, arrays
+
+
+def _names(text: str, schema: Any) -> tuple[str, ...]:
+    """The names in a JSON list."""
+    try:
+        return tuple(stored_json.check(stored_json.parse(text.encode()), schema))
+    except stored_json.Unfit as error:
+        raise ValueError(f"has names that are none ({error})") from None
 
 
 def _named(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
@@ -204,6 +229,6 @@ def _check_probabilities(view: str, rows: np.ndarray, shape: tuple[int, int]) ->
 
 def _unfit(file: Place, what: str) -> UserError:
     return UserError(
-        f"{file} {what}. Restore it from a copy; the run's own command does not make it again, "
-        "because the test split is read once."
+        f"{file} {what}. Restore it from a copy; or remove result.json: then the command of the "
+        "run reads the test split again and makes both."
     )

@@ -139,7 +139,9 @@ def test_a_table_names_each_row_once_and_orders_rows_that_it_has(key):
     rows = {row.name: row for row in table.rows}
     assert len(rows) == len(table.rows)
     assert len(set(table.orderings)) == len(table.orderings)
+    rows |= {name: row for name, row in papers.rows(table.paper).items() if name not in rows}
     for lower, higher in table.orderings:
+        assert {lower, higher} & {row.name for row in table.rows}
         assert not rows[lower].is_context and not rows[higher].is_context
         for dataset in table.datasets:
             assert own(rows[lower], dataset)[0] < own(rows[higher], dataset)[0], (lower, higher)

@@ -79,12 +79,32 @@ def test_a_verdict_needs_images_and_seeds():
     assert paired.compare([weak], [weak], labels, 2).verdict == "open"
     few = labels[:4], np.array([0, 0, 1, 1]), np.array([0, 0, 0, 1])
     assert paired.compare([few[1]], [few[2]], few[0], 2).verdict == "open"
-    # For some seeds the second is far better, for others worse: images alone would say higher.
-    varied = paired.compare([weak, strong], [strong, strong - 0], labels, 2)
+    # The second is far better for one seed alone: images would say higher.
+    varied = paired.compare([weak, strong], [strong, strong], labels, 2)
     assert varied.over_images[0] > 0 and varied.over_seeds[0] < 0 and varied.verdict == "open"
     better = np.repeat([0, 1], [302, 98])
-    same = paired.compare([weak] * 3, [strong, better, strong], labels, 2)
-    assert same.verdict == "higher"
+    alike = paired.compare([weak] * 3, [strong, better, strong], labels, 2)
+    assert alike.verdict == "higher"
+    # Two equal differences have no deviation, which says nothing of other seeds.
+    equal = paired.compare([weak] * 2, [strong] * 2, labels, 2)
+    assert equal.over_seeds is None and equal.verdict == "open"
+
+
+def test_images_of_one_person_are_no_independent_draws(monkeypatch):
+    """Of two equally good models, one must not seem better because each person has three images."""
+    monkeypatch.setattr(intervals, "RESAMPLES", 400)
+    rng = np.random.default_rng(0)
+    wrong = {"known": 0, "unknown": 0}
+    for _ in range(100):
+        first, second, labels = (np.repeat(column, 3) for column in draw(rng, 60))
+        persons = np.repeat(np.arange(60), 3)
+        known = paired.compare([first], [second], labels, 3, persons)
+        unknown = paired.compare([first], [second], labels, 3)
+        wrong["known"] += known.verdict != "open"
+        wrong["unknown"] += unknown.verdict != "open"
+        assert known.mcnemar == () and len(unknown.mcnemar) == 1
+        assert known.accuracy == unknown.accuracy
+    assert wrong["known"] <= 13 and wrong["unknown"] >= 18, wrong
 
 
 def test_other_numbers_of_runs_cannot_be_paired():

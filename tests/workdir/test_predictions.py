@@ -23,6 +23,7 @@ def make(number=5, classes=3):
         split="test",
         labels=("angry", "happy", "sad")[:classes],
         fingerprint="f" * 64,
+        subjects=("a", "a", "b", "", "")[:number],
         images=predictions.digest([bytes([at]) * 32 for at in range(number)]),
         index=np.arange(number, dtype=np.int32),
         label=np.arange(number, dtype=np.int32) % classes,
@@ -43,6 +44,12 @@ def test_predictions_come_back(tmp_path):
     same(predictions.read(tmp_path, "test", stored["sha256"]), made)
     arrays = load_file(tmp_path / stored["file"])  # as the head of the module says
     np.testing.assert_array_equal(arrays["probabilities.flip"], made.probabilities["flip"])
+
+
+def test_persons_have_numbers_and_one_without_a_name_is_a_person():
+    found = make().persons()
+    assert found[0] == found[1] and len(set(found.tolist())) == 4
+    assert dataclasses.replace(make(), subjects=()).persons() is None
 
 
 def test_a_missing_file_or_another_one_is_refused(tmp_path):
@@ -67,6 +74,7 @@ def changed(labels=None, **arrays):
         "labels": json.dumps(made.labels if labels is None else labels),
         "fingerprint": made.fingerprint,
         "images": made.images,
+        "subjects": "[]",
     }
     given = {
         "index": made.index,
@@ -78,13 +86,13 @@ def changed(labels=None, **arrays):
     return save({name: rows for name, rows in given.items() if rows is not None}, about)
 
 
-def with_header(**about):
-    """A file of the right arrays with another text."""
+def with_header(without=(), **about):
+    """A file of the right arrays with another text, or with none."""
     made = make()
     data = made.to_bytes()
     size = struct.unpack("<Q", data[:8])[0]
     header = json.loads(data[8 : 8 + size])
-    header["__metadata__"] = {**header["__metadata__"], **about}
+    header["__metadata__"] = None if without is None else {**header["__metadata__"], **about}
     text = json.dumps(header).encode()
     return struct.pack("<Q", len(text)) + text + data[8 + size :]
 
@@ -102,18 +110,23 @@ HALF = np.full((5, 3), 0.5, np.float32)
         (b"", "is damaged"),
         (b"\xff" * 40, "is damaged"),
         (make().to_bytes()[:-4], "is damaged"),
-        (save({"index": np.zeros(1, np.int32)}), "lacks what predictions have"),
+        (save({"index": np.zeros(1, np.int32)}), "lacks 'labels', which predictions have"),
         (save({"x": np.zeros(1, np.float64)}), "has the type F64 in x"),
         (with_header(format="2"), "has format 2, expected 1"),
-        (with_header(labels="3"), "lacks what predictions have"),
-        (with_header(labels="["), "lacks what predictions have"),
+        (with_header(labels="3"), "has names that are none"),
+        (with_header(labels='"abc"'), "has names that are none"),
+        (with_header(labels="["), "has names that are none"),
+        (with_header(labels="[" * 9000), "has names that are none"),
+        (with_header(labels='[["angry"], ["happy"], ["sad"]]'), "has names that are none"),
+        (with_header(subjects='["a"]'), "has 1 subjects for 5 examples"),
+        (with_header(None), "lacks 'labels', which predictions have"),
         (changed(label=whole([3] * 5)), r"has labels outside of 0\.\.2"),
         (changed(label=whole([-1] * 5)), r"has labels outside of 0\.\.2"),
         (changed(index=whole([0, 2, 1, 3, 4])), "has no index in rising order"),
         (changed(index=whole(range(4))), "has no index in rising order"),
         (changed(index=whole([]), label=whole([])), "has no index in rising order"),
         (changed(index=np.arange(5.0, dtype=np.float32)), "has no index in rising order"),
-        (changed(index=None), "lacks what predictions have"),
+        (changed(index=None), "lacks 'index', which predictions have"),
         (changed(probabilities_flip=None), "lacks the probabilities of a view"),
         (changed(group_test=None), "or the group test"),
         (changed(group_test=np.ones(4, bool)), r"has no bool \[5\] in group\.test"),
