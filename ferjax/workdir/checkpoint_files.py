@@ -19,6 +19,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
 from etils import epath
 
@@ -162,6 +163,37 @@ class Stored(NamedTuple):
                 failed = _unusable(self.folder, error)
             after_failure()
         raise failed
+
+    def centers(self) -> np.ndarray | None:
+        """The centres [K, D] of a center or island loss; None without such a loss.
+
+        Only checkpoints of the kind "last" have them.
+
+        Raises:
+          UserError: they are damaged.
+        """
+        item = self.folder / TRAINING
+        if self.about.format == STATE_FORMAT or not item.exists():
+            return None
+        with orbax_threads.quiet():
+            reader = ocp.PyTreeCheckpointer()
+            try:
+                array_items.check_listed(item)
+                with array_items.reading(item.name):
+                    found = _tree(reader, item).get("centers")
+                    if found is None or not hasattr(found, "shape"):
+                        return None
+                    wanted = {"centers": np.zeros(found.shape, np.float32)}
+                    arguments = ocp.args.PyTreeRestore(
+                        item=wanted,
+                        restore_args=ocp.checkpoint_utils.construct_restore_args(wanted),
+                        partial_restore=True,
+                    )
+                    return np.asarray(reader.restore(item, args=arguments)["centers"])
+            except UNREADABLE as error:
+                raise _unusable(self.folder, error) from None
+            finally:
+                reader.close()
 
     def _restored(self, item: epath.Path, like: Any) -> Any:
         old, wanted = self.about.format == STATE_FORMAT, like

@@ -28,6 +28,7 @@ LINES = ("-", "--", "-.", ":")
 INK = "#123456"
 _GRID = "#9aa0a8"
 _DPI = 150
+_PIXELS = 118  # of a page for an inch of a figure: its text is then as large as the page's
 
 _STYLE: Any = {
     "svg.fonttype": "none",
@@ -52,6 +53,8 @@ _STYLE: Any = {
     "figure.facecolor": "none",
     "savefig.facecolor": "none",
     "legend.frameon": False,
+    "figure.constrained_layout.h_pad": 0.08,
+    "figure.constrained_layout.w_pad": 0.08,
     "lines.linewidth": 1.8,
 }
 
@@ -74,8 +77,8 @@ class Figure:
 
     def svg_file(self) -> str:
         """The SVG as a file of its own, black on white."""
-        return self.svg.replace("currentColor", "#000000", -1).replace(
-            "<svg ", '<svg style="background:#ffffff" ', 1
+        return self.svg.replace("currentColor", "#000000").replace(
+            'style="', 'style="background:#ffffff;', 1
         )
 
 
@@ -97,7 +100,8 @@ def finished(name: str, alt: str, drawn: matplotlib.figure.Figure) -> Figure:
     raster = io.BytesIO()
     _paint(drawn, "#000000")
     drawn.savefig(raster, format="png", dpi=_DPI, facecolor="#ffffff", metadata={"Software": None})
-    return Figure(name, alt, _inline(text.getvalue(), alt, salt), raster.getvalue())
+    width = f"{_PIXELS * drawn.get_figwidth():.0f}px"
+    return Figure(name, alt, _inline(text.getvalue(), alt, salt, width), raster.getvalue())
 
 
 def _paint(drawn: matplotlib.figure.Figure, color: str) -> None:
@@ -112,7 +116,7 @@ def _paint(drawn: matplotlib.figure.Figure, color: str) -> None:
                     put(color)
 
 
-def _inline(text: str, alt: str, salt: str) -> str:
+def _inline(text: str, alt: str, salt: str, width: str) -> str:
     """The svg element alone, with names of its own and a title that a screen reader reads."""
     start = text.index("<svg")
     text = text[start:].strip()
@@ -122,5 +126,7 @@ def _inline(text: str, alt: str, salt: str) -> str:
     text = re.sub(r'\bid="', f'id="{salt}-', text)
     text = re.sub(r'(xlink:href="|url\()#', rf"\g<1>#{salt}-", text)
     title = alt.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
-    text = text.replace("<svg", f'<svg role="img" aria-label="{title}"', 1)
+    text = text.replace(
+        "<svg", f'<svg role="img" aria-label="{title}" style="max-width:{width}"', 1
+    )
     return text.replace(INK, "currentColor")

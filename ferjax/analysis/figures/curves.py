@@ -23,13 +23,14 @@ def curves(runs: Mapping[str, Series], selected: Mapping[str, int], name: str = 
       selected: the epoch that each run selected, from 1; 0 if it made none.
       name: names the files.
     """
-    with canvas.drawing(9.0, 3.4) as drawn:
+    with canvas.drawing(9.0, 3.7) as drawn:
         left, right = drawn.subplots(1, 2)
         _panel(left, runs, selected, "loss", 1.0)
         _panel(right, runs, selected, "accuracy", 100.0)
         left.set_title("Cross-entropy")
         right.set_title("Accuracy, %")
-        right.legend(loc="lower right", fontsize=9)
+        handles, names = left.get_legend_handles_labels()
+        drawn.legend(handles, names, loc="outside lower center", fontsize=9, ncols=4)
         best = "; ".join(
             f"{run} selected epoch {selected[run]}" for run in runs if selected.get(run)
         )

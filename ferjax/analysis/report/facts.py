@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from ml_collections import ConfigDict
 
 from ferjax import filesystem
@@ -113,15 +114,39 @@ def names(workdirs: list[str]) -> list[str]:
 def _series(place: Place) -> Series:
     """The learning curves in metrics.jsonl; an epoch that is missing has None."""
     try:
-        rows = [row for _, row in read_rows(place / "metrics.jsonl") if row["kind"] == "epoch"]
+        rows = [row for _, row in read_rows(place / "metrics.jsonl")]
     except OSError:
-        rows = []
+        return {}
+    epochs = [row for row in rows if row["kind"] == "epoch"]
+    last = max((row["epoch"] for row in epochs), default=0)
     found: dict[str, list[float | None]] = {}
-    last = max((row["epoch"] for row in rows), default=0)
     for quantity in ("loss", "accuracy"):
         for prefix in ("", "validation_", "optimistic_"):
-            values = {row["epoch"]: row.get(prefix + quantity) for row in rows}
+            values = {row["epoch"]: row.get(prefix + quantity) for row in epochs}
             if any(value is not None for value in values.values()):
                 key = f"selection_{quantity}" if prefix else quantity
                 found[key] = [values.get(epoch) for epoch in range(1, last + 1)]
+    entropy = _training_entropy(rows, epochs)
+    if entropy:
+        found["loss"] = [entropy.get(epoch) for epoch in range(1, last + 1)]
+    return found
+
+
+def _training_entropy(
+    rows: Sequence[Mapping[str, Any]], epochs: Sequence[Mapping[str, Any]]
+) -> dict[int, float]:
+    """Epoch -> mean cross-entropy of its steps, where the loss has other parts, too."""
+    ends = {row["epoch"]: row["step"] for row in epochs}
+    found = {}
+    for epoch, end in ends.items():
+        start = ends.get(epoch - 1, 0)
+        values = [
+            row["softmax_loss"]
+            for row in rows
+            if row["kind"] == "train"
+            and start < row["step"] <= end
+            and row.get("softmax_loss") is not None
+        ]
+        if values:
+            found[epoch] = float(np.mean(values))
     return found

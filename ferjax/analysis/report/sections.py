@@ -85,6 +85,7 @@ def calibration(facts: Sequence[RunFacts]) -> Section:
         "A model is calibrated if, of the predictions with probability p, a share p is right: then "
         "its points lie on the diagonal. Above it the model is too modest, below it too sure."
     )
+    diagrams = {}
     for one in facts:
         mask = one.tested.groups[one.group]
         rows, labels = one.tested.probabilities[one.view][mask], one.tested.label[mask]
@@ -92,28 +93,30 @@ def calibration(facts: Sequence[RunFacts]) -> Section:
         temperature = one.result.get("temperature", {}).get(one.view)
         if temperature is not None:
             shown[f"temperature {temperature:.2f}"] = probabilities.scaled(rows, temperature)
-        name = "reliability" if len(facts) == 1 else f"reliability_{one.name.replace('/', '_')}"
-        if len(facts) > 1:
-            made.texts.append(f"{one.name}:")
-        made.figures.append(reliability(shown, labels, name))
+        diagrams[one.name] = shown, labels
+    made.figures.append(reliability(diagrams))
     return made
 
 
 def features(seen: dict[str, Seen]) -> Section:
-    """The features of the split that selected, in two dimensions."""
+    """The features of the split that selected, in two dimensions, with the centres."""
     made = Section("features", "Features")
-    found = {name: one.features() for name, one in seen.items()}
-    widths = {rows.shape[1] for rows in found.values()}
-    axes = None if len(widths) > 1 else _axes(np.concatenate(list(found.values())))
+    found = {name: one.last_features() for name, one in seen.items()}
+    widths = {rows.shape[1] for rows, _ in found.values()}
+    shared = None
+    if len(widths) == 1:
+        shared = _axes(np.concatenate([rows for rows, _ in found.values()]))
     points = {}
-    for name, rows in found.items():
-        mean, directions = _axes(rows) if axes is None else axes
-        points[name] = Points((rows - mean) @ directions, seen[name].selected.labels, None)
+    for name, (rows, centers) in found.items():
+        mean, directions = shared or _axes(rows)
+        flat = None if centers is None else (centers - mean) @ directions
+        points[name] = Points((rows - mean) @ directions, seen[name].selected.labels, flat)
     first = next(iter(seen.values()))
     split = first.facts.selected.split
     made.texts.append(
-        f"Every point is an image of the {split} split: its features, what the last layer sees, on "
-        "the two directions in which they differ most (principal components)."
+        f"Every point is an image of the {split} split after the last epoch: its features, what "
+        "the last layer sees, on the two directions in which they differ most (principal "
+        "components). Large marks are the learned centres of a center or island loss."
     )
     made.figures.append(embedding(points, first.trained.spec.labels))
     return made

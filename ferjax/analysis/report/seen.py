@@ -23,6 +23,7 @@ from ferjax.errors import UserError
 from ferjax.evaluation import views
 from ferjax.inference.trained_model import TrainedModel
 from ferjax.models import functional
+from ferjax.workdir import checkpoint_files
 
 _BATCH = 64
 # Images that are damaged in every way; more would take minutes on a CPU.
@@ -81,14 +82,23 @@ class Seen:
             self.facts.selected.split: np.bincount(self.selected.labels, minlength=number).tolist(),
         }
 
-    def features(self) -> Float[np.ndarray, "N D"]:
-        """The features of all images of the split that selected."""
-        graphdef, spec = self.trained.graphdef, self.trained.spec
+    def last_features(self) -> tuple[Float[np.ndarray, "N D"], Float[np.ndarray, "K D"] | None]:
+        """Features of all images of the split that selected, after the last epoch, and the centres.
+
+        The centres of the selected epoch are not kept.
+        """
+        facts = self.facts
+        last = checkpoint_files.newest(facts.where, "last")
+        # A run that trains nothing has no last epoch.
+        kind = "best" if last is None else "last"
+        trained = TrainedModel.load(facts.where, kind, config=facts.config)
+        graphdef, spec = trained.graphdef, trained.spec
 
         def run(weights: functional.Weights, images: Array) -> Array:
             return functional.forward(graphdef, weights, spec.preprocessing(images))[1]
 
-        return self._over(jax.jit(run), self.selected.images)
+        found = self._over(jax.jit(run), self.selected.images, trained.weights)
+        return found, None if last is None else last.centers()
 
     def robustness(self) -> dict[str, list[float]]:
         """Kind of damage -> accuracy without damage and at each strength, on the same images."""
@@ -124,15 +134,21 @@ class Seen:
         (part,) = views.parts("single", crop=crop)
         return np.asarray(views.show(jnp.asarray(images), part))
 
-    def _over(self, run: jax.stages.Wrapped, images: np.ndarray) -> np.ndarray:
+    def _over(
+        self,
+        run: jax.stages.Wrapped,
+        images: np.ndarray,
+        weights: functional.Weights | None = None,
+    ) -> np.ndarray:
         """`run(weights, images)` of all images, a padded batch at a time."""
+        weights = self.trained.weights if weights is None else weights
         made = []
         for start in range(0, len(images), _BATCH):
             batch = images[start : start + _BATCH].astype(np.float32)
             padded = np.concatenate(
                 [batch, np.zeros((_BATCH - len(batch), *batch.shape[1:]), np.float32)]
             )
-            made.append(np.asarray(run(self.trained.weights, self._shown(padded)))[: len(batch)])
+            made.append(np.asarray(run(weights, self._shown(padded)))[: len(batch)])
         return np.concatenate(made)
 
 
