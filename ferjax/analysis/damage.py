@@ -97,9 +97,9 @@ def _rounded(images: np.ndarray) -> Images:
 
 KINDS = (
     Damage("blur", "of the side", (0.01, 0.02, 0.04), blur),
-    Damage("noise", "grey levels", (8, 16, 32), noise),
-    Damage("JPEG", "quality", (30, 15, 5), jpeg),
+    Damage("noise", "grey levels", (8.0, 16.0, 32.0), noise),
+    Damage("JPEG", "quality", (30.0, 15.0, 5.0), jpeg),
     Damage("darkness", "brightness", (0.5, 0.25, 0.1), darkness),
     Damage("occlusion", "of the side", (0.2, 0.35, 0.5), occlusion),
-    Damage("rotation", "degrees", (10, 20, 30), rotation),
+    Damage("rotation", "degrees", (10.0, 20.0, 30.0), rotation),
 )

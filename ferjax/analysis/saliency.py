@@ -37,8 +37,8 @@ class Looked:
 
     predicted: Int[np.ndarray, " B"]
     cam: Float[np.ndarray, "B h w"]
-    attention: Mapping[str, Float[np.ndarray, "B h w"]]
-    channels: Mapping[str, Float[np.ndarray, "B C"]]
+    attention: Mapping[str, Float[np.ndarray, "B _ _"]]
+    channels: Mapping[str, Float[np.ndarray, "B _"]]
 
 
 class Saliency:

@@ -24,7 +24,7 @@ def mistakes(seen: Seen) -> list[Tile]:
     rows, labels = _predictions(seen)
     wrong = np.flatnonzero(rows.argmax(axis=1) != labels)
     order = wrong[np.argsort(-rows[wrong].max(axis=1), kind="stable")][:_EACH]
-    return [_tile(seen, rows, at) for at in order]
+    return [_tile(seen, rows, int(at)) for at in order]
 
 
 def doubts(seen: Seen) -> list[Tile]:
@@ -32,7 +32,7 @@ def doubts(seen: Seen) -> list[Tile]:
     rows, _ = _predictions(seen)
     top = np.sort(rows, axis=1)[:, -2:]
     order = np.argsort(top[:, 1] - top[:, 0], kind="stable")[:_EACH]
-    return [_tile(seen, rows, at) for at in order]
+    return [_tile(seen, rows, int(at)) for at in order]
 
 
 def looked(seen: Seen) -> dict[str, Any]:

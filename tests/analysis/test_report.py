@@ -1,0 +1,258 @@
+"""The page about finished runs: its numbers are the files', and it leaves the test split alone."""
+
+import html.parser
+import importlib.util
+import json
+import re
+import shutil
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ferjax import filesystem, models
+from ferjax.analysis import damage
+from ferjax.analysis.figures.overlay import overlay, stretched
+from ferjax.analysis.report import facts, repeat, write
+from ferjax.analysis.saliency import Saliency
+from ferjax.data import dataset
+from ferjax.errors import UserError
+from ferjax.inference.trained_model import TrainedModel
+from ferjax.models import functional
+from ferjax.training import loop
+from tests.helpers import tiny
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """The folder of a run with CBAM and centres."""
+    made = tmp_path_factory.mktemp("report")
+    fields = {"evaluation__test_views": ("single", "flip"), "train__num_epochs": 2}
+    loop.train(tiny.config(made / "data", "", **fields), str(made / "island"))
+    return made / "island"
+
+
+@pytest.fixture(scope="module")
+def page(run):
+    """The text of its page, made without the test split."""
+    load = dataset.Source.load
+
+    def guarded(opened, split, **keywords):
+        assert split != "test", "the report read the test split"
+        return load(opened, split, **keywords)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dataset.Source, "load", guarded)
+        return write.report([str(run)]).read_text()
+
+
+class Reader(html.parser.HTMLParser):
+    """Tables by caption, sections, and what the page would load."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tables, self.sources, self.tags = {}, [], []
+        self._rows, self._cell, self._caption = [], None, None
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        given = dict(attrs)
+        self.tags.append(tag)
+        self.sources += [given[name] for name in ("src", "href", "xlink:href") if name in given]
+        if tag == "table":
+            self._rows = []
+        if tag == "tr":
+            self._rows.append([])
+        if tag in ("td", "th", "caption"):
+            self._cell = ""
+
+    def handle_data(self, data):
+        if self._cell is not None:
+            self._cell += data
+
+    def handle_endtag(self, tag):
+        if tag in ("td", "th"):
+            self._rows[-1].append(self._cell)
+        if tag == "caption":
+            self._caption = self._cell
+        if tag in ("td", "th", "caption"):
+            self._cell = None
+        if tag == "table":
+            self.tables[self._caption] = self._rows
+
+
+def percent(value):
+    return f"{100 * value:.2f} %"
+
+
+def test_every_score_is_that_of_result_json(run, page):
+    result = json.loads((run / "result.json").read_text())
+    found = Reader(page).tables
+    rows = found["Test scores"][1:]
+    assert len(rows) == 4
+    for row in rows:
+        _, view, group = row[0].split(", ")
+        scores = result["test"][view][group]
+        low, high = scores["intervals"]["accuracy"]
+        assert row[1:] == [
+            str(scores["num_examples"]),
+            percent(scores["accuracy"]),
+            f"{100 * low:.1f} to {100 * high:.1f} %",
+            percent(scores["balanced_accuracy"]),
+            percent(scores["macro_f1"]),
+            percent(scores["top2_accuracy"]),
+            f"{scores['loss']:.4f}",
+            percent(scores["calibration_error"]),
+            percent(scores["calibrated"]["calibration_error"]),
+        ]
+    scores = result["test"]["flip"]["test"]
+    assert f"<b>{percent(scores['accuracy'])}</b>" in page
+    classes = found["island, flip, test"][1:]
+    assert [row[0] for row in classes] == result["labels"]
+    assert [row[2] for row in classes] == list(map(percent, scores["per_class_recall"]))
+    about = dict(row for row in found["island"][1:])
+    assert about["fingerprint of the data"] == result["fingerprint"]
+    assert about["selected epoch"].startswith(f"{result['selection']['epoch']} by validation")
+    damaged = {row[0]: row[1:] for row in found["Accuracy on damaged images"][1:]}
+    assert set(damaged) == {f"island, {kind.name}" for kind in damage.KINDS}
+    # At most 700 images are damaged: here all of the split, in the view `single`.
+    for values in damaged.values():
+        assert values[0] == percent(result["selection"]["accuracy"])
+
+
+def test_the_page_loads_nothing_and_is_small(run, page):
+    read = Reader(page)
+    assert "script" not in read.tags and "link" not in read.tags
+    assert all(source.startswith(("data:image/png;base64,", "#")) for source in read.sources)
+    assert "default-src 'none'" in page and len(page) < 3_000_000
+    assert not re.search(r"url\((?!#)", page)
+    names = re.findall(r'\bid="([^"]+)"', page)
+    assert len(names) == len(set(names))
+    assert "#123456" not in page and "currentColor" in page
+    for name in ("curves", "confusion", "reliability", "embedding", "robustness"):
+        assert (run / "report" / f"{name}.png").stat().st_size > 1000
+        assert "<svg" in (run / "report" / f"{name}.svg").read_text()
+    for section in ("scores", "curves", "classes", "calibration", "features", "mistakes"):
+        assert f'<h2 id="{section}">' in page
+    for section in ("looked", "robustness", "data", "made"):
+        assert f'<h2 id="{section}">' in page
+
+
+def copied(run, target):
+    shutil.copytree(run, target, ignore=shutil.ignore_patterns("report"))
+    return target
+
+
+def test_a_collapsed_or_optimistic_run_says_so_first(run, tmp_path, monkeypatch):
+    one = copied(run, tmp_path / "one")
+    fields = json.loads((one / "result.json").read_text())
+    fields["warnings"] = [
+        {"kind": "collapsed", "epochs": [2], "message": "No better than <chance>."}
+    ]
+    fields["protocol"] = "optimistic"
+    (one / "result.json").write_text(json.dumps(fields))
+    shutil.rmtree(one / "checkpoints")  # so that it shows no images
+    text = write.report([str(one), str(run)], str(tmp_path / "out")).read_text()
+    first = text.index("one collapsed")
+    assert first < text.index("one is optimistic") < text.index("balanced accuracy")
+    assert "No better than &lt;chance&gt;." in text
+    assert "one is not shown any images: " in text and '<h2 id="looked">' in text
+
+
+def test_what_is_missing_is_one_sentence(run, tmp_path, monkeypatch):
+    with pytest.raises(UserError, match="is not a run directory"):
+        write.report([str(tmp_path / "nothing")])
+    with pytest.raises(UserError, match="named twice"):
+        write.report([str(run), str(run)])
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="--output"):
+        write._write(filesystem.of(tmp_path / "file" / "x"), "index.html", b"")
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "matplotlib" else find(name)
+    )
+    with pytest.raises(UserError, match=r"needs matplotlib: pip install -e '\.\[analysis\]'"):
+        write.report([str(run)])
+
+
+def test_names_tell_runs_apart():
+    assert facts.names(["runs/a", "runs/b/"]) == ["a", "b"]
+    assert facts.names(["x/a/seed_0", "x/b/seed_0"]) == ["a/seed_0", "b/seed_0"]
+
+
+def test_the_command_repeats_the_config(run, repository, monkeypatch):
+    monkeypatch.chdir(repository)
+    text = repeat.command(facts.read(str(run), "island"))
+    assert text.startswith(
+        "python -m ferjax.main --config=configs/cbam_island.py:dataset=synthetic"
+    )
+    assert "--config.model.width=8" in text and "--config.train.num_epochs=2" in text
+    assert "data_dir" not in text and "departures" not in text
+
+
+def test_grad_cam_of_a_pooled_map_is_the_classifiers_weights(run):
+    """Behind a mean over places and one layer, the gradient is the class's row of weights / h w."""
+    trained = TrainedModel.load(run, config=None)
+    saliency = Saliency(trained, trained.spec.native_shape)
+    assert saliency.layer == "layer1"  # 8x8; the later ones have fewer places than a face needs
+    images = np.random.default_rng(0).uniform(0, 255, (3, *trained.spec.native_shape))
+    images = images.astype(np.float32)
+    found = saliency(images)
+    shown = trained.spec.preprocessing(jnp.asarray(images))
+    with models.recording() as values:
+        logits, features = functional.forward(trained.graphdef, trained.weights, shown)
+    np.testing.assert_array_equal(found.predicted, logits.argmax(axis=1))
+    head = functional.merge_model(trained.graphdef, trained.weights).fc
+    maps = np.asarray(values["layer4"])
+    np.testing.assert_allclose(maps.mean(axis=(1, 2)), features, rtol=1e-4, atol=1e-5)
+    saliency = Saliency(trained, trained.spec.native_shape)
+    saliency.layer = "layer4"
+    cam = saliency(images).cam
+    kernel = np.asarray(head.kernel[...])
+    expected = np.maximum(np.einsum("bhwc,cb->bhw", maps, kernel[:, found.predicted]), 0)
+    largest = expected.max(axis=(1, 2), keepdims=True)
+    np.testing.assert_allclose(cam, expected / np.maximum(largest, 1e-12), rtol=1e-3, atol=1e-4)
+
+
+def test_attention_is_that_of_the_forward_pass(run):
+    trained = TrainedModel.load(run, config=None)
+    images = np.random.default_rng(1).uniform(0, 255, (2, *trained.spec.native_shape))
+    found = Saliency(trained, trained.spec.native_shape)(images.astype(np.float32))
+    shown = trained.spec.preprocessing(jnp.asarray(images, jnp.float32))
+    with models.recording() as values:
+        functional.forward(trained.graphdef, trained.weights, shown)
+    assert "layer1.0.cbam.spatial.gate" in found.attention
+    assert "layer1.0.cbam.channel.gate" in found.channels
+    for name, value in {**found.attention, **found.channels}.items():
+        np.testing.assert_allclose(value, values[name], rtol=1e-4, atol=1e-5, err_msg=name)
+
+
+@pytest.mark.parametrize("kind", damage.KINDS, ids=lambda kind: kind.name)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_damage_grows_and_is_the_same_again(kind, channels):
+    rng = np.random.default_rng(0)
+    smooth = jax.image.resize(
+        rng.uniform(0, 255, (4, 6, 6, channels)), (4, 48, 48, channels), "cubic"
+    )
+    images = np.clip(np.asarray(smooth), 0, 255).astype(np.uint8)
+    before = images.copy()
+    differences = []
+    for strength in kind.strengths:
+        found = kind.apply(images, strength)
+        assert found.dtype == np.uint8 and found.shape == images.shape
+        np.testing.assert_array_equal(found, kind.apply(images, strength))
+        differences.append(np.abs(found.astype(float) - images).mean())
+    np.testing.assert_array_equal(images, before)
+    assert 0 < differences[0] < differences[1] < differences[2]
+
+
+def test_an_overlay_is_bright_where_the_map_is():
+    image = np.full((8, 8, 1), 100, np.float32)
+    heat = np.zeros((4, 4))
+    heat[0, 0] = 1.0
+    found = overlay(image, heat)
+    assert found.shape == (8, 8, 3) and found.dtype == np.uint8
+    assert found[0, 0].sum() > found[7, 7].sum()
+    np.testing.assert_array_equal(stretched(np.full((2, 2), 0.5)), np.zeros((2, 2)))
+    assert stretched(np.array([[0.2, 0.4]])).tolist() == [[0.0, 1.0]]
