@@ -134,7 +134,7 @@ def _table() -> None:
     found = paper_results.collect(
         table, planned, view=FLAGS.view, reasons=reasons, on_left_out=_to_standard_error
     )
-    paper_report.show(table, found)
+    paper_report.show(table, found, settings)
     places = paper_report.write(table, found, settings)
     output.say(f"\nWritten to {' and '.join(map(str, places))}.")
     rows = [row for one in found for row in one.rows if row.planned.role != "compared"]

@@ -41,9 +41,12 @@ def text_tables(result: DatasetResult) -> list[TextTable]:
     return made
 
 
-def notes(table: Table, results: Sequence[DatasetResult]) -> list[str]:
-    """Sentences below the tables: what is missing, what differs from the paper, remarks."""
+def notes(table: Table, results: Sequence[DatasetResult], settings: Settings) -> list[str]:
+    """Sentences below the tables: settings, what is missing, what differs, remarks."""
     made = []
+    given = [*filter(None, settings.arguments.split(",")), *settings.assignments]
+    if given:
+        made.append(f"Set for every row: {', '.join(given)}.")
     for result in results:
         for row in result.rows:
             if row.reason and row.planned.role != "compared":
@@ -58,11 +61,11 @@ def notes(table: Table, results: Sequence[DatasetResult]) -> list[str]:
     return made
 
 
-def show(table: Table, results: Sequence[DatasetResult]) -> None:
+def show(table: Table, results: Sequence[DatasetResult], settings: Settings) -> None:
     """Prints the tables and the notes."""
     tables.print_tables(*(one.rich() for result in results for one in text_tables(result)))
     output.say("")
-    for text in notes(table, results):
+    for text in notes(table, results, settings):
         output.say(text)
 
 
@@ -89,7 +92,7 @@ def write(
     }
     filesystem.write_json(as_json, fields)
     parts = [one.markdown() for result in results for one in text_tables(result)]
-    lines = [f"# {table.key}: {table.title}", *parts, *notes(table, results)]
+    lines = [f"# {table.key}: {table.title}", *parts, *notes(table, results, settings)]
     filesystem.write(as_text, ("\n\n".join(lines) + "\n").encode())
     return as_json, as_text
 

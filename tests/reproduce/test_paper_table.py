@@ -199,7 +199,8 @@ def test_a_table_is_trained_stopped_resumed_and_written(tmp_path, monkeypatch, c
     assert (
         "| Res18 + CBAM, center loss |" in text and "Not as in the paper: dataset=synthetic" in text
     )
-    paper_report.show(TABLE5, [found])
+    assert "Set for every row: model.name=resnet10, model.width=8" in text
+    paper_report.show(TABLE5, [found], settings)
     assert "What the paper orders (synthetic, flip)" in capsys.readouterr().out
     # The rates of these runs are those of the next ones, and nothing is left to come.
     costs = cost.expected(planned)
