@@ -17,6 +17,8 @@ FLOORS = [
     ["interrupts", "local_files", "losses", "metrics", "object_store", "random_streams"],
     ["errors", "refusals", "stored_json"],
 ]
+# Commands whose names are those of a room further down.
+FRONT_DOORS = {"ferjax.data.preview"}
 FLOOR = {room: number for number, floor in enumerate(FLOORS) for room in floor}
 LIGHT = {"ferjax"}
 
@@ -57,6 +59,8 @@ def arrows(repository):
 
 
 def room_of(module):
+    if module in FRONT_DOORS:
+        return "main"
     return module.split(".")[1] if "." in module else ""  # `ferjax` itself holds names alone
 
 
