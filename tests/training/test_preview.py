@@ -1,6 +1,8 @@
 """The preview shows what the training step feeds the network, in grey levels."""
 
 import io
+import sys
+from unittest import mock
 
 import jax.numpy as jnp
 import numpy as np
@@ -80,9 +82,10 @@ def test_a_place_that_cannot_be_written_is_refused(tmp_path, capsys):
 def run(*arguments):
     """The command with these flags; returns its exit code."""
     flags = command.FLAGS
+    argv = ["preview", *arguments]  # config flags find what overrides them in sys.argv alone
     try:
-        with pytest.raises(SystemExit) as left:
-            cli.run(command.main, flag_values=flags, argv=["preview", *arguments])
+        with pytest.raises(SystemExit) as left, mock.patch.object(sys, "argv", argv):
+            cli.run(command.main, flag_values=flags, argv=argv)
         return left.value.code
     finally:
         flags.unparse_flags()
