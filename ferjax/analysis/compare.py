@@ -2,6 +2,7 @@ r"""Compare finished runs on the same test images.
 
 Examples:
     python -m ferjax.analysis.compare runs/softmax runs/island
+    python -m ferjax.analysis.compare runs/softmax runs/island --page=compared
     python -m ferjax.analysis.compare runs/softmax runs/center runs/island --view=flip \
         --csv=gains.csv
 
@@ -19,10 +20,11 @@ for the number of rows.
 from __future__ import annotations
 
 import os
+import sys
 
 from absl import flags
 
-from ferjax.cli import command
+from ferjax.cli import command, output
 from ferjax.errors import UserError
 
 FLAGS = flags.FlagValues()
@@ -31,6 +33,9 @@ flags.DEFINE_string(
 )
 flags.DEFINE_string(
     "group", None, "images: test or test_clean; by default all that were tested", flag_values=FLAGS
+)
+flags.DEFINE_string(
+    "page", None, "folder to write a page to, of runs without seeds or folds", flag_values=FLAGS
 )
 flags.DEFINE_string("csv", None, "file to write the figures to", flag_values=FLAGS)
 flags.DEFINE_string("json", None, "file to write the figures to, or -", flag_values=FLAGS)
@@ -62,6 +67,11 @@ def main(argv: list[str]) -> None:
     )
     if FLAGS.csv is not None:
         comparison.write_csv(found, FLAGS.csv)
+    if FLAGS.page is not None:
+        from ferjax.analysis.report import write
+
+        where = write.report(folders, FLAGS.page)
+        output.say(f"Written to {where}.", file=sys.stderr)
     if not json_output.write(FLAGS.json, found.to_json()):
         comparison.show(found)
 

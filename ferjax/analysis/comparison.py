@@ -35,6 +35,18 @@ _OF_RATES = ("accuracy", "balanced_accuracy", "macro_f1")
 _OF_RUNS = ("top2_accuracy", "loss", "calibration_error")
 
 
+# The columns of `difference_cells`.
+DIFFERENCES = (
+    "verdict",
+    "accuracy",
+    "over images",
+    "over seeds",
+    "McNemar p",
+    "macro-F1",
+    "interval",
+)
+
+
 @dataclasses.dataclass(frozen=True)
 class Row:
     """One folder of runs.
@@ -158,16 +170,7 @@ def show(found: Found) -> None:
     )
     differences = tables.plain_table(
         f"Against {found.rows[0].runs.name}, in percentage points {about}",
-        [
-            "run",
-            "verdict",
-            "accuracy",
-            "over images",
-            "over seeds",
-            "McNemar p",
-            "macro-F1",
-            "interval",
-        ],
+        ["run", *DIFFERENCES],
     )
     gains = tables.plain_table(
         f"Recall of each class, and its gain against {found.rows[0].runs.name} in points",
@@ -180,7 +183,7 @@ def show(found: Found) -> None:
         texts[4] = "-" if shown[4] is None else f"{shown[4]:.4f}"  # a loss is no share
         tables.add_row(scores, name, _joined(row.runs.seeds), *texts)
         if row.compared is not None:
-            tables.add_row(differences, name, *_difference_cells(row.compared))
+            tables.add_row(differences, name, *difference_cells(row.compared))
     for at, (label, count) in enumerate(zip(found.labels, found.counts, strict=True)):
         cells = [_with_gain(row, at) for row in found.rows]
         tables.add_row(gains, label, str(count), *cells)
@@ -189,7 +192,7 @@ def show(found: Found) -> None:
         output.say("OPTIMISTIC: the epoch was selected on the images that are reported.")
 
 
-def _difference_cells(compared: Comparison) -> list[str]:
+def difference_cells(compared: Comparison) -> list[str]:
     """Cells of a table: verdict, accuracy, its intervals, McNemar's p, macro-F1, its interval."""
     return [
         compared.verdict,

@@ -160,6 +160,18 @@ def test_a_collapsed_or_optimistic_run_says_so_first(run, tmp_path, monkeypatch)
     assert "one is not shown any images: " in text and '<h2 id="looked">' in text
 
 
+def test_two_runs_are_compared_and_their_disagreements_shown(run, tmp_path):
+    """The same run twice has no differences; another epoch of it has."""
+    again = copied(run, tmp_path / "again")
+    text = write.report([str(run), str(again)], str(tmp_path / "out")).read_text()
+    found = Reader(text).tables
+    (row,) = found["Differences (flip, 35 images of test)"][1:]
+    assert row[:3] == ["again", "open", "+0.00"]
+    gains = found["Gain in recall against island"][1:]
+    assert len(gains) == 7 and all(gain == "+0.00" for _, gain in gains)
+    assert "island right, again wrong" in text
+
+
 def test_what_is_missing_is_one_sentence(run, tmp_path, monkeypatch):
     with pytest.raises(UserError, match="is not a run directory"):
         write.report([str(tmp_path / "nothing")])

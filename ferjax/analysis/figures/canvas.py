@@ -28,6 +28,7 @@ LINES = ("-", "--", "-.", ":")
 INK = "#123456"
 _GRID = "#9aa0a8"
 _DPI = 150
+_LEAST = 0.6  # of its width, that a figure keeps
 _PIXELS = 118  # of a page for an inch of a figure: its text is then as large as the page's
 
 _STYLE: Any = {
@@ -100,8 +101,10 @@ def finished(name: str, alt: str, drawn: matplotlib.figure.Figure) -> Figure:
     raster = io.BytesIO()
     _paint(drawn, "#000000")
     drawn.savefig(raster, format="png", dpi=_DPI, facecolor="#ffffff", metadata={"Software": None})
-    width = f"{_PIXELS * drawn.get_figwidth():.0f}px"
-    return Figure(name, alt, _inline(text.getvalue(), alt, salt, width), raster.getvalue())
+    width = _PIXELS * drawn.get_figwidth()
+    # On a small screen it scrolls before its text becomes too small to be read.
+    style = f"max-width:{width:.0f}px;min-width:{_LEAST * width:.0f}px"
+    return Figure(name, alt, _inline(text.getvalue(), alt, salt, style), raster.getvalue())
 
 
 def _paint(drawn: matplotlib.figure.Figure, color: str) -> None:
@@ -116,7 +119,7 @@ def _paint(drawn: matplotlib.figure.Figure, color: str) -> None:
                     put(color)
 
 
-def _inline(text: str, alt: str, salt: str, width: str) -> str:
+def _inline(text: str, alt: str, salt: str, style: str) -> str:
     """The svg element alone, with names of its own and a title that a screen reader reads."""
     start = text.index("<svg")
     text = text[start:].strip()
@@ -126,7 +129,5 @@ def _inline(text: str, alt: str, salt: str, width: str) -> str:
     text = re.sub(r'\bid="', f'id="{salt}-', text)
     text = re.sub(r'(xlink:href="|url\()#', rf"\g<1>#{salt}-", text)
     title = alt.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
-    text = text.replace(
-        "<svg", f'<svg role="img" aria-label="{title}" style="max-width:{width}"', 1
-    )
+    text = text.replace("<svg", f'<svg role="img" aria-label="{title}" style="{style}"', 1)
     return text.replace(INK, "currentColor")

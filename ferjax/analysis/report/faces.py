@@ -35,6 +35,25 @@ def doubts(seen: Seen) -> list[Tile]:
     return [_tile(seen, rows, int(at)) for at in order]
 
 
+def disagreements(right: Seen, wrong: Seen) -> list[Tile]:
+    """The images of which the second is surest and wrong, and the first is right."""
+    good, labels = _predictions(right)
+    bad, _ = _predictions(wrong)
+    found = np.flatnonzero((good.argmax(axis=1) == labels) & (bad.argmax(axis=1) != labels))
+    order = found[np.argsort(-bad[found].max(axis=1), kind="stable")][:_EACH]
+    names = right.trained.spec.labels
+    made = []
+    for at in map(int, order):
+        taken = bad[at].argmax()
+        said = (
+            f"{right.facts.name} {100 * good[at, labels[at]]:.0f} %, {wrong.facts.name} "
+            f"{names[taken]} {100 * bad[at, taken]:.0f} %"
+        )
+        image = right.selected.images[at].astype(np.float32)
+        made.append(_picture(image, names[labels[at]], said))
+    return made
+
+
 def looked(seen: Seen) -> dict[str, Any]:
     """For an image of each class: itself, Grad-CAM, and the model's own maps."""
     rows, labels = _predictions(seen)

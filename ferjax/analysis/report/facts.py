@@ -14,6 +14,7 @@ from ferjax.analysis.figures.curves import Series
 from ferjax.config import stored
 from ferjax.errors import UserError
 from ferjax.evaluation import finished_runs
+from ferjax.evaluation.finished_runs import FinishedRuns
 from ferjax.filesystem import Place
 from ferjax.workdir import predictions
 from ferjax.workdir.directory import RunDirectory
@@ -30,6 +31,7 @@ class RunFacts:
       where: its folder.
       config: complete.
       result: the content of result.json.
+      finished: the run as comparisons take it.
       series: its learning curves.
       tested: the predictions for its test images.
       selected: those for the split that selected the epoch.
@@ -39,6 +41,7 @@ class RunFacts:
     where: Place
     config: ConfigDict
     result: Mapping[str, Any]
+    finished: FinishedRuns
     series: Series
     tested: Predictions
     selected: Predictions
@@ -95,6 +98,7 @@ def read(workdir: str, name: str) -> RunFacts:
         where=place,
         config=config,
         result=result,
+        finished=runs,
         series=_series(place),
         tested=unit[0].tested,
         selected=predictions.read(place, split, result["predictions"][split]["sha256"]),

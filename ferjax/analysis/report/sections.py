@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from ferjax.analysis import damage
+from ferjax.analysis import comparison, damage
 from ferjax.analysis.figures.canvas import Figure
 from ferjax.analysis.figures.confusion import confusion
 from ferjax.analysis.figures.curves import curves
@@ -19,6 +19,8 @@ from ferjax.analysis.figures.robustness import robustness
 from ferjax.analysis.report import content, faces, repeat
 from ferjax.analysis.report.facts import RunFacts
 from ferjax.analysis.report.seen import Seen
+from ferjax.cli import tables
+from ferjax.errors import UserError
 from ferjax.evaluation import probabilities
 
 # Confusion matrices stand side by side in pairs.
@@ -45,6 +47,43 @@ def scores(facts: Sequence[RunFacts]) -> Section:
         "calibrated means after a temperature that was fitted on the split that selected the epoch."
     )
     return Section("scores", "Scores", [text], tables=[content.scores(facts)])
+
+
+def differences(facts: Sequence[RunFacts]) -> Section:
+    """Every run against the first, on the same test images."""
+    made = Section("differences", "Differences")
+    try:
+        found = comparison.compare([one.finished for one in facts], view=facts[0].view)
+    except UserError as error:
+        made.texts.append(f"The runs cannot be compared: {error}")
+        return made
+    made.texts.append(
+        "Differences in percentage points. A run is higher or lower if zero is not in the 95 % "
+        "interval, a paired bootstrap over the images (or the persons, where they are known); this "
+        "is about these trained models, not about other seeds."
+    )
+    first = found.rows[0].runs.name
+    about = f"{found.view}, {found.images:,} images of {found.group}"
+    header = (f"against {first}", *comparison.DIFFERENCES)
+    rows = [
+        (row.runs.name, *comparison.difference_cells(row.compared))
+        for row in found.rows
+        if row.compared is not None
+    ]
+    made.tables.append({"caption": f"Differences ({about})", "header": header, "rows": rows})
+    gains = [
+        (label, *(tables.points(row.compared.recall[at]) for row in found.rows if row.compared))
+        for at, label in enumerate(found.labels)
+        if found.counts[at]
+    ]
+    made.tables.append(
+        {
+            "caption": f"Gain in recall against {first}",
+            "header": ("class", *(row[0] for row in rows)),
+            "rows": gains,
+        }
+    )
+    return made
 
 
 def learning(facts: Sequence[RunFacts]) -> Section:
@@ -146,6 +185,25 @@ def mistakes(seen: dict[str, Seen]) -> Section:
         f"Images of the {split} split. Each has its label, then the two most probable classes. A "
         "surprising label may be the data's mistake, not the model's."
     )
+    return made
+
+
+def disagreements(seen: dict[str, Seen]) -> Section:
+    """Images that one run gets right and another wrong."""
+    made = Section("disagreements", "Where they disagree")
+    (first_name, first), *others = seen.items()
+    split = first.facts.selected.split
+    made.texts.append(
+        f"Images of the {split} split that one run gets right and the other wrong; the surest "
+        "mistakes come first."
+    )
+    for name, other in others:
+        if other.facts.selected.images != first.facts.selected.images:
+            made.texts.append(f"{name} has another {split} split than {first_name}.")
+            continue
+        for right, wrong in ((first, other), (other, first)):
+            title = f"{right.facts.name} right, {wrong.facts.name} wrong"
+            made.groups.append({"title": title, "tiles": faces.disagreements(right, wrong)})
     return made
 
 

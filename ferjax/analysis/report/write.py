@@ -30,8 +30,10 @@ def report(workdirs: Sequence[str], folder: str | None = None) -> Place:
     names = facts.names(list(workdirs))
     runs = [facts.read(path, name) for path, name in zip(workdirs, names, strict=True)]
     found, said = seen.opened(runs)
+    several = len(runs) > 1
     made = [
         sections.scores(runs),
+        *([sections.differences(runs)] if several else []),
         sections.learning(runs),
         sections.classes(runs),
         sections.calibration(runs),
@@ -41,6 +43,7 @@ def report(workdirs: Sequence[str], folder: str | None = None) -> Place:
         made += [
             sections.features(shown),
             sections.mistakes(shown),
+            *([sections.disagreements(shown)] if len(shown) > 1 else []),
             sections.looked(shown),
             sections.damaged(shown),
             sections.data(shown),
