@@ -44,6 +44,13 @@ flags.DEFINE_string(
     "FIRST:LAST, steps to trace for TensorBoard and XProf",
     flag_values=FLAGS,
 )
+flags.DEFINE_enum(
+    "report",
+    "yes",
+    ["yes", "no"],
+    "write WORKDIR/report/index.html, a page about the run, when it is finished; one process only",
+    flag_values=FLAGS,
+)
 flags.DEFINE_string(
     "distributed",
     "off",
@@ -86,6 +93,31 @@ def main(argv: list[str]) -> None:
             profile_steps=FLAGS.profile_steps,
             report_last=FLAGS.report_last,
         )
+        is_alone = jax.process_count() == 1
+    if FLAGS.report == "yes" and is_alone:
+        _write_report(FLAGS.workdir)
+
+
+def _write_report(workdir: str) -> None:
+    """Writes the page about one finished run that has none; a run never fails because of it."""
+    from ferjax import filesystem
+    from ferjax.analysis.report import write
+    from ferjax.cli import output
+
+    place = filesystem.of(workdir)
+    is_one_run = filesystem.exists(place / "config.json")  # not a folder of seeds or folds
+    if not is_one_run or filesystem.exists(place / "report" / "index.html"):
+        return
+    again = f"python -m ferjax.analysis.report --workdir={workdir}"
+    if write.missing():
+        output.say(f"For a page about this run: pip install -e '.[analysis]', then\n  {again}")
+        return
+    try:
+        page = write.report([workdir])
+    except UserError as error:
+        output.say(f"There is no page about this run: {error}\n  {again}", file=sys.stderr)
+        return
+    output.say(f"A page about this run: {page}")
 
 
 def _check_cache(folder: str) -> None:

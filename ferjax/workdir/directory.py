@@ -44,6 +44,7 @@ ENTRIES = (
     _MARK,
     "checkpoints",
     "predictions",
+    "report",
     "tensorboard",
 )
 _NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ferjax import filesystem, models
+from ferjax import filesystem, main, models
 from ferjax.analysis import damage
 from ferjax.analysis.figures.overlay import overlay, stretched
 from ferjax.analysis.report import facts, repeat, write
@@ -186,6 +186,30 @@ def test_what_is_missing_is_one_sentence(run, tmp_path, monkeypatch):
     )
     with pytest.raises(UserError, match=r"needs matplotlib: pip install -e '\.\[analysis\]'"):
         write.report([str(run)])
+
+
+def test_main_writes_the_page_once_and_never_fails_for_it(run, tmp_path, monkeypatch, capsys):
+    one = copied(run, tmp_path / "one")
+    made = []
+    monkeypatch.setattr(write, "report", lambda folders: made.append(folders) or "there")
+    main._write_report(str(tmp_path))  # a folder of runs
+    main._write_report(str(one))
+    assert made == [[str(one)]] and "A page about this run: there" in capsys.readouterr().out
+    (one / "report").mkdir()
+    (one / "report" / "index.html").touch()
+    main._write_report(str(one))
+    assert len(made) == 1
+    (one / "report" / "index.html").unlink()
+
+    def failed(folders):
+        raise UserError("No room.")
+
+    monkeypatch.setattr(write, "report", failed)
+    main._write_report(str(one))
+    assert "There is no page about this run: No room." in capsys.readouterr().err
+    monkeypatch.setattr(write, "missing", lambda: ["matplotlib"])
+    main._write_report(str(one))
+    assert "pip install -e '.[analysis]', then" in capsys.readouterr().out
 
 
 def test_names_tell_runs_apart():

@@ -86,6 +86,7 @@ def trained(run_python, repository, tmp_path):
         config = repository / "configs" / f"{name}.py"
         workdir = tmp_path / argument
         command = ["-m", "ferjax.main", f"--config={config}:{argument}", f"--workdir={workdir}"]
+        command.append("--report=no")
         run_python(
             [*command, f"--config.dataset.data_dir={data_dir}", *changes],
             optimize=optimize,

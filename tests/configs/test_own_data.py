@@ -176,7 +176,7 @@ class User:
 
     def run(self, module, *arguments):
         """What a command printed, which has to succeed."""
-        arguments = [*map(str, arguments)]
+        arguments = [*map(str, arguments), *(["--report=no"] if module is main else [])]
         with pytest.MonkeyPatch.context() as patch:  # where config flags find what overrides them
             patch.setattr(sys, "argv", [module.__name__, *arguments])
             code, out, err = self._run_main(module, *arguments)

@@ -24,7 +24,11 @@ def report(workdirs: Sequence[str], folder: str | None = None) -> Place:
     Raises:
       UserError: a package is missing, a run is not finished or damaged, or nothing can be written.
     """
-    check_installed()
+    lacking = missing()
+    if lacking:
+        raise UserError(
+            f"A page needs {' and '.join(lacking)}: pip install -e '.[analysis]' installs them."
+        )
     from ferjax.analysis.report import content, facts, sections, seen
 
     names = facts.names(list(workdirs))
@@ -68,14 +72,9 @@ def report(workdirs: Sequence[str], folder: str | None = None) -> Place:
     return place / "index.html"
 
 
-def check_installed() -> None:
-    """Raises a UserError if the extra `analysis` is not installed."""
-    lacking = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
-    if lacking:
-        raise UserError(
-            f"A report needs {' and '.join(lacking)}: pip install -e '.[analysis]', or "
-            "pip install 'ferjax[analysis]'."
-        )
+def missing() -> list[str]:
+    """The packages of the extra `analysis` that are not installed."""
+    return [name for name in _NEEDED if importlib.util.find_spec(name) is None]
 
 
 def _write(place: Place, name: str, data: bytes) -> None:
