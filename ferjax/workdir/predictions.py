@@ -7,10 +7,10 @@
     probabilities.VIEW   float32 [N, K], averaged over the images of a test-time view
     group.GROUP          bool [N], whether the example belongs to a group, such as test_clean
 
-and as text: format, split, labels (JSON), fingerprint of the data, `images`, a SHA-256 over the
-pixels of the examples in their order, and `subjects` (JSON), the person shown in each example where
-the data set knows it, else an empty list. `safetensors.numpy.load_file` reads it. A comparison or a
-drawing of a finished run reads these files instead of the test split.
+and as one JSON text, `about`: format, split, labels, fingerprint of the data, `images`, a SHA-256
+over the pixels of the examples in their order, and `subjects`, the person shown in each example
+where the data set knows it, else an empty list. `safetensors.numpy.load_file` reads it. A
+comparison or a drawing of a finished run reads these files instead of the test split.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -31,11 +31,22 @@ from ferjax.errors import UserError
 from ferjax.filesystem import Place
 
 FOLDER = "predictions"
-FORMAT = "1"
+FORMAT = 1
 # Probabilities are float32 means; so far their sum may be from 1.
 _ROUNDING = 1e-3
 _VIEW, _GROUP = "probabilities.", "group."
 _TYPES = {"I32": np.int32, "F32": np.float32, "BOOL": np.bool_}
+
+
+class _About(TypedDict):
+    """The text of the file."""
+
+    format: int
+    split: str
+    labels: stored_json.Labels
+    fingerprint: str
+    images: str
+    subjects: list[str]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,15 +91,17 @@ class Predictions:
             **{_VIEW + name: rows.astype(np.float32) for name, rows in self.probabilities.items()},
             **{_GROUP + name: mask.astype(np.bool_) for name, mask in self.groups.items()},
         }
-        about = {
-            "format": FORMAT,
-            "split": self.split,
-            "labels": json.dumps(self.labels),
-            "fingerprint": self.fingerprint,
-            "images": self.images,
-            "subjects": json.dumps(self.subjects),
-        }
-        return save({name: np.ascontiguousarray(one) for name, one in arrays.items()}, about)
+        about = _About(
+            format=FORMAT,
+            split=self.split,
+            labels=list(self.labels),
+            fingerprint=self.fingerprint,
+            images=self.images,
+            subjects=list(self.subjects),
+        )
+        # One text: safetensors writes several in any order, and equal predictions are equal files.
+        text = {"about": json.dumps(about)}
+        return save({name: np.ascontiguousarray(one) for name, one in arrays.items()}, text)
 
 
 def digest(pixel_hashes: Iterable[bytes]) -> str:
@@ -148,10 +161,8 @@ def from_bytes(data: bytes) -> Predictions:
       ValueError: it holds none; the text follows the name of the file.
     """
     about, arrays = _parsed(data)
+    labels, split, subjects = tuple(about["labels"]), about["split"], tuple(about["subjects"])
     try:
-        labels = _names(about["labels"], stored_json.Labels)
-        subjects = _names(about["subjects"], list[str])
-        split, fingerprint, images = about["split"], about["fingerprint"], about["images"]
         index, label = arrays.pop("index"), arrays.pop("label")
     except KeyError as error:
         raise ValueError(f"lacks {error}, which predictions have") from None
@@ -171,8 +182,8 @@ def from_bytes(data: bytes) -> Predictions:
     return Predictions(
         split=split,
         labels=labels,
-        fingerprint=fingerprint,
-        images=images,
+        fingerprint=about["fingerprint"],
+        images=about["images"],
         subjects=subjects,
         index=index,
         label=label,
@@ -181,8 +192,8 @@ def from_bytes(data: bytes) -> Predictions:
     )
 
 
-def _parsed(data: bytes) -> tuple[dict[str, str], dict[str, np.ndarray]]:
-    """The texts and the arrays of the file; `deserialize` checks sizes against the content."""
+def _parsed(data: bytes) -> tuple[_About, dict[str, np.ndarray]]:
+    """The text and the arrays of the file; `deserialize` checks sizes against the content."""
     try:
         found = deserialize(data)
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
@@ -194,15 +205,11 @@ def _parsed(data: bytes) -> tuple[dict[str, str], dict[str, np.ndarray]]:
             raise ValueError(f"has the type {one['dtype']} in {name}, expected {', '.join(_TYPES)}")
         flat: np.ndarray = np.frombuffer(one["data"], _TYPES[one["dtype"]])
         arrays[name] = flat.reshape(one["shape"])
-    return {"format": "none", **(header.get("__metadata__") or {})}, arrays
-
-
-def _names(text: str, schema: Any) -> tuple[str, ...]:
-    """The names in a JSON list."""
+    text = (header.get("__metadata__") or {}).get("about", "{}")
     try:
-        return tuple(stored_json.check(stored_json.parse(text.encode()), schema))
+        return stored_json.check(stored_json.parse(text.encode()), _About), arrays
     except stored_json.Unfit as error:
-        raise ValueError(f"has names that are none ({error})") from None
+        raise ValueError(f"has a text that is not of predictions: it {error}") from None
 
 
 def _named(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:

@@ -127,7 +127,7 @@ def test_another_placement_gives_the_same_numbers(on_device, data_dir, tmp_path,
         for group, scores in groups.items():
             found = result["test"][view][group]
             for name, value in flat(scores).items():
-                assert flat(found)[name] == pytest.approx(value, rel=1e-4, abs=1e-7), name
+                np.testing.assert_allclose(flat(found)[name], value, 1e-4, 1e-7, err_msg=name)
 
 
 def flat(scores, prefix=""):

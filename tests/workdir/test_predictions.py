@@ -71,10 +71,10 @@ def changed(labels=None, **arrays):
     about = {
         "format": predictions.FORMAT,
         "split": "test",
-        "labels": json.dumps(made.labels if labels is None else labels),
+        "labels": list(made.labels if labels is None else labels),
         "fingerprint": made.fingerprint,
         "images": made.images,
-        "subjects": "[]",
+        "subjects": [],
     }
     given = {
         "index": made.index,
@@ -83,18 +83,25 @@ def changed(labels=None, **arrays):
         "group.test": made.groups["test"],
     }
     given |= {name.replace("_", "."): rows for name, rows in arrays.items()}
-    return save({name: rows for name, rows in given.items() if rows is not None}, about)
+    return save(
+        {name: rows for name, rows in given.items() if rows is not None},
+        {"about": json.dumps(about)},
+    )
 
 
-def with_header(without=(), **about):
+def with_header(without=(), text=None, **about):
     """A file of the right arrays with another text, or with none."""
     made = make()
     data = made.to_bytes()
     size = struct.unpack("<Q", data[:8])[0]
     header = json.loads(data[8 : 8 + size])
-    header["__metadata__"] = None if without is None else {**header["__metadata__"], **about}
-    text = json.dumps(header).encode()
-    return struct.pack("<Q", len(text)) + text + data[8 + size :]
+    told = {**json.loads(header["__metadata__"]["about"]), **about}
+    header["__metadata__"] = None if without is None else {"about": text or json.dumps(told)}
+    head = json.dumps(header).encode()
+    return struct.pack("<Q", len(head)) + head + data[8 + size :]
+
+
+NO_TEXT = "has a text that is not of predictions"
 
 
 def whole(numbers):
@@ -110,16 +117,19 @@ HALF = np.full((5, 3), 0.5, np.float32)
         (b"", "is damaged"),
         (b"\xff" * 40, "is damaged"),
         (make().to_bytes()[:-4], "is damaged"),
-        (save({"index": np.zeros(1, np.int32)}), "lacks 'labels', which predictions have"),
+        (save({"index": np.zeros(1, np.int32)}), NO_TEXT),
         (save({"x": np.zeros(1, np.float64)}), "has the type F64 in x"),
-        (with_header(format="2"), "has format 2, expected 1"),
-        (with_header(labels="3"), "has names that are none"),
-        (with_header(labels='"abc"'), "has names that are none"),
-        (with_header(labels="["), "has names that are none"),
-        (with_header(labels="[" * 9000), "has names that are none"),
-        (with_header(labels='[["angry"], ["happy"], ["sad"]]'), "has names that are none"),
-        (with_header(subjects='["a"]'), "has 1 subjects for 5 examples"),
-        (with_header(None), "lacks 'labels', which predictions have"),
+        (with_header(format=2), "has format 2, expected 1"),
+        (with_header(labels=3), NO_TEXT),
+        (with_header(labels="abc"), NO_TEXT),
+        (with_header(text="["), NO_TEXT),
+        (with_header(text="[" * 9000), NO_TEXT),
+        (
+            with_header(labels=[["angry"], ["happy"], ["sad"]]),
+            NO_TEXT,
+        ),
+        (with_header(subjects=["a"]), "has 1 subjects for 5 examples"),
+        (with_header(None), NO_TEXT),
         (changed(label=whole([3] * 5)), r"has labels outside of 0\.\.2"),
         (changed(label=whole([-1] * 5)), r"has labels outside of 0\.\.2"),
         (changed(index=whole([0, 2, 1, 3, 4])), "has no index in rising order"),

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from ferjax.cli import pages
 from ferjax.data.audit import image_scan, report
 from ferjax.data.audit import page as audit_page
 from ferjax.data.audit.findings import Balance
