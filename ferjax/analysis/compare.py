@@ -67,13 +67,13 @@ def main(argv: list[str]) -> None:
     )
     if FLAGS.csv is not None:
         comparison.write_csv(found, FLAGS.csv)
+    if not json_output.write(FLAGS.json, found.to_json()):
+        comparison.show(found)
     if FLAGS.page is not None:
         from ferjax.analysis.report import write
 
         where = write.report(folders, FLAGS.page)
         output.say(f"Written to {where}.", file=sys.stderr)
-    if not json_output.write(FLAGS.json, found.to_json()):
-        comparison.show(found)
 
 
 if __name__ == "__main__":

@@ -30,10 +30,14 @@ from ferjax.evaluation.intervals import Interval
 from ferjax.evaluation.paired import Comparison
 
 FORMAT = 1
-# Metrics that are computed over all images of folds, and those that are means over the runs.
-_OF_RATES = ("accuracy", "balanced_accuracy", "macro_f1")
-_OF_RUNS = ("top2_accuracy", "loss", "calibration_error")
-
+_METRICS = (
+    "accuracy",
+    "balanced_accuracy",
+    "macro_f1",
+    "top2_accuracy",
+    "loss",
+    "calibration_error",
+)
 
 # The columns of `difference_cells`.
 DIFFERENCES = (
@@ -53,13 +57,13 @@ class Row:
 
     Attributes:
       runs: what it holds.
-      metrics: means over the seeds; None for what a run lacks.
+      metrics: means over the seeds.
       recall: of each class, mean over the seeds; NaN for a class without images.
       compared: with the first row; None in the first row.
     """
 
     runs: FinishedRuns
-    metrics: Mapping[str, float | None]
+    metrics: Mapping[str, float]
     recall: tuple[float, ...]
     compared: Comparison | None
 
@@ -135,16 +139,13 @@ def compare(
     reference, persons = first.predicted(view, group), first.persons(group)
     rows = []
     for one in runs:
-        rates: list[Mapping[str, Any]] = list(one.rates(view, group))
-        counts = np.array(rates[0]["confusion"]).sum(axis=1)
-        recall = np.mean([each["per_class_recall"] for each in rates], axis=0)
+        each = one.metrics(view, group)
+        counts = np.array(each[0]["confusion"]).sum(axis=1)
+        recall = np.mean([seed["per_class_recall"] for seed in each], axis=0)
         rows.append(
             Row(
                 runs=one,
-                metrics={
-                    **{name: float(np.mean([each[name] for each in rates])) for name in _OF_RATES},
-                    **{name: one.mean(name, view, group) for name in _OF_RUNS},
-                },
+                metrics={name: float(np.mean([seed[name] for seed in each])) for name in _METRICS},
                 recall=tuple(np.where(counts > 0, recall, math.nan).tolist()),
                 compared=None
                 if one is first
@@ -178,9 +179,10 @@ def show(found: Found) -> None:
     )
     for row in found.rows:
         name = row.runs.name + (" (OPTIMISTIC)" if row.runs.is_optimistic else "")
-        shown = [row.metrics[key] for key in (*_OF_RATES, *_OF_RUNS)]
-        texts = [_percent(value) for value in shown]
-        texts[4] = "-" if shown[4] is None else f"{shown[4]:.4f}"  # a loss is no share
+        texts = [
+            f"{value:.4f}" if metric == "loss" else _percent(value)
+            for metric, value in row.metrics.items()
+        ]
         tables.add_row(scores, name, _joined(row.runs.seeds), *texts)
         if row.compared is not None:
             tables.add_row(differences, name, *difference_cells(row.compared))
@@ -270,8 +272,8 @@ def _with_gain(row: Row, at: int) -> str:
     return shown if row.compared is None else f"{shown} ({tables.points(row.compared.recall[at])})"
 
 
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.2f} %"
+def _percent(value: float) -> str:
+    return f"{100 * value:.2f} %"
 
 
 def _joined(seeds: Sequence[int]) -> str:

@@ -96,9 +96,10 @@ def calibration_table(
 def class_table(names: Sequence[str], metrics: Metrics, title: str = "Classes") -> Table:
     """Examples, recall with its 95 % interval, precision and F1 of each class.
 
-    The intervals, also that of the accuracy below the table, are Wilson's: they say how far the
-    number of examples leaves the rate open, if these are independent draws. A class without
-    examples has no recall and no F1, one that is never predicted no precision.
+    The intervals are Wilson's: they say how far the number of examples leaves the rate open, if
+    these are independent draws. That of the accuracy below the table is the one of the metrics,
+    where they have one. A class without examples has no recall and no F1, one that is never
+    predicted no precision.
     """
     table = _table(title)
     table.add_column("class", overflow="fold")

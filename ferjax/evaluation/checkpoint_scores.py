@@ -85,7 +85,7 @@ class FinishedRun:
           UserError: the data set is not there, or not the one that the run was trained on; or the
             probabilities are not finite.
         """
-        data, trained, protocol = self._data(data_dir), self.trained, self._protocol
+        data, trained, protocol = self.data(data_dir), self.trained, self._protocol
         evaluator = self._evaluator(batch_size)
         trained.spec.check_same_data(data.source, trained.where)
         groups = {}
@@ -201,7 +201,7 @@ class FinishedRun:
         mapped = label_maps.parse(label_map, sorted(names), spec.labels)
         size = batch_size or self._size_for(len(found))
         scored = labelled_images.score(
-            self._scored(None if self._strange_bucket else self._data(None), self._evaluator(size)),
+            self._scored(None if self._strange_bucket else self.data(None), self._evaluator(size)),
             found,
             mapped,
             views,
@@ -232,7 +232,7 @@ class FinishedRun:
         self, dataset: str, data_dir: str | None, options: Sequence[str]
     ) -> tuple[RunData, Source]:
         """The data set of the run, which need not be there, and another one."""
-        own = self._data(data_dir if self._strange_bucket else None)
+        own = self.data(data_dir if self._strange_bucket else None)
         source = open_dataset(
             dataset,
             data_dir or own.data_dir or None,
@@ -247,7 +247,7 @@ class FinishedRun:
         own, workdir = self.config.dataset.data_dir, str(self.trained.where)
         return is_remote(own) and _bucket(own) != _bucket(workdir)
 
-    def _data(self, data_dir: str | None) -> RunData:
+    def data(self, data_dir: str | None) -> RunData:
         """The data set of the run; it is not opened yet.
 
         What a config.json of a stranger names is read alone: nothing is made there, and no bucket

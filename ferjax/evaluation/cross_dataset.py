@@ -52,14 +52,26 @@ class ScoredModel:
     started_from: Sequence[Mapping[str, Any]] = ()
 
     def evaluate(
-        self, batches: Iterable[Batch], views: Sequence[str], split: str
+        self,
+        batches: Iterable[Batch],
+        views: Sequence[str],
+        split: str,
+        subjects: Sequence[str] = (),
     ) -> tuple[Scores, Predictions]:
-        """The scores of a pass over images that are not on the devices, and its predictions."""
+        """The scores of a pass over images that are not on the devices, and its predictions.
+
+        Args:
+          batches: the pass.
+          views: names of the views.
+          split: what to call the images.
+          subjects: who is shown in each; () if it is not known.
+        """
         kept = Kept()
         step = self.evaluator.step(tuple(views))
         count = functools.partial(step, self.trained.weights, None, keep=kept)
         scores = evaluate(count, batches, views)
-        return scores, kept.predictions(split, labels=self.trained.spec.labels)
+        labels = self.trained.spec.labels
+        return scores, kept.predictions(split, labels=labels, subjects=subjects)
 
     def seen(self) -> tuple[tuple[bytes, ...] | None, str]:
         """Pixel hashes of the images that trained or selected the model; or None, and why."""
@@ -155,7 +167,7 @@ def score(
         groups=groups,
         num_threads=num_threads,
     )
-    scores, rows = model.evaluate(batches, views, split)
+    scores, rows = model.evaluate(batches, views, split, examples.subjects)
     scores, warnings = map_check.taken_out(scores, label_map)
     if not note and f"{split}_clean" not in scores[views[0]]:
         note = f"Every image of {split} trained or selected the model, or is a copy of such a one."
@@ -225,5 +237,6 @@ def _known(
         labels=labels[rows],
         keys=tuple(found.keys[row] for row in rows),
         pixel_hashes=tuple(found.pixel_hashes[row] for row in rows),
+        subjects=tuple(found.subjects[row] for row in rows) if found.subjects else (),
     )
     return examples, found.labels[rows], dropped

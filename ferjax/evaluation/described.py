@@ -105,15 +105,14 @@ def described(
       fitted: the temperature of each view that has one.
     """
     made: dict[str, dict[str, Any]] = {}
+    persons = kept.persons()
     for view, groups in scores.items():
         made[view] = {}
         for group, metrics in groups.items():
             mask = kept.groups[group]
             rows, labels = kept.probabilities[view][mask], kept.label[mask]
-            persons = kept.persons()
-            if persons is not None:
-                persons = persons[mask]
-            more = _more(rows, labels, persons, fitted.get(view))
+            shown = None if persons is None else persons[mask]
+            more = _more(rows, labels, shown, fitted.get(view))
             made[view][group] = {**metrics, **more}
     return made
 

@@ -8,15 +8,16 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from ml_collections import ConfigDict
 
 from ferjax import filesystem
 from ferjax.data.catalog import HELD_OUT_SPLITS
 from ferjax.errors import UserError, one_of
+from ferjax.evaluation import probabilities
 from ferjax.filesystem import Place
 from ferjax.inference import agreement
-from ferjax.metrics import Rates, rates
+from ferjax.metrics import rates
 from ferjax.workdir import predictions
 from ferjax.workdir.directory import STARTS, RunDirectory, differences
 from ferjax.workdir.predictions import Predictions
@@ -79,38 +80,44 @@ class FinishedRuns:
         """A number for each person in these images; None if they are not known."""
         if not all(run.tested.subjects for run in self.units[0]):
             return None
-        names = [
-            name
-            for run in self.units[0]
-            for name, is_in in zip(run.tested.subjects, run.tested.groups[group], strict=True)
-            if is_in
-        ]
-        return np.unique(names, return_inverse=True)[1]
+        return predictions.numbered(
+            [
+                name
+                for run in self.units[0]
+                for name, is_in in zip(run.tested.subjects, run.tested.groups[group], strict=True)
+                if is_in
+            ]
+        )
 
-    def predicted(self, view: str, group: str) -> list[Int[np.ndarray, " N"]]:
-        """The predicted classes of the same images, for each seed."""
+    def probabilities(self, view: str, group: str) -> list[Float[np.ndarray, "N K"]]:
+        """The predictions for the same images, for each seed."""
         return [
-            np.concatenate(
-                [_of(run, run.tested.probabilities[view], group).argmax(axis=1) for run in unit]
-            )
+            np.concatenate([_of(run, run.tested.probabilities[view], group) for run in unit])
             for unit in self.units
         ]
 
-    def rates(self, view: str, group: str) -> list[Rates]:
-        """The rates of each seed; over all images where there are folds."""
-        true, number = self.true(group), len(self.labels)
-        codes = [true * number + one for one in self.predicted(view, group)]
-        counts = [np.bincount(one, minlength=number * number) for one in codes]
-        return [rates(one.reshape(number, number)) for one in counts]
+    def predicted(self, view: str, group: str) -> list[Int[np.ndarray, " N"]]:
+        """The predicted classes of the same images, for each seed."""
+        return [rows.argmax(axis=1) for rows in self.probabilities(view, group)]
 
-    def mean(self, metric: str, view: str, group: str) -> float | None:
-        """The mean over the runs of a metric of result.json; None where a run lacks it.
+    def metrics(self, view: str, group: str) -> list[dict[str, Any]]:
+        """The metrics of each seed, over all its images: those of folds count together.
 
-        A fold whose images of the group are none counts for nothing.
+        They are those of `metrics.rates`, top2_accuracy, loss and calibration_error.
         """
-        scores = [run.result["test"].get(view, {}) for unit in self.units for run in unit]
-        found = [one[group].get(metric) for one in scores if group in one]
-        return None if not found or None in found else float(np.mean(found))
+        true, number = self.true(group), len(self.labels)
+        made = []
+        for rows in self.probabilities(view, group):
+            counts = np.bincount(true * number + rows.argmax(axis=1), minlength=number * number)
+            made.append(
+                {
+                    **rates(counts.reshape(number, number)),
+                    "top2_accuracy": float(probabilities.in_top(rows, true, 2).mean()),
+                    "loss": float(probabilities.losses(rows, true).mean()),
+                    "calibration_error": probabilities.calibration_error(rows, true),
+                }
+            )
+        return made
 
 
 # The complete config of a run directory (`config.stored.of_run`), which belongs to an upper floor.

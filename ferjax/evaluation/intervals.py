@@ -41,7 +41,7 @@ def of_scores(
     and the others are percentiles of bootstrap resamples of the images. With persons all are
     percentiles of resamples of persons with all their images.
     """
-    cells = one_hot(labels * num_classes + predicted, num_classes**2)
+    codes = labels * num_classes + predicted
     known = np.bincount(labels, minlength=num_classes) > 0
 
     def rates(sums: Float[np.ndarray, "R M"]) -> Float[np.ndarray, "2 R"]:
@@ -49,7 +49,8 @@ def of_scores(
         return np.stack([macro_f1_of_resamples(counts, known), balanced_accuracy(counts)])
 
     if persons is None:
-        low, high = resampled(*distinct(cells), rates)
+        kinds, counts = np.unique(codes, return_counts=True)
+        low, high = resampled(one_hot(kinds, num_classes**2), counts, rates)
         hits = int((predicted == labels).sum())
         return {
             "accuracy": wilson(hits, len(labels)),
@@ -58,6 +59,7 @@ def of_scores(
             "balanced_accuracy": (float(low[1]), float(high[1])),
             "loss": _student(losses),
         }
+    cells = one_hot(codes, num_classes**2)
     more = np.stack([np.ones(len(labels)), predicted == labels, in_top2, losses], axis=1)
 
     def all_scores(sums: Float[np.ndarray, "R M"]) -> Float[np.ndarray, "5 R"]:
@@ -96,14 +98,6 @@ def resampled(
     tail = (1 - LEVEL) / 2
     low, high = np.quantile(np.concatenate(found, axis=-1), (tail, 1 - tail), axis=-1)
     return low, high
-
-
-def distinct(
-    rows: Float[np.ndarray, "N M"],
-) -> tuple[Float[np.ndarray, "U M"], Int[np.ndarray, " U"]]:
-    """The different rows, and how many there are of each."""
-    found, counts = np.unique(rows, axis=0, return_counts=True)
-    return found, counts
 
 
 def by_person(

@@ -24,14 +24,12 @@ class Cost:
       run: the run.
       images: images that it trains on, over all epochs; None if the size of its data is unknown.
       rate: images/s expected; None where no run like it was measured.
-      measured: where the rate is from: "" for none, "given", or the folder of a finished run.
       is_done: whether the run itself is finished.
     """
 
     run: Run
     images: int | None
     rate: float | None
-    measured: str
     is_done: bool
 
     @property
@@ -51,7 +49,7 @@ def expected(rows: Sequence[PlannedRow], given_rate: float | None = None) -> lis
     Raises:
       UserError: files of a finished run are damaged.
     """
-    rates: dict[str, tuple[str, float, str]] = {}
+    rates: dict[str, tuple[str, float]] = {}
     done = set()
     for row in rows:
         for run in row.runs:
@@ -59,16 +57,15 @@ def expected(rows: Sequence[PlannedRow], given_rate: float | None = None) -> lis
             if result is None:
                 continue
             done.add(run.folder)
-            found = result.get("finished", ""), result["cost"]["images_per_second"], str(run.folder)
+            found = result.get("finished", ""), result["cost"]["images_per_second"]
             if found[1] > 0:
                 key = _kind(run.config)
                 rates[key] = max(rates.get(key, found), found)
     made = []
     for row in rows:
         for run in row.runs:
-            _, rate, where = rates.get(_kind(run.config), ("", given_rate, "given"))
-            images = _images(run.config)
-            made.append(Cost(run, images, rate, where if rate else "", run.folder in done))
+            _, rate = rates.get(_kind(run.config), ("", given_rate))
+            made.append(Cost(run, _images(run.config), rate, run.folder in done))
     return made
 
 

@@ -138,12 +138,12 @@ def _row(
 def _measured(empty: RowResult, runs: FinishedRuns, view: str) -> RowResult:
     """The row with the numbers of its finished seeds."""
     group = runs.first.tested.split
-    rates: list[Mapping[str, Any]] = list(runs.rates(view, group))
-    metrics = {name: [one[name] for one in rates] for name in ALWAYS}
-    for name in {one.metric for one in empty.printed} - {"recall", *ALWAYS}:
-        values = [_mean_of_runs(unit, name, view, group) for unit in runs.units]
-        if None not in values:
-            metrics[name] = values
+    scores = [
+        {**one, **_of_training(unit)}
+        for one, unit in zip(runs.metrics(view, group), runs.units, strict=True)
+    ]
+    wanted = dict.fromkeys((*ALWAYS, *(one.metric for one in empty.printed)))
+    metrics = {name: [one[name] for one in scores] for name in wanted if name in scores[0]}
     each = [run for unit in runs.units for run in unit]
     clean = f"{group}_clean"
     has_clean = all(run.tested.groups.get(clean, np.zeros(1)).any() for run in each)
@@ -157,10 +157,10 @@ def _measured(empty: RowResult, runs: FinishedRuns, view: str) -> RowResult:
         runs=runs,
         measured={name: mean_sd_ci(values) for name, values in metrics.items()},
         over_images=one_seed,
-        clean=mean_sd_ci([one["accuracy"] for one in runs.rates(view, clean)])
+        clean=mean_sd_ci([one["accuracy"] for one in runs.metrics(view, clean)])
         if has_clean
         else None,
-        confusion=_row_shares([one["confusion"] for one in rates]),
+        confusion=_row_shares([one["confusion"] for one in scores]),
         collapsed=sum(warning["kind"] == "collapsed" for warning in warned),
         reason="" if runs.seeds == empty.planned.seeds else empty.reason,
     )
@@ -176,16 +176,13 @@ def _finished(planned: PlannedRow, on_left_out: Callable[[str], None]) -> Finish
     return finished_runs.load(planned.row.name, done, stored.of_run) if done else None
 
 
-def _mean_of_runs(
-    unit: Sequence[finished_runs.Run], metric: str, view: str, group: str
-) -> float | None:
-    """The mean over folds of a loss, or of a figure of training."""
-    if metric.startswith("train_"):
-        found = [run.result.get("training") for run in unit]
-        values = [None if one is None else one[metric.removeprefix("train_")] for one in found]
-    else:
-        values = [run.result["test"][view][group][metric] for run in unit]
-    return None if None in values else float(np.mean([one for one in values if one is not None]))
+def _of_training(unit: Sequence[finished_runs.Run]) -> dict[str, float]:
+    """train_loss and train_accuracy of the selected epoch, mean over folds; {} without training."""
+    found = [run.result["training"] for run in unit if run.result.get("training")]
+    if len(found) < len(unit):
+        return {}
+    names = ("loss", "accuracy")
+    return {f"train_{name}": float(np.mean([one[name] for one in found])) for name in names}
 
 
 def _row_shares(confusions: Sequence[Any]) -> Float[np.ndarray, "K K"]:

@@ -5,14 +5,15 @@ Shapes: R images, V visits, h w c stored, S side and C channels of the network's
 
 from __future__ import annotations
 
+import dataclasses
 from typing import NamedTuple
 
+import jax
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
-from ferjax.data.pipeline.batches import Batch, make_table
+from ferjax.data.pipeline import batches
 from ferjax.data.pipeline.preprocess import Preprocessing
-from ferjax.distributed import sharding
 from ferjax.training.experiment import Experiment
 
 
@@ -42,21 +43,17 @@ def preview(run: Experiment, images: int, visits: int) -> Preview:
     Raises:
       UserError: the data set is not there, or has fewer images than a batch.
     """
-    size = run.config.train.batch_size
-    reader = run.training_input(placement="host")
+    reader = run.training_input()
     first = next(reader)
     reader.close()
-    rows = np.asarray(first.indices)
-    examples = run.data.source.load("train", in_memory=True)
-    table = make_table(examples, run.mesh)
+    stored, labels, _ = jax.device_get(jax.jit(batches.gather)(reader.table, first))
     shown = []
     for epoch in range(visits):
-        given = Batch(rows.astype(np.int32), {}, np.int32(epoch), _visits(first, size))
-        batch = sharding.shard_batch(given, run.mesh)
-        shown.append(np.asarray(run.input_step(table, batch))[:images])
+        batch = dataclasses.replace(first, epoch=np.int32(epoch))
+        shown.append(np.asarray(run.input_step(reader.table, batch))[:images])
     return Preview(
-        stored=np.asarray(examples.images[rows[:images]]),
-        labels=examples.labels[rows[:images]],
+        stored=stored[:images].astype(np.uint8),
+        labels=labels[:images],
         shown=np.stack([grey_levels(run.spec.preprocessing, one) for one in shown], axis=1),
     )
 
@@ -69,7 +66,3 @@ def grey_levels(
     if preprocessing.order == "bgr":
         levels = levels[..., ::-1]
     return np.rint(np.clip(levels, 0, 255)).astype(np.uint8)
-
-
-def _visits(batch: Batch, size: int) -> np.ndarray | None:
-    return None if batch.visits is None else np.zeros(size, np.int32)

@@ -18,7 +18,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypedDict
 
 import numpy as np
@@ -77,11 +77,7 @@ class Predictions:
 
     def persons(self) -> Int[np.ndarray, " N"] | None:
         """A number for each person who is shown; None if they are not known."""
-        if not self.subjects:
-            return None
-        # One whose name is missing is a person of its own.
-        names = [name or f"\0{at}" for at, name in enumerate(self.subjects)]
-        return np.unique(names, return_inverse=True)[1]
+        return numbered(self.subjects) if self.subjects else None
 
     def to_bytes(self) -> bytes:
         """The content of the file."""
@@ -102,6 +98,12 @@ class Predictions:
         # One text: safetensors writes several in any order, and equal predictions are equal files.
         text = {"about": json.dumps(about)}
         return save({name: np.ascontiguousarray(one) for name, one in arrays.items()}, text)
+
+
+def numbered(subjects: Sequence[str]) -> Int[np.ndarray, " N"]:
+    """A number for each person; an example whose person has no name is a person of its own."""
+    names = [name or f"\0{at}" for at, name in enumerate(subjects)]
+    return np.unique(names, return_inverse=True)[1]
 
 
 def digest(pixel_hashes: Iterable[bytes]) -> str:

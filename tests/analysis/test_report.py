@@ -160,6 +160,18 @@ def test_a_collapsed_or_optimistic_run_says_so_first(run, tmp_path, monkeypatch)
     assert "one is not shown any images: " in text and '<h2 id="looked">' in text
 
 
+def test_a_bucket_that_only_a_run_names_is_not_asked(run, tmp_path):
+    one = copied(run, tmp_path / "one")
+    config = json.loads((one / "config.json").read_text())
+    own = config["dataset"]["data_dir"]
+    config["dataset"]["data_dir"] = "gs://a-strangers-bucket/data"
+    (one / "config.json").write_text(json.dumps(config))
+    text = write.report([str(one)], str(tmp_path / "out")).read_text()
+    assert "is not shown any images" in text and "in a bucket that you did not name" in text
+    again = write.report([str(one)], str(tmp_path / "out"), data_dir=own).read_text()
+    assert "is not shown any images" not in again
+
+
 def test_two_runs_are_compared_and_their_disagreements_shown(run, tmp_path):
     """The same run twice has no differences; another epoch of it has."""
     again = copied(run, tmp_path / "again")

@@ -222,3 +222,17 @@ def test_images_that_trained_the_model_are_not_clean(finished, tmp_path, monkeyp
     source = open_dataset("image_folder", tmp_path / "data", name="seen")
     found = cross_dataset.score(model, source, "test", label_map, ["single"])
     assert list(found.scores["single"]) == ["test"] and found.note.startswith("Every image of test")
+
+
+def test_the_persons_of_other_data_come_along(finished):
+    """Else intervals would take several images of one person for independent draws."""
+    source = experiment.build(finished[1]).data.source
+    names = source.labels.names
+    kept = [name for name in names if name != "fear"]
+    text = ",".join(f"{name}={name if name in kept else ''}" for name in names)
+    found = label_maps.parse(text, names, tuple(kept))
+    examples, _, dropped = cross_dataset._known(source, "test", found, "drop", (16, 16, 1))
+    whole = source.load("test", in_memory=False)
+    rows = [row for row, label in enumerate(whole.labels) if names[label] != "fear"]
+    assert dropped == {"fear": 5} and whole.subjects
+    assert examples.subjects == tuple(whole.subjects[row] for row in rows)

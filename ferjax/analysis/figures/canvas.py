@@ -121,10 +121,9 @@ def _paint(drawn: matplotlib.figure.Figure, color: str) -> None:
 
 def _inline(text: str, alt: str, salt: str, style: str) -> str:
     """The svg element alone, with names of its own and a title that a screen reader reads."""
-    start = text.index("<svg")
-    text = text[start:].strip()
-    text = re.sub(r'(<svg[^>]*?) (?:width|height)="[^"]*"', r"\1", text, count=1)
-    text = re.sub(r'(<svg[^>]*?) (?:width|height)="[^"]*"', r"\1", text, count=1)
+    text = text[text.index("<svg") :].strip()
+    opening, _, rest = text.partition(">")
+    text = re.sub(r' (?:width|height)="[^"]*"', "", opening) + ">" + rest
     # Parts of several figures on one page must not share a name.
     text = re.sub(r'\bid="', f'id="{salt}-', text)
     text = re.sub(r'(xlink:href="|url\()#', rf"\g<1>#{salt}-", text)

@@ -23,6 +23,9 @@ flags.DEFINE_multi_string(
 flags.DEFINE_string(
     "output", None, "folder of the page; WORKDIR/report by default", flag_values=FLAGS
 )
+flags.DEFINE_string(
+    "data_dir", None, "where the data set is prepared; the run's by default", flag_values=FLAGS
+)
 flags.mark_flag_as_required("workdir", flag_values=FLAGS)
 
 
@@ -31,7 +34,7 @@ def main(argv: list[str]) -> None:
     command.refuse_arguments(argv)
     from ferjax.analysis.report import write
 
-    page = write.report(FLAGS.workdir, FLAGS.output)
+    page = write.report(FLAGS.workdir, FLAGS.output, data_dir=FLAGS.data_dir)
     output.say(f"Written to {page}.")
 
 

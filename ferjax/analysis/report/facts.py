@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,7 +18,6 @@ from ferjax.evaluation import finished_runs
 from ferjax.evaluation.finished_runs import FinishedRuns
 from ferjax.filesystem import Place
 from ferjax.workdir import predictions
-from ferjax.workdir.directory import RunDirectory
 from ferjax.workdir.metrics_log import read_rows
 from ferjax.workdir.predictions import Predictions
 
@@ -85,8 +85,7 @@ def read(workdir: str, name: str) -> RunFacts:
             f"{workdir} holds the runs of {len(unit)} folds; a report is about one run or some: "
             "name their folders."
         )
-    result = unit[0].result
-    config = stored.of_run(RunDirectory(place))
+    config, result = unit[0].config, unit[0].result
     split = config.protocol.selection
     if split not in result["predictions"]:
         raise UserError(
@@ -140,17 +139,12 @@ def _training_entropy(
     rows: Sequence[Mapping[str, Any]], epochs: Sequence[Mapping[str, Any]]
 ) -> dict[int, float]:
     """Epoch -> mean cross-entropy of its steps, where the loss has other parts, too."""
-    ends = {row["epoch"]: row["step"] for row in epochs}
-    found = {}
-    for epoch, end in ends.items():
-        start = ends.get(epoch - 1, 0)
-        values = [
-            row["softmax_loss"]
-            for row in rows
-            if row["kind"] == "train"
-            and start < row["step"] <= end
-            and row.get("softmax_loss") is not None
-        ]
-        if values:
-            found[epoch] = float(np.mean(values))
-    return found
+    ends = [row["step"] for row in epochs]
+    values: dict[int, list[float]] = {}
+    for row in rows:
+        if row["kind"] == "train" and row.get("softmax_loss") is not None:
+            at = bisect.bisect_left(ends, row["step"])
+            values.setdefault(at, []).append(row["softmax_loss"])
+    return {
+        row["epoch"]: float(np.mean(values[at])) for at, row in enumerate(epochs) if at in values
+    }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -18,12 +18,13 @@ from jaxtyping import Array, Float, Int, UInt8
 from ferjax.analysis import damage
 from ferjax.analysis.report.facts import RunFacts
 from ferjax.analysis.saliency import Looked, Saliency
-from ferjax.data.run_data import RunData
 from ferjax.errors import UserError
 from ferjax.evaluation import views
+from ferjax.evaluation.checkpoint_scores import FinishedRun
 from ferjax.inference.trained_model import TrainedModel
 from ferjax.models import functional
 from ferjax.workdir import checkpoint_files
+from ferjax.workdir.directory import RunDirectory
 
 _BATCH = 64
 # Images that are damaged in every way; more would take minutes on a CPU.
@@ -44,16 +45,17 @@ class Seen:
 
     Args:
       facts: its run.
+      data_dir: where its data set is; the run's by default, for reading alone.
 
     Raises:
       UserError: the checkpoint or the data set is not there, or they are not of this run.
     """
 
-    def __init__(self, facts: RunFacts):
+    def __init__(self, facts: RunFacts, data_dir: str | None = None):
         self.facts = facts
-        self.trained = TrainedModel.load(facts.where, config=facts.config)
-        fields = facts.config.dataset.to_dict()
-        self._data = RunData(self.trained.mesh, **fields, makes_data=not fields["data_dir"])
+        run = FinishedRun.open(RunDirectory(facts.where), facts.config, "best")
+        self.trained = run.trained
+        self._data = run.data(data_dir)
         self.trained.spec.check_same_data(self._data.source, facts.where)
 
     @functools.cached_property
@@ -152,12 +154,12 @@ class Seen:
         return np.concatenate(made)
 
 
-def opened(facts: Sequence[RunFacts]) -> tuple[Mapping[str, Seen], list[str]]:
+def opened(facts: Sequence[RunFacts], data_dir: str | None) -> tuple[dict[str, Seen], list[str]]:
     """The models whose checkpoint and data are there, and a sentence for each that is not."""
     found, said = {}, []
     for one in facts:
         try:
-            found[one.name] = Seen(one)
+            found[one.name] = Seen(one, data_dir)
         except UserError as error:
             said.append(f"{one.name} is not shown any images: {error}")
     return found, said

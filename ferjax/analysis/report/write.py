@@ -14,12 +14,15 @@ from ferjax.filesystem import Place
 _NEEDED = ("matplotlib", "sklearn")
 
 
-def report(workdirs: Sequence[str], folder: str | None = None) -> Place:
+def report(
+    workdirs: Sequence[str], folder: str | None = None, *, data_dir: str | None = None
+) -> Place:
     """Writes the report of finished runs; returns the place of the page.
 
     Args:
       workdirs: their folders.
       folder: where to write; `report` in the folder of the first by default.
+      data_dir: where their data sets are; where each run had its own by default.
 
     Raises:
       UserError: a package is missing, a run is not finished or damaged, or nothing can be written.
@@ -33,7 +36,7 @@ def report(workdirs: Sequence[str], folder: str | None = None) -> Place:
 
     names = facts.names(list(workdirs))
     runs = [facts.read(path, name) for path, name in zip(workdirs, names, strict=True)]
-    found, said = seen.opened(runs)
+    shown, said = seen.opened(runs, data_dir)
     several = len(runs) > 1
     made = [
         sections.scores(runs),
@@ -42,8 +45,7 @@ def report(workdirs: Sequence[str], folder: str | None = None) -> Place:
         sections.classes(runs),
         sections.calibration(runs),
     ]
-    if found:
-        shown = dict(found)
+    if shown:
         made += [
             sections.features(shown),
             sections.mistakes(shown),
