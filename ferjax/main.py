@@ -48,7 +48,8 @@ flags.DEFINE_enum(
     "report",
     "yes",
     ["yes", "no"],
-    "write WORKDIR/report/index.html, a page about the run, when it is finished; one process only",
+    "write images for TensorBoard while a run trains and, when it is finished, a page about it, "
+    "WORKDIR/report/index.html; the page by one process only",
     flag_values=FLAGS,
 )
 flags.DEFINE_string(
@@ -92,6 +93,7 @@ def main(argv: list[str]) -> None:
             num_seeds=FLAGS.seeds,
             profile_steps=FLAGS.profile_steps,
             report_last=FLAGS.report_last,
+            draws=FLAGS.report == "yes",
         )
         is_alone = jax.process_count() == 1
     if FLAGS.report == "yes" and is_alone:

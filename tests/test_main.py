@@ -49,7 +49,7 @@ def test_one_process_without_more(run, order, tmp_path):
     before = jax.config.jax_compilation_cache_dir
     code, _, err = run(f"--config={CONFIG}", f"--workdir={tmp_path}")
     assert (code, err) == (0, "")
-    options = {"num_seeds": 1, "profile_steps": None, "report_last": False}
+    options = {"num_seeds": 1, "profile_steps": None, "report_last": False, "draws": True}
     assert order == [("joined", None, before), ("sun2021", str(tmp_path), options)]
 
 
@@ -73,6 +73,7 @@ def test_compiled_programs_are_kept_from_the_first_one_on(run, order, tmp_path):
         "num_seeds": 1,
         "profile_steps": "2:4",
         "report_last": True,
+        "draws": True,
     }
 
 

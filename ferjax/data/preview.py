@@ -10,9 +10,6 @@ after the other: augmented, cropped, mixed and resized, before it is normalised.
 
 from __future__ import annotations
 
-import io
-from typing import Any
-
 from absl import flags
 
 from ferjax.cli import command, config_flags, huge_pages, output
@@ -28,9 +25,6 @@ flags.DEFINE_integer(
 )
 flags.mark_flag_as_required("config", flag_values=FLAGS)
 
-_SIDE, _GAP, _HEAD = 96, 4, 14  # pixels
-_INK, _PAPER = 32, 255
-
 
 def main(argv: list[str]) -> None:
     """Writes the picture, and says where it is."""
@@ -38,6 +32,7 @@ def main(argv: list[str]) -> None:
     import numpy as np
 
     from ferjax import filesystem
+    from ferjax.cli import pictures
     from ferjax.errors import UserError
     from ferjax.training import experiment, preview
 
@@ -45,11 +40,7 @@ def main(argv: list[str]) -> None:
     run = experiment.build(FLAGS.config)
     number = min(FLAGS.images, FLAGS.config.train.batch_size)
     found = preview.preview(run, number, FLAGS.visits)
-    rows = [
-        (run.spec.labels[label], [stored, *shown])
-        for stored, label, shown in zip(found.stored, found.labels, found.shown, strict=True)
-    ]
-    data = _picture(rows)
+    data = pictures.rows_of_images(found.rows(run.spec.labels))
     place = filesystem.of(FLAGS.output)
     try:
         filesystem.write(place, data)
@@ -64,27 +55,6 @@ def main(argv: list[str]) -> None:
         f"{FLAGS.visits} epochs. The network gets {run.config.model.image_size} px and "
         f"{run.config.model.channels} channels; grey levels {low} to {high}."
     )
-
-
-def _picture(rows: list[tuple[str, list[Any]]]) -> bytes:
-    """A PNG with a row for each (label, images)."""
-    import numpy as np
-    from PIL import Image, ImageDraw
-
-    columns = len(rows[0][1])
-    size = (columns * (_SIDE + _GAP) + _GAP, len(rows) * (_SIDE + _GAP + _HEAD) + _GAP)
-    page = Image.new("RGB", size, (_PAPER,) * 3)
-    draw = ImageDraw.Draw(page)
-    for row, (label, images) in enumerate(rows):
-        top = row * (_SIDE + _GAP + _HEAD) + _GAP
-        draw.text((_GAP, top), f"{label}: stored, then as trained on", fill=(_INK,) * 3)
-        for column, image in enumerate(images):
-            pixels = np.repeat(image, 3, axis=2) if image.shape[2] == 1 else image
-            shown = Image.fromarray(pixels).resize((_SIDE, _SIDE), Image.Resampling.BICUBIC)
-            page.paste(shown, (_GAP + column * (_SIDE + _GAP), top + _HEAD))
-    file = io.BytesIO()
-    page.save(file, "PNG", optimize=True)
-    return file.getvalue()
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from ferjax.distributed import processes
 from ferjax.distributed.signals import StopRequest
 from ferjax.distributed.watchdog import Watchdog
 from ferjax.errors import Interrupted, UserError
-from ferjax.training import experiment, final_test, last_epoch, preflight, warm_start
+from ferjax.training import experiment, final_test, images, last_epoch, preflight, warm_start
 from ferjax.training import result as report
 from ferjax.training.profiling import Profile
 from ferjax.training.run_progress import RunProgress
@@ -34,6 +34,7 @@ def train(
     *,
     profile_steps: str | None = None,
     report_last: bool = False,
+    draws: bool = False,
 ) -> dict[str, Any]:
     """Trains, selects on validation and tests once; resumes what is in `workdir`.
 
@@ -45,6 +46,7 @@ def train(
       profile_steps: see `profiling.Profile`; does not apply to trunks.
       report_last: whether to test the last epoch, too, also of a run that finished without it; does
         not apply to trunks.
+      draws: whether TensorBoard gets the pictures of `images`.
 
     Returns:
       The content of result.json.
@@ -62,10 +64,9 @@ def train(
         if result is None:
             preflight.open_data(config)
             for name, stage in own_runs(config, directory).items():
-                train(stage, str(directory.path / TRUNKS / name))
-            minutes = config.train.watchdog_minutes
-            with StopRequest() as stop, Watchdog(60 * minutes) as watchdog:
-                run = _Run(config, directory, stop, watchdog, profile)
+                train(stage, str(directory.path / TRUNKS / name), draws=draws)
+            with StopRequest() as stop, Watchdog(60 * config.train.watchdog_minutes) as watchdog:
+                run = _Run(config, directory, stop, watchdog, profile, draws)
                 result = run.execute(report_last=report_last)
         else:
             preflight.check_finished(directory, config, result)
@@ -87,12 +88,15 @@ class _Run:
         stop: StopRequest,
         watchdog: Watchdog,
         profile: Profile,
+        draws: bool,
     ):
         self.config = config
         self.directory = directory
         self.stop = stop
         self.watchdog = watchdog
         self.profile = profile
+        self.draws = draws
+        self.writer: Writer | None = None
         self.experiment = experiment.build(config)
         self.experiment.check()
         self.progress = RunProgress()
@@ -102,7 +106,6 @@ class _Run:
             on_failed_save=config.train.on_failed_save,
             note=self._note,
         )
-        self.writer: Writer | None = None
 
     def execute(self, *, report_last: bool = False) -> dict[str, Any]:
         """Trains what is left to train, tests the best epoch, and writes result.json."""
@@ -142,6 +145,7 @@ class _Run:
         """Makes all steps after `step`: update, metrics, and validation at the end of an epoch."""
         run, writer = self.experiment, self._written
         steps_per_epoch = run.spec.steps_per_epoch
+        every = self.config.train.checkpoint_every_steps
         validate = Validation(run)
         metrics = LateMetrics(
             writer, self._diverged, self.watchdog.tick, steps_per_epoch, self.config
@@ -149,7 +153,10 @@ class _Run:
         while step < run.num_steps and not self._finished(step):
             self.watchdog.tick(f"sending step {step + 1}")
             with self.profile.step(step + 1):
-                state, values = run.train_step(state, batches.table, next(batches))
+                batch = next(batches)
+                state, values = run.train_step(state, batches.table, batch)
+            if self.draws and not step:
+                writer.write_images(0, images.of_training(run, batches.table, batch))
             step += 1
             metrics.push(step, values)
             self.profile.after(step, values)
@@ -158,7 +165,7 @@ class _Run:
                 metrics.drain()
                 state = self._end_epoch(step, state, validate, metrics)
                 self._save(step, state, batches)
-            elif stopping or self._checkpoint_due(step):
+            elif stopping or (every and step % every == 0):
                 metrics.drain()
                 self._save(step, state, batches)
             if stopping:
@@ -189,11 +196,8 @@ class _Run:
         )
 
     def _say_what_it_is(self, first_step: int) -> None:
-        remark = self.experiment.protocol.remark
-        if remark:
+        for remark in report.remarks(self.experiment):
             self._note(remark)
-        if self.config.departures:
-            self._note(report.no_row(self.config.paper, self.config.departures))
         if first_step:
             missed = self.profile.missed(first_step)
             self._note(f"Resuming {self.directory.path} after step {first_step}. {missed}".strip())
@@ -203,10 +207,6 @@ class _Run:
         patience = self.config.train.early_stopping_patience
         at_end = step % self.experiment.spec.steps_per_epoch == 0
         return at_end and self.progress.selection.exhausted(patience)
-
-    def _checkpoint_due(self, step: int) -> bool:
-        every = self.config.train.checkpoint_every_steps
-        return every > 0 and step % every == 0
 
     def _end_epoch(
         self, step: int, state: TrainState, validate: Validation, metrics: LateMetrics
@@ -218,6 +218,8 @@ class _Run:
         measured = validate(state)
         row = {f"{run.protocol.measured}_{name}": one for name, one in measured.row.items()}
         self._written.write_epoch(step, epoch, {**metrics.epoch_means(), **row})
+        if self.draws:
+            self._written.write_images(step, images.of_epoch(run, measured.scores["confusion"]))
         said = bool(progress.collapsed_epochs)
         if progress.add_collapse(epoch, measured.scores, self.config) and not said:
             self._note(progress.collapse)
@@ -294,6 +296,5 @@ class _Run:
 
     def _count_time(self) -> None:
         """Adds the time since the last call to the cost of the run."""
-        now = time.monotonic()
-        self.progress.train_seconds += now - self.clock
-        self.clock = now
+        before, self.clock = self.clock, time.monotonic()
+        self.progress.train_seconds += self.clock - before

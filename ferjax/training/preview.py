@@ -6,6 +6,7 @@ Shapes: R images, V visits, h w c stored, S side and C channels of the network's
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -13,6 +14,7 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 
 from ferjax.data.pipeline import batches
+from ferjax.data.pipeline.batches import Batch, Table
 from ferjax.data.pipeline.preprocess import Preprocessing
 from ferjax.training.experiment import Experiment
 
@@ -31,6 +33,13 @@ class Preview(NamedTuple):
     labels: Int[np.ndarray, " R"]
     shown: UInt8[np.ndarray, "R V S S C"]
 
+    def rows(self, names: Sequence[str]) -> list[tuple[str, list[UInt8[np.ndarray, "_ _ _"]]]]:
+        """A row for each image: a text, the stored image, and all visits."""
+        return [
+            (f"{names[label]}: stored, then as trained on", [stored, *shown])
+            for stored, label, shown in zip(self.stored, self.labels, self.shown, strict=True)
+        ]
+
 
 def preview(run: Experiment, images: int, visits: int) -> Preview:
     """The first images of the first epoch, and how they look in the first epochs.
@@ -46,11 +55,18 @@ def preview(run: Experiment, images: int, visits: int) -> Preview:
     reader = run.training_input()
     first = next(reader)
     reader.close()
-    stored, labels, _ = jax.device_get(jax.jit(batches.gather)(reader.table, first))
+    return of_batch(run, reader.table, first, images, visits)
+
+
+def of_batch(
+    run: Experiment, table: Table | None, first: Batch, images: int, visits: int
+) -> Preview:
+    """`preview` of a batch that was read, and the table that it refers to."""
+    stored, labels, _ = jax.device_get(jax.jit(batches.gather)(table, first))
     shown = []
     for epoch in range(visits):
         batch = dataclasses.replace(first, epoch=np.int32(epoch))
-        shown.append(np.asarray(run.input_step(reader.table, batch))[:images])
+        shown.append(np.asarray(run.input_step(table, batch))[:images])
     return Preview(
         stored=stored[:images].astype(np.uint8),
         labels=labels[:images],

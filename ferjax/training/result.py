@@ -112,7 +112,14 @@ def result(
     }
 
 
-def no_row(paper: str, departures: Sequence[str]) -> str:
+def remarks(run: Experiment) -> list[str]:
+    """What a user has to know of a run before it trains: its protocol, how it differs."""
+    config = run.config
+    differs = [_no_row(config.paper, config.departures)] if config.departures else []
+    return [*filter(None, [run.protocol.remark]), *differs]
+
+
+def _no_row(paper: str, departures: Sequence[str]) -> str:
     """A sentence: how a run differs from its paper."""
     return f"No row of {paper}: {'; '.join(departures)}."
 
@@ -167,7 +174,7 @@ def print_result(fields: dict[str, Any], workdir: Place) -> None:
     for warning in fields.get("warnings", []):
         output.say(f"\nWARNING: {warning['message']}")
     if fields.get("departures"):  # none in a result of an earlier version
-        output.say(no_row(fields["paper"], fields["departures"]))
+        output.say(_no_row(fields["paper"], fields["departures"]))
     output.say(
         f"\nMade in {workdir}:\n"
         "  result.json     every number above\n"

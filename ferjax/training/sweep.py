@@ -34,13 +34,14 @@ def run(
     num_seeds: int = 1,
     profile_steps: str | None = None,
     report_last: bool = False,
+    draws: bool = False,
 ) -> None:
     """Trains, and prints the results.
 
     One run uses `workdir` itself. Several seeds use `workdir/seed_N` each, starting with the
     config's seed; all folds of a data set (fold=-1) use `fold_N`; both use `seed_N/fold_M`. A
     folder of runs gets a result.json with mean and standard deviation (see `summaries`). With
-    `report_last` each run also tests its last epoch.
+    `report_last` each run also tests its last epoch; with `draws` TensorBoard gets images.
 
     Raises:
       UserError: see `checks.check` and `loop.train`.
@@ -58,7 +59,9 @@ def run(
         profiling.parse_steps(profile_steps)
         if axes:
             raise UserError("--profile_steps traces one run; leave out --seeds, and name a fold.")
-    one = functools.partial(train, profile_steps=profile_steps, report_last=report_last)
+    one = functools.partial(
+        train, profile_steps=profile_steps, report_last=report_last, draws=draws
+    )
     _run(config, filesystem.of(workdir), axes, one)
 
 

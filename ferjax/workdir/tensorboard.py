@@ -12,9 +12,11 @@ from tensorboardX.proto.summary_pb2 import Summary
 from ferjax.filesystem import Place
 from ferjax.workdir.growing_files import Growing
 
+_RGB = 3  # colours, in TensorBoard's summaries
+
 
 class Events:
-    """A TensorBoard event file of scalars; a remote one is uploaded whole at each flush.
+    """A TensorBoard event file of scalars and images; a remote one is uploaded whole at each flush.
 
     Written by the calling thread, one event per step: several times cheaper than tensorboardX's
     `SummaryWriter`, which hands each scalar to another thread through a process-wide queue.
@@ -38,6 +40,17 @@ class Events:
             value=[Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()]
         )
         self._write(Event(wall_time=time.time(), step=step, summary=summary))
+
+    def images(self, step: int, values: Mapping[str, bytes]) -> None:
+        """Writes PNG images of one step."""
+        shown = []
+        for tag, data in values.items():
+            width, height = (int.from_bytes(data[at : at + 4], "big") for at in (16, 20))
+            image = Summary.Image(
+                height=height, width=width, colorspace=_RGB, encoded_image_string=data
+            )
+            shown.append(Summary.Value(tag=tag, image=image))
+        self._write(Event(wall_time=time.time(), step=step, summary=Summary(value=shown)))
 
     def flush(self) -> None:
         """Writes the events to disk, if that is possible; a later call tries again."""

@@ -99,6 +99,11 @@ class Writer:
         self._write({"kind": "epoch", "step": int(step), "epoch": int(epoch), **values})
         self._progress.epoch(int(epoch), values)
 
+    def write_images(self, step: int, values: Mapping[str, bytes]) -> None:
+        """Shows PNG images, by name, in TensorBoard alone."""
+        if self._log is not None:
+            self._events.images(int(step), values)
+
     def note(self, text: str) -> None:
         """Prints a line for the user without disturbing the progress line."""
         if self._log is not None:

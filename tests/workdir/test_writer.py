@@ -12,6 +12,7 @@ from ferjax.cli.progress import Progress
 from ferjax.errors import UserError
 from ferjax.workdir.metrics_log import JsonlLog, read_rows
 from ferjax.workdir.writer import Writer
+from tests.helpers import tensorboard
 
 
 def rows_of(path):
@@ -192,28 +193,16 @@ def test_rows_that_are_lost_are_counted(tmp_path, kept, said):
 def test_tensorboard_holds_the_scalars_and_the_purge(tmp_path):
     with open_writer(tmp_path, Stream(), resume_step=6) as writer:
         writer.write_step(7, {"loss": 0.25, "loss_bad": float("nan"), "note": "text"})
-    (events,) = (tmp_path / "tensorboard").glob("events*")
-    scalars, purges = read_events(events)
+    found = tensorboard.events(tmp_path / "tensorboard")
+    scalars = {}
+    for event in found:
+        for value in event.summary.value:
+            scalars.setdefault(value.tag, []).append((event.step, value.simple_value))
+    purges = [event.step for event in found if event.HasField("session_log")]
     assert scalars["train/loss"] == [(7, 0.25)]
     assert math.isnan(scalars["train/loss_bad"][0][1])
     assert set(scalars) == {"train/loss", "train/loss_bad"}
     assert purges == [7]
-
-
-def read_events(path):
-    """(tag -> [(step, value)], [steps of session starts]) of a TensorBoard event file."""
-    from tensorboardX.proto.event_pb2 import Event
-
-    data, at, scalars, purges = path.read_bytes(), 0, {}, []
-    while at < len(data):
-        length = int.from_bytes(data[at : at + 8], "little")
-        event = Event.FromString(data[at + 12 : at + 12 + length])
-        at += 12 + length + 4
-        if event.HasField("session_log"):
-            purges.append(event.step)
-        for value in event.summary.value:
-            scalars.setdefault(value.tag, []).append((event.step, value.simple_value))
-    return scalars, purges
 
 
 def test_only_the_main_process_writes(tmp_path):
