@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -32,13 +32,11 @@ class Looked:
       cam: Grad-CAM of the predicted class, each image's largest value 1; 0 where nothing speaks for
         the class.
       attention: name -> the model's own map, as it is inside the forward pass.
-      channels: name -> the model's own gates of channels.
     """
 
     predicted: Int[np.ndarray, " B"]
     cam: Float[np.ndarray, "B h w"]
     attention: Mapping[str, Float[np.ndarray, "B _ _"]]
-    channels: Mapping[str, Float[np.ndarray, "B _"]]
 
 
 class Saliency:
@@ -67,8 +65,19 @@ class Saliency:
             predicted=predicted,
             cam=np.where(largest > 0, cam / np.where(largest > 0, largest, 1), 0),
             attention=_maps(values),
-            channels={name: rows for name, rows in values.items() if name.endswith(_CHANNELS)},
         )
+
+    @property
+    def gated(self) -> list[str]:
+        """The names of the model's own gates of channels, from the image on."""
+        return [name for name in self._shapes if name.endswith(_CHANNELS)]
+
+    def gates(
+        self, weights: functional.Weights, images: Float[Array, "B H W C"], names: Sequence[str]
+    ) -> list[Float[Array, "B _"]]:
+        """Some gates of channels for images in grey levels 0..255, to be compiled by the caller."""
+        _, values = self._forward(weights, images)
+        return [values[name].astype(jnp.float32) for name in names]
 
     def _forward(
         self, weights: functional.Weights, images: Array, added: Mapping[str, Array] | None = None
@@ -99,23 +108,20 @@ class Saliency:
         gradient, (logits, values) = jax.grad(best_logits, has_aux=True)(zeros)
         importance = gradient.mean(axis=(1, 2), keepdims=True)
         cam = jax.nn.relu(jnp.sum(importance * values[self.layer].astype(jnp.float32), axis=3))
-        kept = {name: value for name, value in values.items() if name != self.layer}
-        kept = {name: value for name, value in kept.items() if _is_attention(name, value.shape)}
+        kept = {name: value for name, value in values.items() if self._is_map(name, value.shape)}
         return logits.argmax(axis=1), cam, kept
+
+    def _is_map(self, name: str, shape: tuple[int, ...]) -> bool:
+        """Whether an intermediate is attention between or over places of the image."""
+        if not name.endswith(_TOKENS):
+            return name.endswith(_PLACES)
+        # Tokens may also be channels, or all places together.
+        return self._trained.spec.model.get("tokens") == "space" and shape[1] > 1
 
 
 _CHANNELS = ("cbam.channel.gate", "se.gate", "se1.gate", "se2.gate")
 _PLACES = ("cbam.spatial.gate", "attention_map")
 _TOKENS = "token_attention"
-
-
-def _is_attention(name: str, shape: tuple[int, ...]) -> bool:
-    return name.endswith((*_CHANNELS, *_PLACES)) or (name.endswith(_TOKENS) and _is_square(shape))
-
-
-def _is_square(shape: tuple[int, ...]) -> bool:
-    """Whether attention [B, N, N] is between the places of a square map."""
-    return shape[1] == shape[2] > 1 and math.isqrt(shape[1]) ** 2 == shape[1]
 
 
 def _maps(values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

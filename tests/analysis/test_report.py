@@ -130,7 +130,7 @@ def test_the_page_loads_nothing_and_is_small(run, page):
     names = re.findall(r'\bid="([^"]+)"', page)
     assert len(names) == len(set(names))
     assert "#123456" not in page and "currentColor" in page
-    for name in ("curves", "confusion", "reliability", "embedding", "robustness"):
+    for name in ("curves", "confusion", "reliability", "embedding", "robustness", "gates"):
         assert (run / "report" / f"{name}.png").stat().st_size > 1000
         assert "<svg" in (run / "report" / f"{name}.svg").read_text()
     for section in ("scores", "curves", "classes", "calibration", "features", "mistakes"):
@@ -266,13 +266,16 @@ def test_grad_cam_of_a_pooled_map_is_the_classifiers_weights(run):
 def test_attention_is_that_of_the_forward_pass(run):
     trained = TrainedModel.load(run, config=None)
     images = np.random.default_rng(1).uniform(0, 255, (2, *trained.spec.native_shape))
-    found = Saliency(trained, trained.spec.native_shape)(images.astype(np.float32))
+    saliency = Saliency(trained, trained.spec.native_shape)
+    found = saliency(images.astype(np.float32))
+    gates = saliency.gates(trained.weights, jnp.asarray(images, jnp.float32), saliency.gated)
     shown = trained.spec.preprocessing(jnp.asarray(images, jnp.float32))
     with models.recording() as values:
         functional.forward(trained.graphdef, trained.weights, shown)
     assert "layer1.0.cbam.spatial.gate" in found.attention
-    assert "layer1.0.cbam.channel.gate" in found.channels
-    for name, value in {**found.attention, **found.channels}.items():
+    assert "layer1.0.cbam.channel.gate" in saliency.gated
+    gated = dict(zip(saliency.gated, gates, strict=True))
+    for name, value in {**found.attention, **gated}.items():
         np.testing.assert_allclose(value, values[name], rtol=1e-4, atol=1e-5, err_msg=name)
 
 

@@ -13,6 +13,8 @@ from ferjax.data.synthetic import action_units, faces
 
 NAMES = ("frown", "smile")
 _CORNERS_DOWN, _CORNERS_UP = 15, 12
+_PLAIN = {"scale": 0.8, "contrast": 1.0, "brightness": 0.0, "blur": 0.0, "noise": 0.0}
+_PLAIN |= {"ambient": 0.6, "diffuse": 0.4, "edge_at": 9.0, "blob_radius": -9.0}
 _BELOW_THE_NOSE = 10  # the units from here on move the mouth
 
 
@@ -32,7 +34,20 @@ def render(
         found[_CORNERS_UP], found[_CORNERS_DOWN] = 1.0 * smiles, 1.0 * ~smiles
         return found
 
-    with mock.patch.object(action_units, "draw_activations", moved):
+    def plain(draws):
+        """Nearly from the front, in even light, and nothing before the face."""
+        found = dict(view(draws))
+        for name in ("roll", "yaw", "pitch", "asymmetry"):
+            found[name] = 0.3 * found[name]
+        for name, value in _PLAIN.items():
+            found[name] = np.full_like(found[name], value)
+        return found
+
+    view = faces.draw_view
+    with (
+        mock.patch.object(action_units, "draw_activations", moved),
+        mock.patch.object(faces, "draw_view", plain),
+    ):
         return faces.render_faces(indices)
 
 

@@ -27,16 +27,19 @@ class Points:
     centers: Float[np.ndarray, "K 2"] | None
 
 
-def embedding(runs: Mapping[str, Points], labels: Sequence[str], name: str = "embedding") -> Figure:
-    """Draws the points of each run side by side, on the same axes.
+def embedding(
+    runs: Mapping[str, Points], labels: Sequence[str], is_shared: bool, name: str = "embedding"
+) -> Figure:
+    """Draws the points of each run side by side.
 
     Args:
       runs: title -> its points.
       labels: names of the K classes.
+      is_shared: whether all have the same axes.
       name: names the files.
     """
     with canvas.drawing(4.4 * len(runs) + 1.2, 4.2) as drawn:
-        panels = np.atleast_1d(drawn.subplots(1, len(runs), sharex=True, sharey=True))
+        panels = np.atleast_1d(drawn.subplots(1, len(runs), sharex=is_shared, sharey=is_shared))
         for axes, (title, points) in zip(panels, runs.items(), strict=True):
             for at, label in enumerate(labels):
                 own = points.images[points.labels == at]

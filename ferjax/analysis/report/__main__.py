@@ -26,6 +26,13 @@ flags.DEFINE_string(
 flags.DEFINE_string(
     "data_dir", None, "where the data set is prepared; the run's by default", flag_values=FLAGS
 )
+flags.DEFINE_enum(
+    "embedding",
+    "pca",
+    ["pca", "tsne"],
+    "how features are shown in two dimensions; t-SNE takes a minute for some thousand images",
+    flag_values=FLAGS,
+)
 flags.mark_flag_as_required("workdir", flag_values=FLAGS)
 
 
@@ -34,7 +41,9 @@ def main(argv: list[str]) -> None:
     command.refuse_arguments(argv)
     from ferjax.analysis.report import write
 
-    page = write.report(FLAGS.workdir, FLAGS.output, data_dir=FLAGS.data_dir)
+    page = write.report(
+        FLAGS.workdir, FLAGS.output, data_dir=FLAGS.data_dir, embedding=FLAGS.embedding
+    )
     output.say(f"Written to {page}.")
 
 

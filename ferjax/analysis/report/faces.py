@@ -58,7 +58,7 @@ def looked(seen: Seen) -> dict[str, Any]:
     """For an image of each class: itself, Grad-CAM, and the model's own maps."""
     rows, labels = _predictions(seen)
     chosen = _one_of_each(rows, labels)
-    found, saliency, images = seen.looked(chosen)
+    found, images = seen.looked(chosen)
     names = seen.trained.spec.labels
     shown = _last_maps(found.attention)
     made = []
@@ -75,7 +75,7 @@ def looked(seen: Seen) -> dict[str, Any]:
                 "tiles": tiles,
             }
         )
-    return {"layer": saliency.layer, "rows": made}
+    return {"layer": seen.saliency.layer, "rows": made}
 
 
 def samples(seen: Seen) -> list[dict[str, Any]]:

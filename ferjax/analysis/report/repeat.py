@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -28,6 +29,19 @@ def command(one: RunFacts) -> str:
     ]
     start = f"python -m ferjax.main --config={path}:{given} --workdir=NEW_FOLDER"
     return " \\\n    ".join([start, *flags])
+
+
+def fields(one: RunFacts) -> str:
+    """All fields of the run's config as JSON, without those that say where its files were."""
+    return json.dumps(_elsewhere(one.config.to_dict()), indent=2)
+
+
+def _elsewhere(own: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    return {
+        name: _elsewhere(value, f"{prefix}{name}.") if isinstance(value, Mapping) else value
+        for name, value in own.items()
+        if not f"{prefix}{name}".endswith(LOCATION_FIELDS)
+    }
 
 
 def _different(

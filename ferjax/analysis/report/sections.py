@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
 
-from ferjax.analysis import comparison, damage
+from ferjax.analysis import comparison, damage, plane
 from ferjax.analysis.figures.canvas import Figure
 from ferjax.analysis.figures.confusion import confusion
 from ferjax.analysis.figures.curves import curves
 from ferjax.analysis.figures.embedding import Points, embedding
+from ferjax.analysis.figures.gates import gates
 from ferjax.analysis.figures.reliability import reliability
 from ferjax.analysis.figures.robustness import robustness
 from ferjax.analysis.report import content, faces, repeat
@@ -29,7 +29,11 @@ _PAIR = 2
 
 @dataclasses.dataclass
 class Section:
-    """One section; `groups` have a title and tiles, pictures with words."""
+    """One section.
+
+    `groups` have a title and tiles, pictures with words; `code` has titles, texts, and whether they
+    are seen at once.
+    """
 
     key: str
     title: str
@@ -37,7 +41,34 @@ class Section:
     figures: list[Figure] = dataclasses.field(default_factory=list)
     tables: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     groups: list[dict[str, Any]] = dataclasses.field(default_factory=list)
-    code: list[str] = dataclasses.field(default_factory=list)
+    code: list[tuple[str, str, bool]] = dataclasses.field(default_factory=list)
+
+
+def all_of(facts: Sequence[RunFacts], seen: dict[str, Seen], method: str) -> list[Section]:
+    """All sections, in their order.
+
+    Args:
+      facts: the runs.
+      seen: those that can be shown images.
+      method: see `plane.flatten`.
+    """
+    made = [
+        scores(facts),
+        *([differences(facts)] if len(facts) > 1 else []),
+        learning(facts),
+        classes(facts),
+        calibration(facts),
+    ]
+    if seen:
+        made += [
+            features(seen, method),
+            mistakes(seen),
+            *([disagreements(seen)] if len(seen) > 1 else []),
+            looked(seen),
+            damaged(seen),
+            data(seen),
+        ]
+    return [*made, made_of(facts)]
 
 
 def scores(facts: Sequence[RunFacts]) -> Section:
@@ -137,40 +168,27 @@ def calibration(facts: Sequence[RunFacts]) -> Section:
     return made
 
 
-def features(seen: dict[str, Seen]) -> Section:
+def features(seen: dict[str, Seen], method: str) -> Section:
     """The features of the split that selected, in two dimensions, with the centres."""
     made = Section("features", "Features")
-    found = {name: one.last_features() for name, one in seen.items()}
-    widths = {rows.shape[1] for rows, _ in found.values()}
-    shared = None
-    if len(widths) == 1:
-        shared = _axes(np.concatenate([rows for rows, _ in found.values()]))
-    points = {}
-    for name, (rows, centers) in found.items():
-        mean, directions = shared or _axes(rows)
-        flat = None if centers is None else (centers - mean) @ directions
-        points[name] = Points((rows - mean) @ directions, seen[name].selected.labels, flat)
+    flat, is_shared = plane.flatten([one.last_features() for one in seen.values()], method)
+    points = {
+        name: Points(images, one.selected.labels, centers)
+        for (name, one), (images, centers) in zip(seen.items(), flat, strict=True)
+    }
     first = next(iter(seen.values()))
-    split = first.facts.selected.split
-    made.texts.append(
-        f"Every point is an image of the {split} split after the last epoch: its features, what "
-        "the last layer sees, on the two directions in which they differ most (principal "
-        "components). Large marks are the learned centres of a center or island loss."
+    how = (
+        "placed by t-SNE: neighbours are alike, and distances between far points mean nothing"
+        if method == "tsne"
+        else "on the two directions in which they differ most (principal components)"
     )
-    made.figures.append(embedding(points, first.trained.spec.labels))
+    made.texts.append(
+        f"Every point is an image of the {first.facts.selected.split} split after the last epoch: "
+        f"its features, what the last layer sees, {how}. Large marks are the learned centres of a "
+        "center or island loss."
+    )
+    made.figures.append(embedding(points, first.trained.spec.labels, is_shared))
     return made
-
-
-def _axes(
-    rows: Float[np.ndarray, "N D"],
-) -> tuple[Float[np.ndarray, " D"], Float[np.ndarray, "D 2"]]:
-    """The mean and the first two principal components."""
-    from sklearn.decomposition import PCA
-
-    found = PCA(n_components=min(2, *rows.shape), random_state=0).fit(rows)
-    directions = np.zeros((rows.shape[1], 2))
-    directions[:, : len(found.components_)] = found.components_.T
-    return found.mean_, directions
 
 
 def mistakes(seen: dict[str, Seen]) -> Section:
@@ -210,6 +228,14 @@ def disagreements(seen: dict[str, Seen]) -> Section:
 def looked(seen: dict[str, Seen]) -> Section:
     """Grad-CAM and the models' own attention."""
     made = Section("looked", "What it looks at")
+    gated = {name: found for name, one in seen.items() if (found := one.gates())}
+    if gated:
+        first = next(iter(seen.values()))
+        made.texts.append(
+            "The gates of channels show how much of each channel a block lets through: lines that "
+            "part are channels that tell classes apart."
+        )
+        made.figures.append(gates(gated, first.trained.spec.labels))
     made.texts.append(
         "Grad-CAM marks the places that speak most for the predicted class. The model's own maps "
         "are those inside its forward pass, stretched from their least to their greatest value."
@@ -265,5 +291,7 @@ def made_of(facts: Sequence[RunFacts]) -> Section:
     """How the runs were made, and how to repeat them."""
     made = Section("made", "How it was made")
     made.tables += [content.about(one) for one in facts]
-    made.code += [repeat.command(one) for one in facts]
+    for one in facts:
+        made.code.append((f"{one.name}: the command", repeat.command(one), True))
+        made.code.append((f"{one.name}: all fields of its config", repeat.fields(one), False))
     return made

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import operator
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -29,6 +31,7 @@ from ferjax.workdir.directory import RunDirectory
 _BATCH = 64
 # Images that are damaged in every way; more would take minutes on a CPU.
 _DAMAGED = 700
+_GATED = 40  # images of each class whose gates are averaged
 _SEED = 0
 
 
@@ -55,6 +58,11 @@ class Seen:
         self.facts = facts
         run = FinishedRun.open(RunDirectory(facts.where), facts.config, "best")
         self.trained = run.trained
+        if self.trained.spec.depends_on_batch:
+            raise UserError(
+                "it was made with tokens=batch: what it says of an image depends on the others of "
+                "its batch."
+            )
         self._data = run.data(data_dir)
         self.trained.spec.check_same_data(self._data.source, facts.where)
 
@@ -124,11 +132,44 @@ class Seen:
             for kind in damage.KINDS
         }
 
-    def looked(self, rows: Sequence[int]) -> tuple[Looked, Saliency, Float[np.ndarray, "B h w C"]]:
+    def looked(self, rows: Sequence[int]) -> tuple[Looked, Float[np.ndarray, "B h w C"]]:
         """Where the model looks in some images, and these as it sees them, in grey levels."""
         images = self._shown(self.selected.images[list(rows)].astype(np.float32))
-        saliency = Saliency(self.trained, images.shape[1:])
-        return saliency(images), saliency, images
+        return self.saliency(images), images
+
+    @functools.cached_property
+    def saliency(self) -> Saliency:
+        """Shows where the model looks."""
+        return Saliency(
+            self.trained, self._shown(self.selected.images[:1].astype(np.float32)).shape[1:]
+        )
+
+    def gates(self) -> dict[str, Float[np.ndarray, "K _"]]:
+        """The first and the last of the model's gates of channels: means over images of a class.
+
+        NaN for a class without images; empty for a model without such gates.
+        """
+        names = list(dict.fromkeys([*self.saliency.gated[:1], *self.saliency.gated[-1:]]))
+        if not names:
+            return {}
+        labels, number = self.selected.labels, len(self.trained.spec.labels)
+        rows = [np.flatnonzero(labels == label)[:_GATED] for label in range(number)]
+
+        @jax.jit
+        def run(weights: functional.Weights, shown: Array) -> list[Array]:
+            return self.saliency.gates(weights, shown, names)
+
+        found = self._over(run, self.selected.images[np.concatenate(rows)])
+        ends = np.cumsum([len(own) for own in rows])[:-1]
+        return {
+            name: np.stack(
+                [
+                    own.mean(axis=0) if len(own) else np.full(values.shape[1], np.nan)
+                    for own in np.split(values, ends)
+                ]
+            )
+            for name, values in zip(names, found, strict=True)
+        }
 
     def _shown(self, images: np.ndarray) -> np.ndarray:
         """The view `single`: the crop of the centre where training had crops."""
@@ -141,8 +182,8 @@ class Seen:
         run: jax.stages.Wrapped,
         images: np.ndarray,
         weights: functional.Weights | None = None,
-    ) -> np.ndarray:
-        """`run(weights, images)` of all images, a padded batch at a time."""
+    ) -> Any:
+        """`run(weights, images)` of all images, a padded batch at a time: an array, or a list."""
         weights = self.trained.weights if weights is None else weights
         made = []
         for start in range(0, len(images), _BATCH):
@@ -150,8 +191,9 @@ class Seen:
             padded = np.concatenate(
                 [batch, np.zeros((_BATCH - len(batch), *batch.shape[1:]), np.float32)]
             )
-            made.append(np.asarray(run(weights, self._shown(padded)))[: len(batch)])
-        return np.concatenate(made)
+            found = jax.device_get(run(weights, self._shown(padded)))
+            made.append(jax.tree.map(operator.itemgetter(slice(len(batch))), found))
+        return jax.tree.map(lambda *parts: np.concatenate(parts), *made)
 
 
 def opened(facts: Sequence[RunFacts], data_dir: str | None) -> tuple[dict[str, Seen], list[str]]:

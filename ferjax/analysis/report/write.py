@@ -15,7 +15,11 @@ _NEEDED = ("matplotlib", "sklearn")
 
 
 def report(
-    workdirs: Sequence[str], folder: str | None = None, *, data_dir: str | None = None
+    workdirs: Sequence[str],
+    folder: str | None = None,
+    *,
+    data_dir: str | None = None,
+    embedding: str = "pca",
 ) -> Place:
     """Writes the report of finished runs; returns the place of the page.
 
@@ -23,6 +27,7 @@ def report(
       workdirs: their folders.
       folder: where to write; `report` in the folder of the first by default.
       data_dir: where their data sets are; where each run had its own by default.
+      embedding: how features are shown in two dimensions, one of `plane.METHODS`.
 
     Raises:
       UserError: a package is missing, a run is not finished or damaged, or nothing can be written.
@@ -37,24 +42,7 @@ def report(
     names = facts.names(list(workdirs))
     runs = [facts.read(path, name) for path, name in zip(workdirs, names, strict=True)]
     shown, said = seen.opened(runs, data_dir)
-    several = len(runs) > 1
-    made = [
-        sections.scores(runs),
-        *([sections.differences(runs)] if several else []),
-        sections.learning(runs),
-        sections.classes(runs),
-        sections.calibration(runs),
-    ]
-    if shown:
-        made += [
-            sections.features(shown),
-            sections.mistakes(shown),
-            *([sections.disagreements(shown)] if len(shown) > 1 else []),
-            sections.looked(shown),
-            sections.damaged(shown),
-            sections.data(shown),
-        ]
-    made.append(sections.made_of(runs))
+    made = sections.all_of(runs, shown, embedding)
     for text in said:
         output.say(text, file=sys.stderr)
     title = f"{runs[0].result['dataset']}: {', '.join(names)}"
