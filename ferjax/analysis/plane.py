@@ -11,8 +11,9 @@ METHODS = ("pca", "tsne")
 _BEFORE_TSNE = 50  # principal components that t-SNE gets
 _PERPLEXITY = 30.0
 
-Flat = tuple[Float[np.ndarray, "N 2"], Float[np.ndarray, "K 2"] | None]
-Deep = tuple[Float[np.ndarray, "N D"], Float[np.ndarray, "K D"] | None]
+# Images, and centres or None. Runs may have other numbers of them, and other features.
+Flat = tuple[Float[np.ndarray, "_ 2"], Float[np.ndarray, "_ 2"] | None]
+Deep = tuple[Float[np.ndarray, "_ _"], Float[np.ndarray, "_ _"] | None]
 
 
 def flatten(runs: Sequence[Deep], method: str) -> tuple[list[Flat], bool]:
@@ -46,7 +47,7 @@ def _axes(rows: Float[np.ndarray, "N D"], number: int) -> Axes:
     return found.mean_, directions
 
 
-def _on(axes: Axes, features: np.ndarray, centers: np.ndarray | None) -> Flat:
+def _on(axes: Axes, features: np.ndarray, centers: np.ndarray | None) -> Deep:
     mean, directions = axes
     flat = None if centers is None else (centers - mean) @ directions
     return (features - mean) @ directions, flat

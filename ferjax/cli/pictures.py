@@ -59,7 +59,7 @@ def confusion(matrix: Int[np.ndarray, "K K"], labels: Sequence[str]) -> bytes:
     return _png(page)
 
 
-def _short(label: str, font: ImageFont.FreeTypeFont) -> str:
+def _short(label: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
     """As much of a label as stands over a cell."""
     while label and font.getlength(label) > _CELL - 2:
         label = label[:-1]

@@ -1,5 +1,6 @@
 """The page about finished runs: its numbers are the files', and it leaves the test split alone."""
 
+import dataclasses
 import html.parser
 import importlib.util
 import json
@@ -200,6 +201,30 @@ def test_what_is_missing_is_one_sentence(run, tmp_path, monkeypatch):
         write.report([str(run)])
 
 
+def test_runs_with_other_classes_have_pages_of_their_own(run, tmp_path, monkeypatch):
+    again = copied(run, tmp_path / "again")
+    read = facts.read
+
+    def renamed(workdir, name):
+        found = read(workdir, name)
+        if name == "island":
+            return found
+        labels = [label.upper() for label in found.result["labels"]]
+        return dataclasses.replace(found, result={**found.result, "labels": labels})
+
+    monkeypatch.setattr(facts, "read", renamed)
+    with pytest.raises(UserError, match=r"again has the classes ANGRY.*island angry.*write one"):
+        write.report([str(run), str(again)])
+
+
+def test_a_split_of_two_images_has_a_page(data_dir, tmp_path):
+    config = tiny.config(data_dir, train__num_epochs=1)
+    config.dataset.options.update(num_validation=2, num_test=2)
+    loop.train(config, str(tmp_path / "run"))
+    found = Reader(write.report([str(tmp_path / "run")], embedding="tsne").read_text())
+    assert found.tables["Images of synthetic"][-1] == ["all", "84", "2"]
+
+
 def test_main_writes_the_page_once_and_never_fails_for_it(run, tmp_path, monkeypatch, capsys):
     one = copied(run, tmp_path / "one")
     made = []
@@ -226,6 +251,8 @@ def test_main_writes_the_page_once_and_never_fails_for_it(run, tmp_path, monkeyp
 
 def test_names_tell_runs_apart():
     assert facts.names(["runs/a", "runs/b/"]) == ["a", "b"]
+    assert facts.names(["x/a/seed_0"]) == ["a/seed_0"]
+    assert facts.names(["seed_0"]) == ["seed_0"]
     assert facts.names(["x/a/seed_0", "x/b/seed_0"]) == ["a/seed_0", "b/seed_0"]
 
 

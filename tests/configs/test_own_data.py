@@ -19,6 +19,7 @@ from flax import nnx
 from PIL import Image
 
 from ferjax import evaluate, main, models, predict
+from ferjax.analysis.report import __main__ as report
 from ferjax.data import catalog, dataset
 from ferjax.data.prepare import __main__ as prepare
 from ferjax.models import resnet, vgg, weights
@@ -270,6 +271,12 @@ class User:
         if name != "CK+":  # of whose frames the model is shown the faces
             assert confusion.tolist() == test["confusion"]
 
+    def page(self, folder, *runs):
+        """The page about some runs in a folder."""
+        workdirs = [f"--workdir={folder / run}" for run in runs]
+        self.run(report, *workdirs, f"--output={folder / 'page'}")
+        return (folder / "page" / "index.html").read_text()
+
     def file_of(self, name, key):
         """The file of a copy that a key of its examples tells."""
         path = self.files(name) / key
@@ -345,6 +352,8 @@ def test_ck_plus_without_a_fold_is_a_run_for_each_fold(user, tmp_path, monkeypat
     pooled = summary["pooled"]["single"]["test"]
     counts = np.bincount([one.label for one in tested], minlength=7)
     assert np.sum(pooled["confusion"], axis=1).tolist() == (3 * counts).tolist()
+    page = user.page(tmp_path, "fold_0", "fold_1")
+    assert "The runs cannot be compared: " in page and "fold_1 has another validation" in page
 
 
 @pytest.mark.parametrize("name", ["CK+", "CK+48"])
@@ -366,3 +375,5 @@ def test_every_fusion_of_one_pair_of_trunks_on_raf_db(user, tmp_path):
         assert (result["num_steps"] == 0) == (fusion == "late")
     for fusion in ("attention", "early", "late", "joint"):
         user.check_use(tmp_path / fusion, copy)
+    page = user.page(tmp_path, "attention", "late")
+    assert "<b>Grad-CAM</b>" in page and "late has no epochs" in page

@@ -42,7 +42,7 @@ def gates(
                             label=label,
                         )
                 axes.set_ylim(0, 1)
-                axes.set_title(f"{run}: {layer}" if len(runs) > 1 else layer)
+                axes.set_title(f"{run}: {layer}")
             grid[row, 0].set_ylabel("mean gate")
         for axes in grid[-1]:
             axes.set_xlabel("channels, in the order of their mean")

@@ -34,10 +34,11 @@ def headline(one: RunFacts) -> dict[str, Any]:
             ("balanced accuracy", "balanced_accuracy"),
         )
     ]
-    recipe = "; ".join(one.result.get("departures", ())) or "a row of the paper"
+    departures = "; ".join(one.result.get("departures", ()))
     said = (
         f"{found['num_examples']:,} test images, view {one.view}. Protocol: "
-        f"{one.result['protocol']}. Paper: {one.result['paper']}; {recipe}."
+        f"{one.result['protocol']}. Paper: {one.result['paper']}"
+        + (f", from which it departs: {departures}." if departures else ".")
     )
     return {"title": one.name, "numbers": numbers, "said": said}
 
@@ -118,7 +119,10 @@ def about(one: RunFacts) -> Table:
         ("data set", result["dataset"] + (f" ({options})" if options else "")),
         ("fingerprint of the data", result["fingerprint"]),
         ("protocol", result["protocol"]),
-        ("differs from the paper in", "; ".join(result.get("departures", ())) or "nothing known"),
+        (
+            "differs from the paper in",
+            "; ".join(result.get("departures", ())) or "fields of the config, if any: see below",
+        ),
         ("seed", str(result["seed"])),
         (
             "selected epoch",
@@ -135,7 +139,7 @@ def about(one: RunFacts) -> Table:
         ("versions", versions),
         ("finished", result["finished"]),
     ]
-    return {"caption": one.name, "header": ("", ""), "rows": rows}
+    return {"caption": one.name, "header": ("", ""), "rows": rows, "kind": "words"}
 
 
 def percent(fraction: float | None) -> str:

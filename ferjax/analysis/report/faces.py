@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -54,10 +55,9 @@ def disagreements(right: Seen, wrong: Seen) -> list[Tile]:
     return made
 
 
-def looked(seen: Seen) -> dict[str, Any]:
-    """For an image of each class: itself, Grad-CAM, and the model's own maps."""
-    rows, labels = _predictions(seen)
-    chosen = _one_of_each(rows, labels)
+def looked(seen: Seen, chosen: Sequence[int]) -> dict[str, Any]:
+    """For some images of the split that selected: itself, Grad-CAM, and the model's own maps."""
+    labels = seen.selected.labels
     found, images = seen.looked(chosen)
     names = seen.trained.spec.labels
     shown = _last_maps(found.attention)
@@ -84,7 +84,8 @@ def samples(seen: Seen) -> list[dict[str, Any]]:
         {
             "title": label,
             "tiles": [
-                _picture(image.astype(np.float32), "", f"{label} in training") for image in images
+                _picture(image.astype(np.float32), "", "", f"{label}, training image {number}")
+                for number, image in enumerate(images, 1)
             ],
         }
         for label, images in zip(seen.trained.spec.labels, seen.samples(_SAMPLES), strict=True)
@@ -96,8 +97,9 @@ def _predictions(seen: Seen) -> tuple[Float[np.ndarray, "N K"], Int[np.ndarray, 
     return facts.selected.probabilities[facts.view], facts.selected.label
 
 
-def _one_of_each(rows: Float[np.ndarray, "N K"], labels: Int[np.ndarray, " N"]) -> list[int]:
+def one_of_each(seen: Seen) -> list[int]:
     """An image of each class, with a middling probability of its class: neither best nor worst."""
+    rows, labels = _predictions(seen)
     made = []
     for label in np.unique(labels)[: _LOOKED + 2]:
         own = np.flatnonzero(labels == label)
@@ -122,7 +124,8 @@ def _tile(seen: Seen, rows: Float[np.ndarray, "N K"], at: int) -> Tile:
     return _picture(image, true, said)
 
 
-def _picture(image: np.ndarray, title: str, said: str) -> Tile:
+def _picture(image: np.ndarray, title: str, said: str, alt: str = "") -> Tile:
+    """An image with words under it, which are the text in its place, too, unless `alt` is given."""
     pixels = image if image.dtype == np.uint8 else np.rint(image).astype(np.uint8)
-    alt = ": ".join(filter(None, (title, said)))
+    alt = alt or ": ".join(filter(None, (title, said)))
     return {"source": pages.picture(pixels, _MOST), "title": title, "said": said, "alt": alt}

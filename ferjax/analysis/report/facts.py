@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -107,9 +108,11 @@ def read(workdir: str, name: str) -> RunFacts:
 def names(workdirs: list[str]) -> list[str]:
     """A short name for each folder, of its last parts, as many as tell them apart."""
     parts = [[part for part in text.replace("\\", "/").split("/") if part] for text in workdirs]
-    for number in range(1, max(map(len, parts), default=1) + 1):
+    most = max(map(len, parts), default=1)
+    for number in range(1, most + 1):
         found = ["/".join(one[-number:]) for one in parts]
-        if len(set(found)) == len(found):
+        says_little = any(re.fullmatch(r"(seed|fold)_\d+", one) for one in found)
+        if len(set(found)) == len(found) and (number == most or not says_little):
             return found
     raise UserError("A run is named twice; name each once.")
 
@@ -122,6 +125,8 @@ def _series(place: Place) -> Series:
         return {}
     epochs = [row for row in rows if row["kind"] == "epoch"]
     last = max((row["epoch"] for row in epochs), default=0)
+    if not last:  # a run that trains nothing measures its weights as epoch 0
+        return {}
     found: dict[str, list[float | None]] = {}
     for quantity in ("loss", "accuracy"):
         for prefix in ("", "validation_", "optimistic_"):

@@ -5,11 +5,15 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from ferjax import filesystem
 from ferjax.cli import output, pages
 from ferjax.errors import UserError
 from ferjax.filesystem import Place
+
+if TYPE_CHECKING:
+    from ferjax.analysis.report.facts import RunFacts
 
 _NEEDED = ("matplotlib", "sklearn")
 
@@ -41,6 +45,7 @@ def report(
 
     names = facts.names(list(workdirs))
     runs = [facts.read(path, name) for path, name in zip(workdirs, names, strict=True)]
+    _check_classes(runs)
     shown, said = seen.opened(runs, data_dir)
     made = sections.all_of(runs, shown, embedding)
     for text in said:
@@ -60,6 +65,17 @@ def report(
             _write(place, f"{figure.name}.png", figure.png)
             _write(place, f"{figure.name}.svg", figure.svg_file().encode())
     return place / "index.html"
+
+
+def _check_classes(runs: Sequence[RunFacts]) -> None:
+    first, *others = runs
+    for one in others:
+        if one.result["labels"] != first.result["labels"]:
+            raise UserError(
+                f"{one.name} has the classes {', '.join(one.result['labels'])}, and {first.name} "
+                f"{', '.join(first.result['labels'])}. A page shows runs with the same classes in "
+                "the same order: write one for each."
+            )
 
 
 def missing() -> list[str]:
