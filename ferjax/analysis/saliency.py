@@ -67,6 +67,17 @@ class Saliency:
             attention=_maps(values),
         )
 
+    def at_first_pixel(self, name: str) -> bool:
+        """Where the places of an intermediate lie; see `models.Model`."""
+        options = self._trained.spec.model
+        if "trunks" not in options:
+            return models.model_class(options["name"]).at_first_pixel
+        trunks = [models.model_class(trunk).at_first_pixel for trunk in options["trunks"]]
+        for number, found in enumerate(trunks, 1):
+            if name.startswith(f"trunk{number}"):
+                return found
+        return all(trunks)
+
     @property
     def gated(self) -> list[str]:
         """The names of the model's own gates of channels, from the image on."""

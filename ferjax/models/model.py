@@ -16,12 +16,15 @@ class Model(NamedModule):
         change of classes replaces this layer. None if the model trains no classifier of its own.
       is_trainable: whether training changes any parameter.
       least_image_size: smallest side of an image in pixels; None if the constructor checks it.
+      at_first_pixel: whether place k of a map, whose places are s pixels apart, lies on pixel s k,
+        where padded strided layers put it, or else in the middle of its s pixels.
       unused_in_trunks: for a fusion, the classifier modules of a trunk that the fusion leaves out.
     """
 
     classifier_name: ClassVar[str | None] = None
     is_trainable: ClassVar[bool] = True
     least_image_size: ClassVar[int | None] = None
+    at_first_pixel: ClassVar[bool] = False
     unused_in_trunks: ClassVar[tuple[str, ...]] = ()
 
     @classmethod

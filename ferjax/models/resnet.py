@@ -114,6 +114,7 @@ class ResNet(Model):
 
     classifier_name = "fc"
     least_image_size = 16
+    at_first_pixel = True
 
     def __init__(
         self,

@@ -11,10 +11,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
 from ferjax import filesystem, main, models
 from ferjax.analysis import damage
-from ferjax.analysis.figures.overlay import overlay, stretched
+from ferjax.analysis.figures.overlay import grown, overlay, stretched
 from ferjax.analysis.report import facts, repeat, write
 from ferjax.analysis.saliency import Saliency
 from ferjax.data import dataset
@@ -266,6 +267,20 @@ def test_the_command_repeats_the_config(run, repository, monkeypatch):
     assert "data_dir" not in text and "departures" not in text
 
 
+def passed(trained, images):
+    """Logits, features and intermediates of a forward pass."""
+
+    @jax.jit
+    def run(weights, images):
+        with models.recording() as values:
+            logits, features = functional.forward(
+                trained.graphdef, weights, trained.spec.preprocessing(images)
+            )
+        return logits, features, values
+
+    return run(trained.weights, jnp.asarray(images, jnp.float32))
+
+
 def test_grad_cam_of_a_pooled_map_is_the_classifiers_weights(run):
     """Behind a mean over places and one layer, the gradient is the class's row of weights / h w."""
     trained = TrainedModel.load(run, config=None)
@@ -274,9 +289,7 @@ def test_grad_cam_of_a_pooled_map_is_the_classifiers_weights(run):
     images = np.random.default_rng(0).uniform(0, 255, (3, *trained.spec.native_shape))
     images = images.astype(np.float32)
     found = saliency(images)
-    shown = trained.spec.preprocessing(jnp.asarray(images))
-    with models.recording() as values:
-        logits, features = functional.forward(trained.graphdef, trained.weights, shown)
+    logits, features, values = passed(trained, images)
     np.testing.assert_array_equal(found.predicted, logits.argmax(axis=1))
     head = functional.merge_model(trained.graphdef, trained.weights).fc
     maps = np.asarray(values["layer4"])
@@ -295,10 +308,10 @@ def test_attention_is_that_of_the_forward_pass(run):
     images = np.random.default_rng(1).uniform(0, 255, (2, *trained.spec.native_shape))
     saliency = Saliency(trained, trained.spec.native_shape)
     found = saliency(images.astype(np.float32))
-    gates = saliency.gates(trained.weights, jnp.asarray(images, jnp.float32), saliency.gated)
-    shown = trained.spec.preprocessing(jnp.asarray(images, jnp.float32))
-    with models.recording() as values:
-        functional.forward(trained.graphdef, trained.weights, shown)
+    gates = jax.jit(lambda weights, shown: saliency.gates(weights, shown, saliency.gated))(
+        trained.weights, jnp.asarray(images, jnp.float32)
+    )
+    _, _, values = passed(trained, images)
     assert "layer1.0.cbam.spatial.gate" in found.attention
     assert "layer1.0.cbam.channel.gate" in saliency.gated
     gated = dict(zip(saliency.gated, gates, strict=True))
@@ -325,11 +338,46 @@ def test_damage_grows_and_is_the_same_again(kind, channels):
     assert 0 < differences[0] < differences[1] < differences[2]
 
 
+@pytest.mark.parametrize(
+    ("name", "options", "layer"),
+    [
+        ("resnet10", {"stem": "half", "width": 8}, "layer1"),
+        ("vgg11", {"width": 8}, "stage2"),
+    ],
+)
+def test_places_lie_where_their_receptive_fields_do(name, options, layer):
+    """The gradient of a place in the middle of a map is centred where `grown` puts the place."""
+    model = models.create(name, num_classes=7, channels=1, rngs=nnx.Rngs(0), **options)
+    graphdef, weights = functional.split_model(model)
+    images = jax.random.uniform(jax.random.key(0), (4, 32, 32, 1))
+
+    def middle(images):
+        with models.recording() as values:
+            functional.forward(graphdef, weights, images)
+        maps = values[layer]
+        place = maps[:, maps.shape[1] // 2, maps.shape[2] // 2]
+        return (place * jax.random.normal(jax.random.key(1), place.shape)).sum(), maps.shape[1]
+
+    gradient, side = jax.jit(jax.grad(middle, has_aux=True))(images)
+    energy = np.square(gradient).sum(axis=(0, 3))
+    heat = np.zeros((side, side))
+    heat[side // 2, side // 2] = 1
+    is_first = models.model_class(name).at_first_pixel
+    for expected, found in zip(
+        *(centre(one) for one in (grown(heat, (32, 32), is_first), energy)), strict=True
+    ):
+        assert found == pytest.approx(expected, abs=1)
+
+
+def centre(weights):
+    return [float(np.sum(one * weights) / weights.sum()) for one in np.indices(weights.shape)]
+
+
 def test_an_overlay_is_bright_where_the_map_is():
     image = np.full((8, 8, 1), 100, np.float32)
     heat = np.zeros((4, 4))
     heat[0, 0] = 1.0
-    found = overlay(image, heat)
+    found = overlay(image, heat, False)
     assert found.shape == (8, 8, 3) and found.dtype == np.uint8
     assert found[0, 0].sum() > found[7, 7].sum()
     np.testing.assert_array_equal(stretched(np.full((2, 2), 0.5)), np.zeros((2, 2)))

@@ -6,9 +6,9 @@ LOOKED = """
 import json, sys
 from pathlib import Path
 
-import jax
 import numpy as np
 
+from ferjax.analysis.figures.overlay import grown
 from ferjax.analysis.saliency import Saliency
 from ferjax.data import catalog
 from ferjax.data.prepare import preparation
@@ -35,7 +35,7 @@ labels = indices % 2
 found = saliency(mouths.render(indices, labels).astype(np.float32))
 area, mass = [], []
 for box, cam in zip(mouths.where(indices), found.cam, strict=True):
-    heat = np.asarray(jax.image.resize(cam, box.shape, "bilinear"))
+    heat = grown(cam, box.shape, saliency.at_first_pixel(saliency.layer))
     area.append(box.mean())
     mass.append(heat[box].sum() / heat.sum())
 print(json.dumps([

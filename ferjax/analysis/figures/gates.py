@@ -24,29 +24,29 @@ def gates(
       name: names the files.
     """
     columns = max(map(len, runs.values()))
-    with canvas.drawing(4.6 * columns + 1.2, 2.9 * len(runs)) as drawn:
+    with canvas.drawing(4.6 * columns + 1.0, 1.0 + 0.27 * len(labels) * len(runs)) as drawn:
         grid = drawn.subplots(len(runs), columns, sharey=True, squeeze=False)
-        for row, (run, layers) in enumerate(runs.items()):
-            for axes in grid[row, len(layers) :]:
+        shown = None
+        for row, (run, layers) in zip(grid, runs.items(), strict=True):
+            for axes in row[len(layers) :]:
                 axes.set_visible(False)
-            for axes, (layer, values) in zip(grid[row], layers.items(), strict=False):
+            for axes, (layer, values) in zip(row, layers.items(), strict=False):
                 order = np.argsort(-np.nanmean(values, axis=0), kind="stable")
-                for at, label in enumerate(labels):
-                    if not np.isnan(values[at]).any():
-                        axes.plot(
-                            np.arange(1, len(order) + 1),
-                            values[at, order],
-                            color=canvas.COLORS[at % len(canvas.COLORS)],
-                            linestyle=canvas.LINES[at % len(canvas.LINES)],
-                            linewidth=1.2,
-                            label=label,
-                        )
-                axes.set_ylim(0, 1)
+                shown = axes.imshow(
+                    values[:, order],
+                    cmap="viridis",
+                    vmin=0,
+                    vmax=1,
+                    aspect="auto",
+                    interpolation="nearest",
+                    extent=(0.5, len(order) + 0.5, len(labels) - 0.5, -0.5),
+                )
+                axes.grid(False)
+                axes.set_yticks(range(len(labels)), labels)
                 axes.set_title(f"{run}: {layer}")
-            grid[row, 0].set_ylabel("mean gate")
         for axes in grid[-1]:
-            axes.set_xlabel("channels, in the order of their mean")
-        handles, names = grid[0, 0].get_legend_handles_labels()
-        drawn.legend(handles, names, loc="outside right upper", fontsize=9)
+            axes.set_xlabel("channels, by their mean gate")
+        bar = drawn.colorbar(shown, ax=grid, label="mean gate", fraction=0.03, pad=0.01)
+        bar.outline.set_visible(False)
         alt = f"Mean gate of every channel for each class, of {', '.join(runs)}."
         return canvas.finished(name, alt, drawn)

@@ -59,15 +59,17 @@ def looked(seen: Seen, chosen: Sequence[int]) -> dict[str, Any]:
     """For some images of the split that selected: itself, Grad-CAM, and the model's own maps."""
     labels = seen.selected.labels
     found, images = seen.looked(chosen)
+    saliency = seen.saliency
     names = seen.trained.spec.labels
     shown = _last_maps(found.attention)
     made = []
     for at, row in enumerate(chosen):
         tiles = [_picture(images[at], f"{names[labels[row]]}", "the image")]
-        laid = overlay(images[at], found.cam[at])
+        laid = overlay(images[at], found.cam[at], saliency.at_first_pixel(saliency.layer))
         tiles.append(_picture(laid, "Grad-CAM", f"what speaks for {names[found.predicted[at]]}"))
         for name, maps in shown.items():
-            laid = overlay(images[at], stretched(maps[at]))
+            heat = stretched(maps[at])
+            laid = overlay(images[at], heat, saliency.at_first_pixel(name))
             tiles.append(_picture(laid, name, "the model's own map, stretched"))
         made.append(
             {
@@ -75,7 +77,7 @@ def looked(seen: Seen, chosen: Sequence[int]) -> dict[str, Any]:
                 "tiles": tiles,
             }
         )
-    return {"layer": seen.saliency.layer, "rows": made}
+    return {"layer": saliency.layer, "rows": made}
 
 
 def samples(seen: Seen) -> list[dict[str, Any]]:

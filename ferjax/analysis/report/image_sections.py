@@ -75,8 +75,8 @@ def looked(seen: dict[str, Seen]) -> Section:
     gated = {name: found for name, one in seen.items() if (found := one.gates())}
     if gated:
         made.texts.append(
-            "The gates of channels show how much of each channel a block lets through: lines that "
-            "part are channels that tell classes apart."
+            "The gates of channels show how much of each channel a block lets through. A channel "
+            "whose gate differs from class to class helps to tell them apart."
         )
         made.figures.append(gates(gated, first.trained.spec.labels))
     made.texts.append(
