@@ -183,9 +183,14 @@ def seed_table(summaries: Mapping[str, SeedSummary], title: str) -> Table:
         if summary["sd"] is not None:
             sd = _percent(summary["sd"])
         if summary["ci95"] is not None:
-            interval = " to ".join(map(_percent, summary["ci95"]))
+            interval = " to ".join(map(_percent, fractions(summary["ci95"])))
         add_row(table, name, str(summary["n"]), _percent(summary["mean"]), sd, interval)
     return table
+
+
+def fractions(ends: Sequence[float]) -> list[float]:
+    """The ends of an interval of a fraction; Student's may lie beyond 0 and 1."""
+    return [min(max(end, 0.0), 1.0) for end in ends]
 
 
 def points(difference: float) -> str:

@@ -122,7 +122,8 @@ def _cells(row: RowResult, metric: str) -> list[str]:
         return ["not run", *["-"] * 6]
     measured = row.measured.get(metric)
     is_accuracy = metric == "accuracy"
-    interval = measured and measured["ci95"]
+    # Seeds that happen to score the same have no spread to tell an interval from.
+    interval = measured["ci95"] if measured and measured["sd"] else None
     if is_accuracy and row.over_images is not None:
         interval = row.over_images
     return [
@@ -139,7 +140,8 @@ def _cells(row: RowResult, metric: str) -> list[str]:
 def _interval(ends: Sequence[float], metric: str, row: RowResult) -> str:
     """An interval, and what it is over."""
     over = "images" if metric == "accuracy" and row.over_images is not None else "seeds"
-    return f"{' to '.join(_number(end, metric) for end in ends)} (over {over})"
+    shown = tables.fractions(ends) if metric in _SHARES else ends
+    return f"{' to '.join(_number(end, metric) for end in shown)} (over {over})"
 
 
 def confusion_table(result: DatasetResult, row: RowResult) -> TextTable:

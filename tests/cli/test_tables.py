@@ -125,3 +125,8 @@ def test_seeds():
         "69.48",
         "%",
     ]
+
+
+def test_an_interval_of_a_fraction_ends_at_one():
+    text = printed(seed_table({"accuracy": mean_sd_ci([0.99, 0.92])}, "test"))
+    assert "51.03 % to 100.00 %" in text
