@@ -17,6 +17,12 @@ _EACH = 12
 _LOOKED = 6
 _SAMPLES = 6
 
+_WORDS = {
+    "cbam.spatial.gate": "spatial gate",
+    "attention_map": "attention map",
+    "token_attention": "token attention",
+}
+
 Tile = dict[str, str]
 
 
@@ -70,7 +76,7 @@ def looked(seen: Seen, chosen: Sequence[int]) -> dict[str, Any]:
         for name, maps in shown.items():
             heat = stretched(maps[at])
             laid = overlay(images[at], heat, saliency.at_first_pixel(name))
-            tiles.append(_picture(laid, name, "the model's own map, stretched"))
+            tiles.append(_picture(laid, _readable(name), "the model's own, stretched"))
         made.append(
             {
                 "title": f"{names[labels[row]]}, taken for {names[found.predicted[at]]}",
@@ -92,6 +98,15 @@ def samples(seen: Seen) -> list[dict[str, Any]]:
         }
         for label, images in zip(seen.trained.spec.labels, seen.samples(_SAMPLES), strict=True)
     ]
+
+
+def _readable(name: str) -> str:
+    """The name of an intermediate in words."""
+    for ending, words in _WORDS.items():
+        if name.endswith(ending):
+            where = name.removesuffix(ending).rstrip(".")
+            return f"{words}, {where}" if where else words
+    return name
 
 
 def _predictions(seen: Seen) -> tuple[Float[np.ndarray, "N K"], Int[np.ndarray, " N"]]:
