@@ -123,6 +123,23 @@ def test_every_score_is_that_of_result_json(run, page):
         assert values[0] == percent(result["selection"]["accuracy"])
 
 
+def test_pictured_mistakes_are_those_of_the_kept_predictions(run, page):
+    found = facts.read(str(run), "island")
+    rows, labels = found.selected.probabilities["flip"], found.selected.label
+    names = found.result["labels"]
+    wrong = [at for at, row in enumerate(rows) if row.argmax() != labels[at]]
+    wrong.sort(key=lambda at: -rows[at].max())
+    start, end = page.index("surest mistakes"), page.index("closest calls")
+    shown = re.findall(r'alt="([^"]*)"', page[start:end])
+    assert len(shown) == min(12, len(wrong))
+    for text, at in zip(shown, wrong, strict=False):
+        first, second, *_ = np.argsort(-rows[at])
+        assert text == (
+            f"{names[labels[at]]}: {names[first]} {100 * rows[at, first]:.0f} %, "
+            f"{names[second]} {100 * rows[at, second]:.0f} %"
+        )
+
+
 def test_the_page_loads_nothing_and_is_small(run, page):
     read = Reader(page)
     assert "script" not in read.tags and "link" not in read.tags
