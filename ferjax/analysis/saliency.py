@@ -30,12 +30,12 @@ class Looked:
     Attributes:
       predicted: the classes.
       cam: Grad-CAM of the predicted class, each image's largest value 1; 0 where nothing speaks for
-        the class.
+        the class. None for a model that passes no gradient on.
       attention: name -> the model's own map, as it is inside the forward pass.
     """
 
     predicted: Int[np.ndarray, " B"]
-    cam: Float[np.ndarray, "B h w"]
+    cam: Float[np.ndarray, "B h w"] | None
     attention: Mapping[str, Float[np.ndarray, "B _ _"]]
 
 
@@ -48,24 +48,26 @@ class Saliency:
 
     Attributes:
       layer: the feature map that Grad-CAM looks at: the last of at least `LEAST_SIDE` places a
-        side, or the last one.
+        side, or the last one. Of a fusion, the map of a trunk. None for late fusion, which
+        passes no gradient on.
     """
 
     def __init__(self, trained: TrainedModel, image_shape: tuple[int, int, int]):
         self._trained = trained
         self._shapes = self._recorded((1, *image_shape))
-        self.layer = _layer(self._shapes)
+        options = trained.spec.model
+        self.layer = None
+        if models.model_class(options["name"]).is_trainable:
+            self.layer = _layer(self._shapes, _TRUNK if "trunks" in options else _STAGE)
         self._run = jax.jit(self._look)
 
     def __call__(self, images: Float[np.ndarray, "B H W C"]) -> Looked:
         """Looks at images in grey levels 0..255."""
         predicted, cam, values = jax.device_get(self._run(self._trained.weights, images))
-        largest = cam.max(axis=(1, 2), keepdims=True)
-        return Looked(
-            predicted=predicted,
-            cam=np.where(largest > 0, cam / np.where(largest > 0, largest, 1), 0),
-            attention=_maps(values),
-        )
+        if cam is not None:
+            largest = cam.max(axis=(1, 2), keepdims=True)
+            cam = np.where(largest > 0, cam / np.where(largest > 0, largest, 1), 0)
+        return Looked(predicted=predicted, cam=cam, attention=_maps(values))
 
     def at_first_pixel(self, name: str) -> bool:
         """Where the places of an intermediate lie; see `models.Model`."""
@@ -99,28 +101,40 @@ class Saliency:
         return logits, values
 
     def _recorded(self, shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
-        """The shapes of all intermediates for one image."""
-        images = jax.ShapeDtypeStruct(shape, jnp.float32)
-        _, values = jax.eval_shape(self._forward, self._trained.weights, images)
-        return {name: value.shape for name, value in values.items()}
+        """The shapes of all intermediates for one image, from the image on."""
+        shapes = {}  # filled while it is traced: what JAX returns is sorted by name
+
+        def run(weights: functional.Weights, images: Array) -> None:
+            _, values = self._forward(weights, images)
+            shapes.update({name: value.shape for name, value in values.items()})
+
+        jax.eval_shape(run, self._trained.weights, jax.ShapeDtypeStruct(shape, jnp.float32))
+        return shapes
 
     def _look(
         self, weights: functional.Weights, images: Float[Array, "B H W C"]
-    ) -> tuple[Array, Array, dict[str, Array]]:
+    ) -> tuple[Array, Array | None, dict[str, Array]]:
+        """The predicted classes, Grad-CAM of them, and the model's own maps."""
+        logits, values = self._forward(weights, images)
+        kept = {name: value for name, value in values.items() if self._is_map(name, value.shape)}
+        cam = None if self.layer is None else self._cam(weights, images, self.layer)
+        return logits.argmax(axis=1), cam, kept
+
+    def _cam(
+        self, weights: functional.Weights, images: Float[Array, "B H W C"], layer: str
+    ) -> Float[Array, "B h w"]:
         """Selvaraju et al. 2017, eq. 1 and 2, for the class of the largest logit."""
 
-        def best_logits(added: Array) -> tuple[Array, tuple[Array, dict[str, Array]]]:
-            logits, values = self._forward(weights, images, {self.layer: added})
+        def best_logits(added: Array) -> tuple[Array, Array]:
+            logits, values = self._forward(weights, images, {layer: added})
             # In evaluation the logits of an image depend on no other: the sum has each's gradient.
-            return logits.max(axis=1).sum(), (logits, values)
+            return logits.max(axis=1).sum(), values[layer]
 
-        _, height, width, channels = self._shapes[self.layer]
+        _, height, width, channels = self._shapes[layer]
         zeros = jnp.zeros((len(images), height, width, channels), jnp.float32)
-        gradient, (logits, values) = jax.grad(best_logits, has_aux=True)(zeros)
+        gradient, maps = jax.grad(best_logits, has_aux=True)(zeros)
         importance = gradient.mean(axis=(1, 2), keepdims=True)
-        cam = jax.nn.relu(jnp.sum(importance * values[self.layer].astype(jnp.float32), axis=3))
-        kept = {name: value for name, value in values.items() if self._is_map(name, value.shape)}
-        return logits.argmax(axis=1), cam, kept
+        return jax.nn.relu(jnp.sum(importance * maps.astype(jnp.float32), axis=3))
 
     def _is_map(self, name: str, shape: tuple[int, ...]) -> bool:
         """Whether an intermediate is attention between or over places of the image."""
@@ -133,6 +147,9 @@ class Saliency:
 _CHANNELS = ("cbam.channel.gate", "se.gate", "se1.gate", "se2.gate")
 _PLACES = ("cbam.spatial.gate", "attention_map")
 _TOKENS = "token_attention"
+_STAGE = r"^(layer|stage|blocks\.)\d+$"
+# A frozen trunk passes no gradient on, but its own map has one.
+_TRUNK = r"^trunk\d$"
 
 
 def _maps(values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -147,12 +164,10 @@ def _maps(values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return made
 
 
-def _layer(shapes: Mapping[str, tuple[int, ...]]) -> str:
-    """The last feature map that is large enough for Grad-CAM."""
+def _layer(shapes: Mapping[str, tuple[int, ...]], names: str) -> str:
+    """The last feature map that is large enough for Grad-CAM, of those whose names fit."""
     maps = {
-        name: shape
-        for name, shape in shapes.items()
-        if len(shape) == 4 and re.search(r"(layer|stage|blocks\.)\d+$|trunk\d$", name)
+        name: shape for name, shape in shapes.items() if len(shape) == 4 and re.search(names, name)
     }
     large = [name for name, shape in maps.items() if min(shape[1:3]) >= LEAST_SIDE]
     return (large or list(maps))[-1]

@@ -16,7 +16,7 @@ from flax import nnx
 from ferjax import filesystem, main, models
 from ferjax.analysis import damage
 from ferjax.analysis.figures.overlay import grown, overlay, stretched
-from ferjax.analysis.report import facts, repeat, write
+from ferjax.analysis.report import facts, repeat, seen, write
 from ferjax.analysis.saliency import Saliency
 from ferjax.data import dataset
 from ferjax.errors import UserError
@@ -219,6 +219,13 @@ def test_what_is_missing_is_one_sentence(run, tmp_path, monkeypatch):
         write.report([str(run)])
 
 
+def test_images_that_are_reported_are_not_shown(run):
+    found = facts.read(str(run), "island")
+    selected = dataclasses.replace(found.selected, split="validation+test")
+    shown, said = seen.opened([dataclasses.replace(found, selected=selected)], None)
+    assert not shown and "a page does not read the test split" in said[0]
+
+
 def test_runs_with_other_classes_have_pages_of_their_own(run, tmp_path, monkeypatch):
     again = copied(run, tmp_path / "again")
     read = facts.read
@@ -356,21 +363,26 @@ def test_damage_grows_and_is_the_same_again(kind, channels):
 
 
 @pytest.mark.parametrize(
-    ("name", "options", "layer"),
+    ("name", "options", "layer", "stored"),
     [
-        ("resnet10", {"stem": "half", "width": 8}, "layer1"),
-        ("vgg11", {"width": 8}, "stage2"),
+        ("resnet10", {"stem": "half", "width": 8}, "layer1", 32),
+        ("resnet10", {"stem": "half", "width": 8}, "layer1", 80),
+        ("vgg11", {"width": 8}, "stage2", 20),
     ],
 )
-def test_places_lie_where_their_receptive_fields_do(name, options, layer):
-    """The gradient of a place in the middle of a map is centred where `grown` puts the place."""
+def test_places_lie_where_their_receptive_fields_do(name, options, layer, stored):
+    """The gradient of a place in the middle of a map is centred where `grown` puts the place.
+
+    The images are resized from `stored` pixels to the 32 of the model.
+    """
     model = models.create(name, num_classes=7, channels=1, rngs=nnx.Rngs(0), **options)
     graphdef, weights = functional.split_model(model)
-    images = jax.random.uniform(jax.random.key(0), (4, 32, 32, 1))
+    images = jax.random.uniform(jax.random.key(0), (4, stored, stored, 1))
 
     def middle(images):
         with models.recording() as values:
-            functional.forward(graphdef, weights, images)
+            shown = jax.image.resize(images, (4, 32, 32, 1), "bilinear")
+            functional.forward(graphdef, weights, shown)
         maps = values[layer]
         place = maps[:, maps.shape[1] // 2, maps.shape[2] // 2]
         return (place * jax.random.normal(jax.random.key(1), place.shape)).sum(), maps.shape[1]
@@ -380,10 +392,10 @@ def test_places_lie_where_their_receptive_fields_do(name, options, layer):
     heat = np.zeros((side, side))
     heat[side // 2, side // 2] = 1
     is_first = models.model_class(name).at_first_pixel
-    for expected, found in zip(
-        *(centre(one) for one in (grown(heat, (32, 32), is_first), energy)), strict=True
-    ):
-        assert found == pytest.approx(expected, abs=1)
+    size = (stored, stored)
+    laid = grown(heat, size, image_size=32, at_first_pixel=is_first)
+    for expected, found in zip(centre(laid), centre(energy), strict=True):
+        assert found == pytest.approx(expected, abs=stored / 32)
 
 
 def centre(weights):
@@ -394,7 +406,7 @@ def test_an_overlay_is_bright_where_the_map_is():
     image = np.full((8, 8, 1), 100, np.float32)
     heat = np.zeros((4, 4))
     heat[0, 0] = 1.0
-    found = overlay(image, heat, False)
+    found = overlay(image, heat, image_size=8, at_first_pixel=False)
     assert found.shape == (8, 8, 3) and found.dtype == np.uint8
     assert found[0, 0].sum() > found[7, 7].sum()
     np.testing.assert_array_equal(stretched(np.full((2, 2), 0.5)), np.zeros((2, 2)))

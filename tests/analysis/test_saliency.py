@@ -35,7 +35,8 @@ labels = indices % 2
 found = saliency(mouths.render(indices, labels).astype(np.float32))
 area, mass = [], []
 for box, cam in zip(mouths.where(indices), found.cam, strict=True):
-    heat = grown(cam, box.shape, saliency.at_first_pixel(saliency.layer))
+    first = saliency.at_first_pixel(saliency.layer)
+    heat = grown(cam, box.shape, image_size=48, at_first_pixel=first)
     area.append(box.mean())
     mass.append(heat[box].sum() / heat.sum())
 print(json.dumps([

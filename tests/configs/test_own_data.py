@@ -20,8 +20,10 @@ from PIL import Image
 
 from ferjax import evaluate, main, models, predict
 from ferjax.analysis.report import __main__ as report
+from ferjax.analysis.saliency import Saliency
 from ferjax.data import catalog, dataset
 from ferjax.data.prepare import __main__ as prepare
+from ferjax.inference.trained_model import TrainedModel
 from ferjax.models import resnet, vgg, weights
 from ferjax.training import sweep
 from tests.helpers import fake_ck_plus, fake_fer2013, fake_fer_plus, fake_raf_db, tiny
@@ -283,6 +285,13 @@ class User:
         return path if path.exists() else next(self.files(name).rglob(key))
 
 
+def speaks(workdir, examples):
+    """For each image, whether Grad-CAM finds a place that speaks for the predicted class."""
+    trained = TrainedModel.load(workdir, config=None)
+    look = Saliency(trained, trained.spec.native_shape)
+    return look(np.asarray(examples.images[:], np.float32)).cam.max(axis=(1, 2)) > 0
+
+
 def torch_layout(array):
     return array.transpose(3, 2, 0, 1) if array.ndim == 4 else array.T
 
@@ -377,3 +386,5 @@ def test_every_fusion_of_one_pair_of_trunks_on_raf_db(user, tmp_path):
         user.check_use(tmp_path / fusion, copy)
     page = user.page(tmp_path, "attention", "late")
     assert "<b>Grad-CAM</b>" in page and "late has no epochs" in page
+    assert "attention: Grad-CAM of trunk2." in page and "late has no Grad-CAM" in page
+    assert speaks(tmp_path / "attention", user.opened(copy, {})["validation"]).all()

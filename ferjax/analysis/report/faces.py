@@ -14,7 +14,7 @@ from ferjax.cli import pages
 
 _MOST = 96  # pixels a side of a thumbnail
 _EACH = 12
-_LOOKED = 6
+_LOOKED = 8
 _SAMPLES = 6
 
 _WORDS = {
@@ -61,29 +61,36 @@ def disagreements(right: Seen, wrong: Seen) -> list[Tile]:
     return made
 
 
-def looked(seen: Seen, chosen: Sequence[int]) -> dict[str, Any]:
+def looked(seen: Seen, chosen: Sequence[int]) -> list[dict[str, Any]]:
     """For some images of the split that selected: itself, Grad-CAM, and the model's own maps."""
     labels = seen.selected.labels
     found, images = seen.looked(chosen)
-    saliency = seen.saliency
     names = seen.trained.spec.labels
-    shown = _last_maps(found.attention)
+    shown = _first_and_last(found.attention)
     made = []
     for at, row in enumerate(chosen):
-        tiles = [_picture(images[at], f"{names[labels[row]]}", "the image")]
-        laid = overlay(images[at], found.cam[at], saliency.at_first_pixel(saliency.layer))
-        tiles.append(_picture(laid, "Grad-CAM", f"what speaks for {names[found.predicted[at]]}"))
+        true, predicted = names[labels[row]], names[found.predicted[at]]
+        tiles = [_picture(images[at], true, "the image", f"{true}, as the model gets it")]
+        if found.cam is not None:
+            laid = _laid(seen, images[at], found.cam[at], str(seen.saliency.layer))
+            said = f"what speaks for {predicted}"
+            tiles.append(_picture(laid, "Grad-CAM", said, f"{true} under Grad-CAM"))
         for name, maps in shown.items():
-            heat = stretched(maps[at])
-            laid = overlay(images[at], heat, saliency.at_first_pixel(name))
-            tiles.append(_picture(laid, _readable(name), "the model's own, stretched"))
-        made.append(
-            {
-                "title": f"{names[labels[row]]}, taken for {names[found.predicted[at]]}",
-                "tiles": tiles,
-            }
-        )
-    return {"layer": saliency.layer, "rows": made}
+            laid = _laid(seen, images[at], stretched(maps[at]), name)
+            words = _readable(name)
+            said = "the model's own, stretched"
+            tiles.append(_picture(laid, words, said, f"{true} under {words}"))
+        made.append({"title": f"{true}, taken for {predicted}", "tiles": tiles})
+    return made
+
+
+def _laid(seen: Seen, image: np.ndarray, heat: np.ndarray, layer: str) -> np.ndarray:
+    return overlay(
+        image,
+        heat,
+        image_size=seen.trained.spec.preprocessing.image_size,
+        at_first_pixel=seen.saliency.at_first_pixel(layer),
+    )
 
 
 def samples(seen: Seen) -> list[dict[str, Any]]:
@@ -115,17 +122,17 @@ def _predictions(seen: Seen) -> tuple[Float[np.ndarray, "N K"], Int[np.ndarray, 
 
 
 def one_of_each(seen: Seen) -> list[int]:
-    """An image of each class, with a middling probability of its class: neither best nor worst."""
+    """An image of each of the first classes, with a middling probability of its class."""
     rows, labels = _predictions(seen)
     made = []
-    for label in np.unique(labels)[: _LOOKED + 2]:
+    for label in np.unique(labels)[:_LOOKED]:
         own = np.flatnonzero(labels == label)
         order = own[np.argsort(rows[own, label], kind="stable")]
         made.append(int(order[len(order) * 2 // 3]))
     return made
 
 
-def _last_maps(attention: Any) -> dict[str, np.ndarray]:
+def _first_and_last(attention: Any) -> dict[str, np.ndarray]:
     """The first and the last of the model's maps with more than a few places."""
     large = {name: maps for name, maps in attention.items() if min(maps.shape[1:]) >= 3}
     names = list(large)

@@ -85,11 +85,15 @@ def looked(seen: dict[str, Seen]) -> Section:
     )
     shared = faces.one_of_each(first)
     for name, one in seen.items():
+        made.texts.append(
+            f"{name}: Grad-CAM of {one.saliency.layer}."
+            if one.saliency.layer
+            else f"{name} has no Grad-CAM: it averages two classifiers and passes no gradient on; "
+            "its trunks have pages of their own."
+        )
         is_same = one.facts.selected.images == first.facts.selected.images
-        found = faces.looked(one, shared if is_same else faces.one_of_each(one))
-        made.texts.append(f"{name}: Grad-CAM of {found['layer']}.")
-        for row in found["rows"]:
-            prefix = f"{name}: " if len(seen) > 1 else ""
+        prefix = f"{name}: " if len(seen) > 1 else ""
+        for row in faces.looked(one, shared if is_same else faces.one_of_each(one)):
             made.groups.append({"title": prefix + row["title"], "tiles": row["tiles"]})
     return made
 

@@ -51,11 +51,16 @@ class Seen:
       data_dir: where its data set is; the run's by default, for reading alone.
 
     Raises:
-      UserError: the checkpoint or the data set is not there, or they are not of this run.
+      UserError: the checkpoint or the data set is not there, or they are not of this run; or the
+        model may be shown no images.
     """
 
     def __init__(self, facts: RunFacts, data_dir: str | None = None):
         self.facts = facts
+        if "test" in facts.selected.split.split("+"):
+            raise UserError(
+                "its epoch was selected on test images, and a page does not read the test split."
+            )
         run = FinishedRun.open(RunDirectory(facts.where), facts.config, "best")
         self.trained = run.trained
         if self.trained.spec.depends_on_batch:
