@@ -97,27 +97,30 @@ def main(argv: list[str]) -> None:
         )
         is_alone = jax.process_count() == 1
     if FLAGS.report == "yes" and is_alone:
-        _write_report(FLAGS.workdir)
+        _write_report(FLAGS.workdir, FLAGS.config.dataset.data_dir or None)
 
 
-def _write_report(workdir: str) -> None:
+def _write_report(workdir: str, data_dir: str | None) -> None:
     """Writes the page about one finished run that has none; a run never fails because of it."""
     from ferjax import filesystem
     from ferjax.analysis.report import write
     from ferjax.cli import output
 
     place = filesystem.of(workdir)
-    is_one_run = filesystem.exists(place / "config.json")  # not a folder of seeds or folds
-    if not is_one_run or filesystem.exists(place / "report" / "index.html"):
+    if filesystem.exists(place / "report" / "index.html"):
         return
     again = f"python -m ferjax.analysis.report --workdir={workdir}"
+    if not filesystem.exists(place / "config.json"):  # a folder of seeds or folds
+        output.say(f"For a page about one of these runs, or some: {again}/RUN [--workdir=...]")
+        return
     if write.missing():
         output.say(f"For a page about this run: pip install -e '.[analysis]', then\n  {again}")
         return
     try:
-        page = write.report([workdir])
-    except UserError as error:
-        output.say(f"There is no page about this run: {error}\n  {again}", file=sys.stderr)
+        page = write.report([workdir], data_dir=data_dir)
+    except Exception as error:
+        said = error if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+        output.say(f"There is no page about this run: {said}\n  {again}", file=sys.stderr)
         return
     output.say(f"A page about this run: {page}")
 

@@ -72,7 +72,7 @@ def main(argv: list[str]) -> None:
     if FLAGS.page is not None:
         from ferjax.analysis.report import write
 
-        where = write.report(folders, FLAGS.page)
+        where = write.report(folders, FLAGS.page, view=FLAGS.view, group=FLAGS.group)
         output.say(f"Written to {where}.", file=sys.stderr)
 
 

@@ -27,30 +27,35 @@ class Damage:
       name: for people.
       unit: of the strengths, for people.
       strengths: from mild to strong.
-      apply: `(images, strength) -> images`, the same for the same images.
+      apply: `(images, strength, first) -> images`, where `first` is the number of the first image.
+        Randomness depends on the number of an image alone.
     """
 
     name: str
     unit: str
     strengths: tuple[float, ...]
-    apply: Callable[[Images, float], Images]
+    apply: Callable[[Images, float, int], Images]
 
 
-def blur(images: Images, share: float) -> Images:
+def blur(images: Images, share: float, first: int = 0) -> Images:
     """Gaussian blur with a deviation of this share of the side."""
+    del first
     sigma = share * images.shape[1]
     found = ndimage.gaussian_filter(images.astype(np.float32), (0, sigma, sigma, 0), mode="nearest")
     return _rounded(found)
 
 
-def noise(images: Images, deviation: float) -> Images:
+def noise(images: Images, deviation: float, first: int = 0) -> Images:
     """Gaussian noise with this deviation in grey levels, of each pixel and channel."""
-    draws = np.random.default_rng(_SEED).normal(0, deviation, images.shape)
-    return _rounded(images + draws)
+    made = np.empty_like(images)
+    for image, target, rng in zip(images, made, _generators(images, first), strict=True):
+        target[...] = _rounded(image + rng.normal(0, deviation, image.shape))
+    return made
 
 
-def jpeg(images: Images, quality: float) -> Images:
+def jpeg(images: Images, quality: float, first: int = 0) -> Images:
     """JPEG with this quality of Pillow's, from 1 (worst) to 95."""
+    del first
     made = np.empty_like(images)
     for at, image in enumerate(images):
         file = io.BytesIO()
@@ -61,37 +66,44 @@ def jpeg(images: Images, quality: float) -> Images:
     return made
 
 
-def darkness(images: Images, factor: float) -> Images:
+def darkness(images: Images, factor: float, first: int = 0) -> Images:
     """Grey levels times a factor, rounded as a camera does."""
+    del first
     return _rounded(images * factor)
 
 
-def occlusion(images: Images, share: float) -> Images:
+def occlusion(images: Images, share: float, first: int = 0) -> Images:
     """A black square whose side is this share of the image's, at a random place of each image."""
     made = images.copy()
     _, height, width, _ = images.shape
     side = (round(share * height), round(share * width))
-    rng = np.random.default_rng(_SEED)
-    tops = rng.integers(0, height - side[0] + 1, len(images))
-    lefts = rng.integers(0, width - side[1] + 1, len(images))
-    for image, top, left in zip(made, tops, lefts, strict=True):
+    for image, rng in zip(made, _generators(images, first), strict=True):
+        top, left = rng.integers(0, height - side[0] + 1), rng.integers(0, width - side[1] + 1)
         image[top : top + side[0], left : left + side[1]] = 0
     return made
 
 
-def rotation(images: Images, degrees: float) -> Images:
+def rotation(images: Images, degrees: float, first: int = 0) -> Images:
     """Turned by this angle to the left or to the right; edges are repeated."""
-    signs = np.random.default_rng(_SEED).choice((-1, 1), len(images))
-    turned = [
-        ndimage.rotate(
-            image.astype(np.float32), sign * degrees, reshape=False, order=1, mode="nearest"
+    made = np.empty_like(images)
+    for image, target, rng in zip(images, made, _generators(images, first), strict=True):
+        turned = ndimage.rotate(
+            image.astype(np.float32),
+            degrees * rng.choice((-1, 1)),
+            reshape=False,
+            order=1,
+            mode="nearest",
         )
-        for image, sign in zip(images, signs, strict=True)
-    ]
-    return _rounded(np.stack(turned))
+        target[...] = _rounded(turned)
+    return made
 
 
-def _rounded(images: np.ndarray) -> Images:
+def _generators(images: Images, first: int) -> list[np.random.Generator]:
+    """A generator for each image, by its number."""
+    return [np.random.default_rng((_SEED, first + at)) for at in range(len(images))]
+
+
+def _rounded(images: np.ndarray) -> np.ndarray:
     return np.clip(np.rint(images), 0, 255).astype(np.uint8)
 
 

@@ -41,10 +41,11 @@ def _axes(rows: Float[np.ndarray, "N D"], number: int) -> Axes:
     """The mean and the first principal components, 0 where there are fewer."""
     from sklearn.decomposition import PCA
 
-    found = PCA(n_components=min(number, *rows.shape), random_state=0).fit(rows)
-    directions = np.zeros((rows.shape[1], number))
-    directions[:, : len(found.components_)] = found.components_.T
-    return found.mean_, directions
+    mean, directions = rows.mean(axis=0), np.zeros((rows.shape[1], number))
+    if np.ptp(rows, axis=0).any():  # dead features have no direction
+        found = PCA(n_components=min(number, *rows.shape), random_state=0).fit(rows)
+        directions[:, : len(found.components_)] = found.components_.T
+    return mean, directions
 
 
 def _on(axes: Axes, features: np.ndarray, centers: np.ndarray | None) -> Deep:
@@ -60,7 +61,7 @@ def _tsne(features: np.ndarray, centers: np.ndarray | None) -> Flat:
     axes = _axes(features, _BEFORE_TSNE)
     rows, flat = _on(axes, features, centers)
     together = rows if flat is None else np.concatenate([rows, flat])
-    if len(together) < 4:  # too few to have neighbours
+    if len(together) < 4 or not rows[:, 0].std() > 0:  # no neighbours, or all are the same
         return _on(_axes(features, 2), features, centers)
     perplexity = min(_PERPLEXITY, (len(together) - 1) / 3)
     placed = TSNE(perplexity=perplexity, init="pca", random_state=0).fit_transform(together)

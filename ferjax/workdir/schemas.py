@@ -108,7 +108,16 @@ class Last(TypedDict):
 Tested = dict[str, dict[str, Scores]]
 
 
-class Result(TypedDict):
+class Made(TypedDict):
+    """With what a result was made; a reader shows it and needs none of it."""
+
+    parameters: NotRequired[Count]
+    versions: NotRequired[dict[str, str]]
+    machine: NotRequired[Object]
+    finished: NotRequired[str]
+
+
+class Result(Made):
     """The result.json of one run."""
 
     format: Literal[1, 2]

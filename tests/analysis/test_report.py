@@ -1,10 +1,13 @@
 """The page about finished runs: its numbers are the files', and it leaves the test split alone."""
 
+import ast
+import contextlib
 import dataclasses
 import html.parser
 import importlib.util
 import json
 import re
+import shlex
 import shutil
 
 import jax
@@ -23,7 +26,7 @@ from ferjax.errors import UserError
 from ferjax.inference.trained_model import TrainedModel
 from ferjax.models import functional
 from ferjax.training import loop
-from tests.helpers import tiny
+from tests.helpers import configs, tiny
 
 
 @pytest.fixture(scope="module")
@@ -110,9 +113,21 @@ def test_every_score_is_that_of_result_json(run, page):
         ]
     scores = result["test"]["flip"]["test"]
     assert f"<b>{percent(scores['accuracy'])}</b>" in page
+    for key in ("macro_f1", "balanced_accuracy"):
+        low, high = scores["intervals"][key]
+        assert f"<b>{percent(scores[key])}</b>" in page
+        assert f"95 % interval {100 * low:.1f} to {100 * high:.1f} %" in page
     classes = found["island, flip, test"][1:]
-    assert [row[0] for row in classes] == result["labels"]
-    assert [row[2] for row in classes] == list(map(percent, scores["per_class_recall"]))
+    columns = zip(
+        result["labels"],
+        (str(sum(row)) for row in scores["confusion"]),
+        *(map(percent, scores[f"per_class_{name}"]) for name in ("recall", "precision", "f1")),
+        strict=True,
+    )
+    assert [tuple(row) for row in classes] == list(columns)
+    matrix = found["island: confusion matrix in numbers"]
+    assert matrix[0][1:] == result["labels"]
+    assert [[int(cell) for cell in row[1:]] for row in matrix[1:]] == scores["confusion"]
     about = dict(row for row in found["island"][1:])
     assert about["fingerprint of the data"] == result["fingerprint"]
     assert about["selected epoch"].startswith(f"{result['selection']['epoch']} by validation")
@@ -230,8 +245,8 @@ def test_runs_with_other_classes_have_pages_of_their_own(run, tmp_path, monkeypa
     again = copied(run, tmp_path / "again")
     read = facts.read
 
-    def renamed(workdir, name):
-        found = read(workdir, name)
+    def renamed(workdir, name, *asked):
+        found = read(workdir, name, *asked)
         if name == "island":
             return found
         labels = [label.upper() for label in found.result["labels"]]
@@ -247,30 +262,38 @@ def test_a_split_of_two_images_has_a_page(data_dir, tmp_path):
     config.dataset.options.update(num_validation=2, num_test=2)
     loop.train(config, str(tmp_path / "run"))
     found = Reader(write.report([str(tmp_path / "run")], embedding="tsne").read_text())
-    assert found.tables["Images of synthetic"][-1] == ["all", "84", "2"]
+    assert next(table for name, table in found.tables.items() if name.startswith("Images of"))[
+        -1
+    ] == ["all", "84", "2"]
 
 
 def test_main_writes_the_page_once_and_never_fails_for_it(run, tmp_path, monkeypatch, capsys):
     one = copied(run, tmp_path / "one")
     made = []
-    monkeypatch.setattr(write, "report", lambda folders: made.append(folders) or "there")
-    main._write_report(str(tmp_path))  # a folder of runs
-    main._write_report(str(one))
-    assert made == [[str(one)]] and "A page about this run: there" in capsys.readouterr().out
+    monkeypatch.setattr(
+        write, "report", lambda folders, data_dir: made.append((folders, data_dir)) or "there"
+    )
+    main._write_report(str(tmp_path), None)  # a folder of runs
+    assert "For a page about one of these runs" in capsys.readouterr().out
+    main._write_report(str(one), "gs://mine")
+    assert made == [([str(one)], "gs://mine")]
+    assert "A page about this run: there" in capsys.readouterr().out
     (one / "report").mkdir()
     (one / "report" / "index.html").touch()
-    main._write_report(str(one))
+    main._write_report(str(one), None)
     assert len(made) == 1
     (one / "report" / "index.html").unlink()
 
-    def failed(folders):
-        raise UserError("No room.")
+    def failed(folders, data_dir):
+        raise reason
 
     monkeypatch.setattr(write, "report", failed)
-    main._write_report(str(one))
-    assert "There is no page about this run: No room." in capsys.readouterr().err
+    for error, said in ((UserError("No room."), "No room."), (KeyError("x"), "KeyError: 'x'")):
+        reason = error
+        main._write_report(str(one), None)
+        assert f"There is no page about this run: {said}" in capsys.readouterr().err
     monkeypatch.setattr(write, "missing", lambda: ["matplotlib"])
-    main._write_report(str(one))
+    main._write_report(str(one), None)
     assert "pip install -e '.[analysis]', then" in capsys.readouterr().out
 
 
@@ -281,14 +304,40 @@ def test_names_tell_runs_apart():
     assert facts.names(["x/a/seed_0", "x/b/seed_0"]) == ["a/seed_0", "b/seed_0"]
 
 
-def test_the_command_repeats_the_config(run, repository, monkeypatch):
+REPEATED = [
+    ("cbam_island", "dataset=synthetic", {"model.width": 8, "evaluation.test_views": ("flip",)}),
+    ("cbam_island", "dataset=fer2013,loss=softmax,recipe=strong", {}),
+    ("cbam_island", "dataset=image_folder,name=mine", {"train.num_epochs": 2}),
+    ("attention_fusion", "dataset=raf_db", {}),
+    ("attention_fusion", "dataset=fer2013,fusion=late,trunks=vgg13+resnet34", {}),
+]
+
+
+@pytest.mark.parametrize(("name", "argument", "changes"), REPEATED)
+def test_the_command_repeats_the_config(name, argument, changes, repository, monkeypatch):
     monkeypatch.chdir(repository)
-    text = repeat.command(facts.read(str(run), "island"))
-    assert text.startswith(
-        "python -m ferjax.main --config=configs/cbam_island.py:dataset=synthetic"
-    )
-    assert "--config.model.width=8" in text and "--config.train.num_epochs=2" in text
-    assert "data_dir" not in text and "departures" not in text
+    config = configs.made(name, argument)
+    for path, value in changes.items():
+        configs.put(config, path, value)
+    text = repeat.command(config, filesystem.of("here"))
+    start, *flags = shlex.split(text.replace("\\\n", " "))[3:]
+    assert start.startswith(f"--config=configs/{name}.py:") and flags.pop(0).startswith("--workdir")
+    made = configs.made(name, start.split(":", 1)[1])
+    for flag in flags:
+        path, value = flag.removeprefix("--config.").split("=", 1)
+        with contextlib.suppress(ValueError, SyntaxError):
+            value = ast.literal_eval(value)
+        configs.put(made, path, value)
+    kept = {**config.to_dict(), "departures": ()}
+    assert {**made.to_dict(), "departures": ()} == kept
+
+
+def test_a_config_of_no_paper_is_told_where_it_is(repository, monkeypatch):
+    monkeypatch.chdir(repository)
+    config = configs.made("cbam_island", "dataset=synthetic")
+    config.paper = "mine"
+    text = repeat.command(config, filesystem.of("here"))
+    assert text == "# here/config.json has every field of the run."
 
 
 def passed(trained, images):

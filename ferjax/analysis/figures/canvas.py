@@ -28,11 +28,13 @@ LINES = ("-", "--", "-.", ":")
 INK = "#123456"
 _GRID = "#9aa0a8"
 _DPI = 150
+_LONGEST = 24  # characters of a name in a figure; the tables have it whole
 _LEAST = 0.6  # of its width, that a figure keeps
 _PIXELS = 118  # of a page for an inch of a figure: its text is then as large as the page's
 
 _STYLE: Any = {
     "svg.fonttype": "none",
+    "text.parse_math": False,
     "font.family": "sans-serif",
     "font.size": 10.0,
     "text.color": INK,
@@ -105,6 +107,13 @@ def finished(name: str, alt: str, drawn: matplotlib.figure.Figure) -> Figure:
     # On a small screen it scrolls before its text becomes too small to be read.
     style = f"max-width:{width:.0f}px;min-width:{_LEAST * width:.0f}px"
     return Figure(name, alt, _inline(text.getvalue(), alt, salt, style), raster.getvalue())
+
+
+def legible(name: str) -> str:
+    """A name as it stands in a figure: long ones are cut, and none is hidden from a legend."""
+    short = name if len(name) <= _LONGEST else name[: _LONGEST - 1] + "…"
+    # Matplotlib leaves names out of legends that begin with an underscore.
+    return f"\N{ZERO WIDTH SPACE}{short}" if short.startswith("_") else short
 
 
 def _paint(drawn: matplotlib.figure.Figure, color: str) -> None:

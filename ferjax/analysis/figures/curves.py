@@ -14,19 +14,25 @@ from ferjax.analysis.figures.canvas import Figure
 Series = Mapping[str, Sequence[float | None]]
 
 
-def curves(runs: Mapping[str, Series], selected: Mapping[str, int], name: str = "curves") -> Figure:
+def curves(
+    runs: Mapping[str, Series],
+    selected: Mapping[str, int],
+    splits: Mapping[str, str],
+    name: str = "curves",
+) -> Figure:
     """Draws loss and accuracy side by side.
 
     Args:
       runs: name of a run -> "loss" and "accuracy" of training, "selection_loss" and
         "selection_accuracy" of the split that selects, each with a value for every epoch.
       selected: the epoch that each run selected, from 1; 0 if it made none.
+      splits: the split that each run selected it on.
       name: names the files.
     """
     with canvas.drawing(9.0, 3.7) as drawn:
         left, right = drawn.subplots(1, 2)
-        _panel(left, runs, selected, "loss", 1.0)
-        _panel(right, runs, selected, "accuracy", 100.0)
+        _panel(left, runs, selected, splits, "loss", 1.0)
+        _panel(right, runs, selected, splits, "accuracy", 100.0)
         left.set_title("Cross-entropy")
         right.set_title("Accuracy, %")
         handles, names = left.get_legend_handles_labels()
@@ -42,15 +48,16 @@ def _panel(
     axes: matplotlib.axes.Axes,
     runs: Mapping[str, Series],
     selected: Mapping[str, int],
+    splits: Mapping[str, str],
     quantity: str,
     factor: float,
 ) -> None:
     for at, (run, series) in enumerate(runs.items()):
         color = canvas.COLORS[at % len(canvas.COLORS)]
-        prefix = f"{run}, " if len(runs) > 1 else ""
+        prefix = f"{canvas.legible(run)}, " if len(runs) > 1 else ""
         for kind, line, said in (
             (quantity, "--", "training"),
-            (f"selection_{quantity}", "-", "validation"),
+            (f"selection_{quantity}", "-", splits[run]),
         ):
             values = series.get(kind, ())
             points = [(x, factor * y) for x, y in enumerate(values, start=1) if y is not None]

@@ -11,6 +11,8 @@ from jaxtyping import Float, Int
 from ferjax.analysis.figures import canvas
 from ferjax.analysis.figures.canvas import Figure
 
+_LEGEND = 16  # names in a column of the legend
+
 
 @dataclasses.dataclass(frozen=True)
 class Points:
@@ -49,9 +51,9 @@ def embedding(
                     s=7,
                     alpha=0.55,
                     linewidths=0,
-                    color=canvas.COLORS[at % len(canvas.COLORS)],
-                    marker=canvas.MARKERS[at % len(canvas.MARKERS)],
-                    label=label,
+                    color=_color(at),
+                    marker=_marker(at),
+                    label=canvas.legible(label),
                     rasterized=True,
                 )
             if points.centers is not None:
@@ -59,14 +61,25 @@ def embedding(
                     axes.scatter(
                         *place,
                         s=90,
-                        color=canvas.COLORS[at % len(canvas.COLORS)],
-                        marker=canvas.MARKERS[at % len(canvas.MARKERS)],
+                        color=_color(at),
+                        marker=_marker(at),
                         edgecolors=canvas.INK,
                         linewidths=1.2,
                         zorder=3,
                     )
-            axes.set_title(title)
+            axes.set_title(canvas.legible(title))
         handles, names = panels[-1].get_legend_handles_labels()
-        drawn.legend(handles, names, loc="outside right upper", fontsize=9, markerscale=2.2)
+        look = {"fontsize": 9, "markerscale": 2.2, "ncols": -(-len(names) // _LEGEND)}
+        drawn.legend(handles, names, loc="outside right upper", **look)
         alt = f"Features of images in two dimensions, coloured by class, of {', '.join(runs)}."
         return canvas.finished(name, alt, drawn)
+
+
+def _color(at: int) -> str:
+    return canvas.COLORS[at % len(canvas.COLORS)]
+
+
+def _marker(at: int) -> str:
+    """Of a class; shapes shift by one where the colours begin again, so that no two are alike."""
+    shift = at // len(canvas.COLORS)
+    return canvas.MARKERS[(at + shift) % len(canvas.MARKERS)]

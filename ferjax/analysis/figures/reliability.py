@@ -34,7 +34,7 @@ def reliability(
         )
         for column, (run, (probabilities, labels)) in enumerate(runs.items()):
             _panel(grid[0, column], grid[1, column], probabilities, labels)
-            grid[0, column].set_title(run)
+            grid[0, column].set_title(canvas.legible(run))
             grid[1, column].set_xlabel("probability of the predicted class")
         grid[0, 0].set_ylabel("share that is right")
         grid[1, 0].set_ylabel("images")

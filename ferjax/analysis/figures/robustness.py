@@ -34,7 +34,7 @@ def robustness(
                     marker=canvas.MARKERS[at % len(canvas.MARKERS)],
                     markersize=4.5,
                     color=canvas.COLORS[at % len(canvas.COLORS)],
-                    label=run,
+                    label=canvas.legible(run),
                 )
             axes.set_xticks(range(len(texts)), texts)
             axes.set_title(kind)
@@ -45,5 +45,8 @@ def robustness(
             axes.set_ylabel("accuracy, %")
         if len(runs) > 1:
             panels[0].legend(fontsize=8, loc="lower left")
-        alt = f"Accuracy of {', '.join(runs)} on damaged images: {', '.join(steps)}."
+        alt = (
+            f"Accuracy of {', '.join(runs)} on damaged images: {', '.join(steps)}. The table below "
+            "has the numbers."
+        )
         return canvas.finished(name, alt, drawn)

@@ -27,7 +27,7 @@ def headline(one: RunFacts) -> dict[str, Any]:
     """A title, the three numbers at the top with their intervals, and a sentence."""
     found = one.result["test"][one.view][one.group]
     numbers = [
-        (name, percent(found[key]), _interval(found["intervals"][key]))
+        (name, percent(found.get(key)), _interval(found, key))
         for name, key in (
             ("accuracy", "accuracy"),
             ("macro-F1", "macro_f1"),
@@ -36,8 +36,8 @@ def headline(one: RunFacts) -> dict[str, Any]:
     ]
     departures = "; ".join(one.result.get("departures", ()))
     said = (
-        f"{found['num_examples']:,} test images, view {one.view}. Protocol: "
-        f"{one.result['protocol']}. Paper: {one.result['paper']}"
+        f"{found['num_examples']:,} images of {one.group}, view {one.view}. Protocol: "
+        f"{one.result['protocol']}. Paper: {one.result['paper'] or 'none'}"
         + (f", from which it departs: {departures}." if departures else ".")
     )
     return {"title": one.name, "numbers": numbers, "said": said}
@@ -67,12 +67,12 @@ def scores(facts: Sequence[RunFacts]) -> Table:
                         f"{one.name}, {view}, {group}",
                         f"{found['num_examples']:,}",
                         percent(found["accuracy"]),
-                        _interval(found["intervals"]["accuracy"]),
-                        percent(found["balanced_accuracy"]),
+                        _interval(found, "accuracy"),
+                        percent(found.get("balanced_accuracy")),
                         percent(found["macro_f1"]),
-                        percent(found["top2_accuracy"]),
+                        percent(found.get("top2_accuracy")),
                         f"{found['loss']:.4f}",
-                        percent(found["calibration_error"]),
+                        percent(found.get("calibration_error")),
                         percent(after.get("calibration_error")),
                     )
                 )
@@ -98,6 +98,17 @@ def classes(one: RunFacts) -> Table:
     return {"caption": f"{one.name}, {one.view}, {one.group}", "header": header, "rows": rows}
 
 
+def confusion(one: RunFacts) -> Table:
+    """The counts of the confusion matrix in the view of the headline."""
+    matrix = one.result["test"][one.view][one.group]["confusion"]
+    labels = one.result["labels"]
+    rows = [
+        (label, *(f"{count:,}" for count in row)) for label, row in zip(labels, matrix, strict=True)
+    ]
+    caption = f"{one.name}: confusion matrix in numbers"
+    return {"caption": caption, "header": ("true class", *labels), "rows": rows}
+
+
 def counts(name: str, labels: Sequence[str], found: Mapping[str, Sequence[int]]) -> Table:
     """Images of each class in each split."""
     rows = [
@@ -112,10 +123,10 @@ def about(one: RunFacts) -> Table:
     """How the run was made."""
     result, chosen, cost = one.result, one.result["selection"], one.result["cost"]
     options = ", ".join(f"{name}={value}" for name, value in result["options"].items())
-    versions = ", ".join(f"{name} {number}" for name, number in result["versions"].items())
-    machine = result["machine"]
+    versions = ", ".join(f"{name} {number}" for name, number in result.get("versions", {}).items())
+    machine, paper = result.get("machine", {}), result["paper"] or "none"
     rows = [
-        ("paper", result["paper"]),
+        ("paper", paper),
         ("data set", result["dataset"] + (f" ({options})" if options else "")),
         ("fingerprint of the data", result["fingerprint"]),
         ("protocol", result["protocol"]),
@@ -130,14 +141,18 @@ def about(one: RunFacts) -> Table:
             f"{percent(chosen['accuracy'])}",
         ),
         ("updates", f"{result['num_steps']:,}"),
-        ("parameters", f"{result['parameters']:,}"),
+        ("parameters", f"{result['parameters']:,}" if "parameters" in result else "-"),
         (
             "cost",
             f"{cost['train_seconds'] / 60:.1f} minutes, {cost['images_per_second']:,.0f} images/s",
         ),
-        ("machine", f"{machine['num_devices']} x {machine['device']} ({machine['platform']})"),
+        (
+            "machine",
+            f"{machine.get('num_devices', '-')} x {machine.get('device', '-')} "
+            f"({machine.get('platform', '-')})",
+        ),
         ("versions", versions),
-        ("finished", result["finished"]),
+        ("finished", result.get("finished", "-")),
     ]
     return {"caption": one.name, "header": ("", ""), "rows": rows, "kind": "words"}
 
@@ -147,5 +162,6 @@ def percent(fraction: float | None) -> str:
     return "-" if fraction is None or math.isnan(fraction) else f"{100 * fraction:.2f} %"
 
 
-def _interval(ends: Sequence[float]) -> str:
-    return f"{100 * ends[0]:.1f} to {100 * ends[1]:.1f} %"
+def _interval(found: Mapping[str, Any], key: str) -> str:
+    ends = found.get("intervals", {}).get(key)
+    return f"{100 * ends[0]:.1f} to {100 * ends[1]:.1f} %" if ends else "-"

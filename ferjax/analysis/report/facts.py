@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 from ferjax import filesystem
 from ferjax.analysis.figures.curves import Series
 from ferjax.config import stored
-from ferjax.errors import UserError
+from ferjax.errors import UserError, one_of
 from ferjax.evaluation import finished_runs
 from ferjax.evaluation.finished_runs import FinishedRuns
 from ferjax.filesystem import Place
@@ -29,6 +29,8 @@ class RunFacts:
 
     Attributes:
       name: what the report calls it.
+      view: the test-time view of the headline.
+      group: the group of test images of the headline.
       where: its folder.
       config: complete.
       result: the content of result.json.
@@ -39,6 +41,8 @@ class RunFacts:
     """
 
     name: str
+    view: str
+    group: str
     where: Place
     config: ConfigDict
     result: Mapping[str, Any]
@@ -46,17 +50,6 @@ class RunFacts:
     series: Series
     tested: Predictions
     selected: Predictions
-
-    @property
-    def view(self) -> str:
-        """The test-time view of the headline: flip where there is one."""
-        views = list(self.result["test"])
-        return "flip" if "flip" in views else views[0]
-
-    @property
-    def group(self) -> str:
-        """The official test images."""
-        return self.tested.split
 
     @property
     def is_optimistic(self) -> bool:
@@ -72,11 +65,18 @@ class RunFacts:
         return said[0] if said else ""
 
 
-def read(workdir: str, name: str) -> RunFacts:
+def read(workdir: str, name: str, view: str | None = None, group: str | None = None) -> RunFacts:
     """Reads the files of a finished run.
 
+    Args:
+      workdir: its folder.
+      name: what the report calls it.
+      view: the test-time view of the headline; flip by default where there is one.
+      group: the group of test images of the headline; all by default.
+
     Raises:
-      UserError: there is none, it is damaged, or of an older version that kept no predictions.
+      UserError: there is none, it is damaged, or of an older version that kept no predictions; or
+        it was not tested in this view, or on this group.
     """
     place = filesystem.of(workdir)
     runs = finished_runs.load(name, [place], stored.of_run)
@@ -93,8 +93,15 @@ def read(workdir: str, name: str) -> RunFacts:
             f"{workdir}/result.json names no predictions for the {split} split: restore it from a "
             "copy."
         )
+    tested = result["test"]
+    view = view or ("flip" if "flip" in tested else next(iter(tested)))
+    one_of(f"The view of {workdir}", view, tuple(tested))
+    group = group or unit[0].tested.split
+    one_of(f"The group of images of {workdir}", group, tuple(tested[view]))
     return RunFacts(
         name=name,
+        view=view,
+        group=group,
         where=place,
         config=config,
         result=result,
@@ -107,7 +114,10 @@ def read(workdir: str, name: str) -> RunFacts:
 
 def names(workdirs: list[str]) -> list[str]:
     """A short name for each folder, of its last parts, as many as tell them apart."""
-    parts = [[part for part in text.replace("\\", "/").split("/") if part] for text in workdirs]
+    parts = [
+        [part for part in text.replace("\\", "/").split("/") if part not in ("", ".")]
+        for text in workdirs
+    ]
     most = max(map(len, parts), default=1)
     for number in range(1, most + 1):
         found = ["/".join(one[-number:]) for one in parts]

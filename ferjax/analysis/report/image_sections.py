@@ -2,13 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ferjax.analysis import damage, plane
 from ferjax.analysis.figures.embedding import Points, embedding
 from ferjax.analysis.figures.gates import gates
 from ferjax.analysis.figures.robustness import robustness
 from ferjax.analysis.report import content, faces
 from ferjax.analysis.report.section import Section
-from ferjax.analysis.report.seen import Seen
+from ferjax.analysis.report.seen import MOST_DAMAGED, Seen
+from ferjax.errors import UserError
+
+
+def all_of(seen: dict[str, Seen], method: str) -> list[Section]:
+    """All sections, in their order; one that fails says why, and takes no other with it."""
+    parts: list[tuple[str, str, Callable[[], Section]]] = [
+        ("features", "Features", lambda: features(seen, method)),
+        ("mistakes", "Mistakes and doubts", lambda: mistakes(seen)),
+        ("disagreements", "Where they disagree", lambda: disagreements(seen)),
+        ("looked", "What it looks at", lambda: looked(seen)),
+        ("robustness", "Robustness", lambda: damaged(seen)),
+        ("data", "Data", lambda: data(seen)),
+    ]
+    made = []
+    for key, title, make in parts:
+        if key == "disagreements" and len(seen) < 2:
+            continue
+        try:
+            made.append(make())
+        except UserError as error:
+            made.append(Section(key, title, [f"This part is missing: {error}"]))
+    return made
 
 
 def features(seen: dict[str, Seen], method: str) -> Section:
@@ -26,10 +50,13 @@ def features(seen: dict[str, Seen], method: str) -> Section:
         else "on the two directions in which they differ most (principal components)"
     )
     made.texts.append(
-        f"Every point is an image of the {first.facts.selected.split} split after the last epoch: "
-        f"its features, what the last layer sees, {how}. Large marks are the learned centres of a "
-        "center or island loss."
+        f"Every point is an image of the {first.facts.selected.split} split: its features, what "
+        f"the last layer sees, {how}. Large marks are the learned centres of a center or island "
+        "loss."
     )
+    for name, one in seen.items():
+        when = "after the last epoch" if one.has_last else "at the selected epoch, without centres"
+        made.texts.append(f"{name}: {when}.")
     made.figures.append(embedding(points, first.trained.spec.labels, is_shared))
     return made
 
@@ -106,8 +133,8 @@ def damaged(seen: dict[str, Seen]) -> Section:
     found = {name: one.robustness() for name, one in seen.items()}
     units = "; ".join(f"{kind.name}: {kind.unit}" for kind in damage.KINDS)
     made.texts.append(
-        f"Accuracy on images of the {first.facts.selected.split} split (at most 700, the same for "
-        f"all) that were damaged. Units: {units}."
+        f"Accuracy on images of the {first.facts.selected.split} split, at most {MOST_DAMAGED}, "
+        f"that were damaged. Units: {units}."
     )
     made.figures.append(robustness(found, steps))
     header = ("run, damage", "none", "mild", "medium", "strong")
@@ -123,14 +150,16 @@ def damaged(seen: dict[str, Seen]) -> Section:
 def data(seen: dict[str, Seen]) -> Section:
     """Samples and counts of the data."""
     made = Section("data", "Data")
-    shown = {}
+    shown: dict[tuple[str, str], Seen] = {}
     for one in seen.values():
-        key = one.facts.result["fingerprint"]
-        if key not in shown:
-            shown[key] = one
-    for one in shown.values():
-        title = f"Images of {one.facts.result['dataset']}"
+        result = one.facts.result
+        options = ", ".join(f"{name}={value}" for name, value in result["options"].items())
+        title = f"Images of {result['dataset']}" + (f" ({options})" if options else "")
+        shown.setdefault((result["fingerprint"], title), one)
+    for (_, title), one in shown.items():
         made.tables.append(content.counts(title, one.trained.spec.labels, one.counts()))
-        made.groups += faces.samples(one)
+        prefix = f"{title}: " if len(shown) > 1 else ""
+        for group in faces.samples(one):
+            made.groups.append({**group, "title": prefix + group["title"]})
     made.texts.append("Images of each class and, below, some of training as they are stored.")
     return made

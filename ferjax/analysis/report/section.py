@@ -12,8 +12,8 @@ from ferjax.analysis.figures.canvas import Figure
 class Section:
     """One section.
 
-    `groups` have a title and tiles, pictures with words; `code` has titles, texts, and whether they
-    are seen at once.
+    `folded` are tables that are seen when they are asked for; `groups` have a title and tiles,
+    pictures with words; `code` has titles, texts, and whether they are seen at once.
     """
 
     key: str
@@ -21,5 +21,6 @@ class Section:
     texts: list[str] = dataclasses.field(default_factory=list)
     figures: list[Figure] = dataclasses.field(default_factory=list)
     tables: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    folded: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     groups: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     code: list[tuple[str, str, bool]] = dataclasses.field(default_factory=list)

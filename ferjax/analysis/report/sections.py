@@ -38,14 +38,7 @@ def all_of(facts: Sequence[RunFacts], seen: dict[str, Seen], method: str) -> lis
         calibration(facts),
     ]
     if seen:
-        made += [
-            image_sections.features(seen, method),
-            image_sections.mistakes(seen),
-            *([image_sections.disagreements(seen)] if len(seen) > 1 else []),
-            image_sections.looked(seen),
-            image_sections.damaged(seen),
-            image_sections.data(seen),
-        ]
+        made += image_sections.all_of(seen, method)
     return [*made, made_of(facts)]
 
 
@@ -61,8 +54,9 @@ def scores(facts: Sequence[RunFacts]) -> Section:
 def differences(facts: Sequence[RunFacts]) -> Section:
     """Every run against the first, on the same test images."""
     made = Section("differences", "Differences")
+    runs, view, group = [one.finished for one in facts], facts[0].view, facts[0].group
     try:
-        found = comparison.compare([one.finished for one in facts], view=facts[0].view)
+        found = comparison.compare(runs, view=view, group=group)
     except UserError as error:
         made.texts.append(f"The runs cannot be compared: {error}")
         return made
@@ -111,7 +105,8 @@ def learning(facts: Sequence[RunFacts]) -> Section:
         "Training accuracy is measured on augmented images while the weights still change. The "
         "point is the epoch that was selected."
     )
-    made.figures.append(curves(known, selected))
+    splits = {one.name: one.selected.split for one in facts}
+    made.figures.append(curves(known, selected, splits))
     return made
 
 
@@ -127,6 +122,7 @@ def classes(facts: Sequence[RunFacts]) -> Section:
         name = "confusion" if not start else f"confusion_{start // _PAIR + 1}"
         made.figures.append(confusion(matrices, facts[0].result["labels"], name))
     made.tables += [content.classes(one) for one in facts]
+    made.folded += [content.confusion(one) for one in facts]
     return made
 
 
@@ -135,7 +131,8 @@ def calibration(facts: Sequence[RunFacts]) -> Section:
     made = Section("calibration", "Calibration")
     made.texts.append(
         "A model is calibrated if, of the predictions with probability p, a share p is right: then "
-        "its points lie on the diagonal. Above it the model is too modest, below it too sure."
+        "its points lie on the diagonal. Above it the model is too modest, below it too sure. Bins "
+        "of fewer than five images have no point."
     )
     diagrams = {}
     for one in facts:
@@ -143,7 +140,8 @@ def calibration(facts: Sequence[RunFacts]) -> Section:
         rows, labels = one.tested.probabilities[one.view][mask], one.tested.label[mask]
         shown = {"as predicted": rows}
         temperature = one.result.get("temperature", {}).get(one.view)
-        if temperature is not None:
+        # Where it was fitted on these images it would say nothing.
+        if temperature is not None and "calibrated" in one.result["test"][one.view][one.group]:
             shown[f"temperature {temperature:.2f}"] = probabilities.scaled(rows, temperature)
         diagrams[one.name] = shown, labels
     made.figures.append(reliability(diagrams))
@@ -155,6 +153,8 @@ def made_of(facts: Sequence[RunFacts]) -> Section:
     made = Section("made", "How it was made")
     made.tables += [content.about(one) for one in facts]
     for one in facts:
-        made.code.append((f"{one.name}: the command", repeat.command(one), True))
-        made.code.append((f"{one.name}: all fields of its config", repeat.fields(one), False))
+        made.code.append((f"{one.name}: the command", repeat.command(one.config, one.where), True))
+        made.code.append(
+            (f"{one.name}: all fields of its config", repeat.fields(one.config), False)
+        )
     return made

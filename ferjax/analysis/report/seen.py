@@ -30,7 +30,7 @@ from ferjax.workdir.directory import RunDirectory
 
 _BATCH = 64
 # Images that are damaged in every way; more would take minutes on a CPU.
-_DAMAGED = 700
+MOST_DAMAGED = 700
 _GATED = 40  # images of each class whose gates are averaged
 _SEED = 0
 
@@ -97,14 +97,17 @@ class Seen:
             self.facts.selected.split: np.bincount(self.selected.labels, minlength=number).tolist(),
         }
 
+    @property
+    def has_last(self) -> bool:
+        """Whether the last epoch is kept; a run that trains nothing has none."""
+        return checkpoint_files.newest(self.facts.where, "last") is not None
+
     def last_features(self) -> tuple[Float[np.ndarray, "N D"], Float[np.ndarray, "K D"] | None]:
         """Features of all images of the split that selected, after the last epoch, and the centres.
 
-        The centres of the selected epoch are not kept.
+        The selected epoch, whose centres are not kept, where there is no last one.
         """
-        facts = self.facts
-        last = checkpoint_files.newest(facts.where, "last")
-        # A run that trains nothing has no last epoch.
+        facts, last = self.facts, checkpoint_files.newest(self.facts.where, "last")
         kind = "best" if last is None else "last"
         trained = TrainedModel.load(facts.where, kind, config=facts.config)
         graphdef, spec = trained.graphdef, trained.spec
@@ -118,7 +121,7 @@ class Seen:
     def robustness(self) -> dict[str, list[float]]:
         """Kind of damage -> accuracy without damage and at each strength, on the same images."""
         rows = np.sort(
-            np.random.default_rng(_SEED).permutation(len(self.selected.labels))[:_DAMAGED]
+            np.random.default_rng(_SEED).permutation(len(self.selected.labels))[:MOST_DAMAGED]
         )
         images, labels = self.selected.images[rows], self.selected.labels[rows]
         graphdef, spec = self.trained.graphdef, self.trained.spec
@@ -128,14 +131,18 @@ class Seen:
             logits, _ = functional.forward(graphdef, weights, spec.preprocessing(shown))
             return logits.argmax(axis=1)
 
-        def accuracy(shown: np.ndarray) -> float:
-            return float((self._over(run, shown) == labels).mean())
+        def right(shown: np.ndarray, start: int) -> int:
+            return int((self._over(run, shown) == labels[start : start + len(shown)]).sum())
 
-        whole = accuracy(images)
-        return {
-            kind.name: [whole, *(accuracy(kind.apply(images, one)) for one in kind.strengths)]
-            for kind in damage.KINDS
-        }
+        hits = {kind.name: [0] * (1 + len(kind.strengths)) for kind in damage.KINDS}
+        for start in range(0, len(images), _BATCH):  # all images at once may not fit
+            batch = images[start : start + _BATCH]
+            whole = right(batch, start)
+            for kind in damage.KINDS:
+                hits[kind.name][0] += whole
+                for at, strength in enumerate(kind.strengths, 1):
+                    hits[kind.name][at] += right(kind.apply(batch, strength, start), start)
+        return {name: [one / len(images) for one in found] for name, found in hits.items()}
 
     def looked(self, rows: Sequence[int]) -> tuple[Looked, Float[np.ndarray, "B h w C"]]:
         """Where the model looks in some images, and these as it sees them, in grey levels."""

@@ -24,6 +24,8 @@ def report(
     *,
     data_dir: str | None = None,
     embedding: str = "pca",
+    view: str | None = None,
+    group: str | None = None,
 ) -> Place:
     """Writes the report of finished runs; returns the place of the page.
 
@@ -31,6 +33,8 @@ def report(
       workdirs: their folders.
       folder: where to write; `report` in the folder of the first by default.
       data_dir: where their data sets are; where each run had its own by default.
+      view: the test-time view of the headlines and figures; see `facts.read`.
+      group: likewise, the group of test images.
       embedding: how features are shown in two dimensions, one of `plane.METHODS`.
 
     Raises:
@@ -44,7 +48,9 @@ def report(
     from ferjax.analysis.report import content, facts, sections, seen
 
     names = facts.names(list(workdirs))
-    runs = [facts.read(path, name) for path, name in zip(workdirs, names, strict=True)]
+    runs = [facts.read(path, name, view, group) for path, name in zip(workdirs, names, strict=True)]
+    place = filesystem.of(folder) if folder else runs[0].where / "report"
+    _make(place)  # before minutes of work
     _check_classes(runs)
     shown, said = seen.opened(runs, data_dir)
     made = sections.all_of(runs, shown, embedding)
@@ -58,7 +64,6 @@ def report(
         sections=made,
         missing=said,
     )
-    place = filesystem.of(folder) if folder else runs[0].where / "report"
     _write(place, "index.html", text.encode())
     for section in made:
         for figure in section.figures:
@@ -83,13 +88,22 @@ def missing() -> list[str]:
     return [name for name in _NEEDED if importlib.util.find_spec(name) is None]
 
 
-def _write(place: Place, name: str, data: bytes) -> None:
-    file = place / name
+def _make(place: Place) -> None:
     try:
         filesystem.make_folder(place)
-        filesystem.write(file, data)
     except OSError as error:
-        raise UserError(
-            f"{file} cannot be written ({filesystem.problem(file, error)}); name another folder "
-            "with --output."
-        ) from None
+        raise _cannot_be_written(place, error) from None
+
+
+def _write(place: Place, name: str, data: bytes) -> None:
+    try:
+        filesystem.write(place / name, data)
+    except OSError as error:
+        raise _cannot_be_written(place / name, error) from None
+
+
+def _cannot_be_written(place: Place, error: OSError) -> UserError:
+    return UserError(
+        f"{place} cannot be written ({filesystem.problem(place, error)}); name another folder "
+        "with --output."
+    )
