@@ -19,7 +19,7 @@ from flax import nnx
 from ferjax import filesystem, main, models
 from ferjax.analysis import damage
 from ferjax.analysis.figures.overlay import grown, overlay, stretched
-from ferjax.analysis.report import facts, repeat, seen, write
+from ferjax.analysis.report import faces, facts, repeat, seen, write
 from ferjax.analysis.saliency import Saliency
 from ferjax.data import dataset
 from ferjax.errors import UserError
@@ -207,7 +207,7 @@ def test_a_bucket_that_only_a_run_names_is_not_asked(run, tmp_path):
 
 
 def test_two_runs_are_compared_and_their_disagreements_shown(run, tmp_path):
-    """The same run twice has no differences; another epoch of it has."""
+    """The same run twice has no differences."""
     again = copied(run, tmp_path / "again")
     text = write.report([str(run), str(again)], str(tmp_path / "out")).read_text()
     found = Reader(text).tables
@@ -232,6 +232,27 @@ def test_what_is_missing_is_one_sentence(run, tmp_path, monkeypatch):
     )
     with pytest.raises(UserError, match=r"needs matplotlib: pip install -e '\.\[analysis\]'"):
         write.report([str(run)])
+
+
+def test_a_disagreement_is_shown_under_who_is_right(run):
+    found = facts.read(str(run), "one")
+    labels, names = found.selected.label, found.result["labels"]
+    right = np.eye(7, dtype=np.float32)[labels]
+    wrong = right.copy()
+    wrong[3] = np.roll(right[3], 1) * 0.75 + 0.25 * right[3]
+    both = [
+        dataclasses.replace(
+            found,
+            name=name,
+            selected=dataclasses.replace(found.selected, probabilities={"flip": rows}),
+        )
+        for name, rows in (("one", right), ("other", wrong))
+    ]
+    shown, _ = seen.opened(both, None)
+    (tile,) = faces.disagreements(shown["one"], shown["other"])
+    assert tile["title"] == names[labels[3]]
+    assert tile["said"] == f"one 100 %, other {names[(labels[3] + 1) % 7]} 75 %"
+    assert faces.disagreements(shown["other"], shown["one"]) == []
 
 
 def test_images_that_are_reported_are_not_shown(run):

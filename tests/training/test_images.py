@@ -37,3 +37,9 @@ def test_a_cell_is_as_dark_as_its_share_of_the_row():
     cells = page[-64 * 2 :, -64 * 2 :]
     corners = cells[[[4, 4], [68, 68]], [[4, 68], [4, 68]]]
     assert corners[0, 0] < corners[0, 1] < corners[1, 0] == corners[1, 1] == 255
+
+
+def test_a_matrix_of_many_classes_has_its_colours_alone():
+    data = pictures.confusion(np.eye(40, dtype=int), [f"class {at}" for at in range(40)])
+    page = Image.open(io.BytesIO(data))
+    assert page.size == (480, 480) and len(page.getcolors()) == 2

@@ -109,6 +109,16 @@ def finished(name: str, alt: str, drawn: matplotlib.figure.Figure) -> Figure:
     return Figure(name, alt, _inline(text.getvalue(), alt, salt, style), raster.getvalue())
 
 
+def color(at: int) -> str:
+    """Of a class, by its number."""
+    return COLORS[at % len(COLORS)]
+
+
+def marker(at: int) -> str:
+    """Of a class, by its number; where the colours begin again, the shapes are shifted by one."""
+    return MARKERS[(at + at // len(COLORS)) % len(MARKERS)]
+
+
 def legible(name: str) -> str:
     """A name as it stands in a figure: long ones are cut, and none is hidden from a legend."""
     short = name if len(name) <= _LONGEST else name[: _LONGEST - 1] + "…"

@@ -51,8 +51,8 @@ def embedding(
                     s=7,
                     alpha=0.55,
                     linewidths=0,
-                    color=_color(at),
-                    marker=_marker(at),
+                    color=canvas.color(at),
+                    marker=canvas.marker(at),
                     label=canvas.legible(label),
                     rasterized=True,
                 )
@@ -61,8 +61,8 @@ def embedding(
                     axes.scatter(
                         *place,
                         s=90,
-                        color=_color(at),
-                        marker=_marker(at),
+                        color=canvas.color(at),
+                        marker=canvas.marker(at),
                         edgecolors=canvas.INK,
                         linewidths=1.2,
                         zorder=3,
@@ -73,13 +73,3 @@ def embedding(
         drawn.legend(handles, names, loc="outside right upper", **look)
         alt = f"Features of images in two dimensions, coloured by class, of {', '.join(runs)}."
         return canvas.finished(name, alt, drawn)
-
-
-def _color(at: int) -> str:
-    return canvas.COLORS[at % len(canvas.COLORS)]
-
-
-def _marker(at: int) -> str:
-    """Of a class; shapes shift by one where the colours begin again, so that no two are alike."""
-    shift = at // len(canvas.COLORS)
-    return canvas.MARKERS[(at + shift) % len(canvas.MARKERS)]
