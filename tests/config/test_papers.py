@@ -267,6 +267,15 @@ def test_the_readmes_results_have_the_papers_numbers(repository):
         assert own(papers.rows(paper)[name], dataset) == [float(number)], label
 
 
+def test_the_readmes_measured_tables_have_the_papers_numbers(repository):
+    lines = cells((repository / "README.md").read_text())
+    begin = next(at for at, line in enumerate(lines) if line[:2] == ["row", "paper, 200 epochs"])
+    names = ("res18", "se", "cbam", "center", "island")
+    for name, line in zip(names, lines[begin + 2 :], strict=False):
+        numbers = [float(number) for number in re.findall(r"\d+\.\d+", line[1])]
+        assert numbers == own(papers.rows("sun2021")[name], "fer2013"), line[0]
+
+
 def test_the_training_guide_has_the_papers_numbers(repository):
     text = (repository / "ferjax" / "training" / "README.md").read_text()
     found = {line[0]: line[2:] for line in cells(text) if line[1:2] == ["paper"]}
