@@ -23,6 +23,8 @@ def robustness(
     """
     columns = 3
     rows = -(-len(steps) // columns)
+    best = max(max(one) for measured in runs.values() for one in measured.values())
+    top = 100 * max(1.08 * best, 0.01)
     with canvas.drawing(9.0, 2.5 * rows) as drawn:
         panels = drawn.subplots(rows, columns, sharey=True, squeeze=False).ravel()
         for axes, (kind, texts) in zip(panels, steps.items(), strict=False):
@@ -38,7 +40,7 @@ def robustness(
                 )
             axes.set_xticks(range(len(texts)), texts)
             axes.set_title(kind)
-            axes.set_ylim(bottom=0)
+            axes.set_ylim(0, top)
         for axes in panels[len(steps) :]:
             axes.set_visible(False)
         for axes in panels[::columns]:
