@@ -11,7 +11,7 @@ import jinja2
 import numpy as np
 from PIL import Image
 
-# The macros that every page shares; `{% import "look.html" as look %}`.
+# The macros that every page shares, as in `{% from "look.html" import start, table %}`.
 _LOOK = "look.html"
 
 
