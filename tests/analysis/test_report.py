@@ -436,8 +436,8 @@ def test_damage_grows_and_is_the_same_again(kind, channels):
 @pytest.mark.parametrize(
     ("name", "options", "layer", "stored"),
     [
-        ("resnet10", {"stem": "half", "width": 8}, "layer1", 32),
-        ("resnet10", {"stem": "half", "width": 8}, "layer1", 80),
+        ("resnet10", {"stem": "half", "width": 8}, "layer2", 32),
+        ("resnet10", {"stem": "half", "width": 8}, "layer2", 80),
         ("vgg11", {"width": 8}, "stage2", 20),
     ],
 )
