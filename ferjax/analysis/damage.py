@@ -10,13 +10,13 @@ import io
 from collections.abc import Callable
 
 import numpy as np
+import PIL.Image
 from jaxtyping import UInt8
-from PIL import Image
 from scipy import ndimage
 
 _SEED = 0
 
-Images = UInt8[np.ndarray, "N H W C"]
+Image = UInt8[np.ndarray, "H W C"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,84 +27,78 @@ class Damage:
       name: for people.
       unit: of the strengths, for people.
       strengths: from mild to strong.
-      apply: `(images, strength, first) -> images`, where `first` is the number of the first image.
-        Randomness depends on the number of an image alone.
+      apply: `(image, strength, rng) -> image`.
     """
 
     name: str
     unit: str
     strengths: tuple[float, ...]
-    apply: Callable[[Images, float, int], Images]
+    apply: Callable[[Image, float, np.random.Generator], Image]
 
 
-def blur(images: Images, share: float, first: int = 0) -> Images:
-    """Gaussian blur with a deviation of this share of the side."""
-    del first
-    sigma = share * images.shape[1]
-    found = ndimage.gaussian_filter(images.astype(np.float32), (0, sigma, sigma, 0), mode="nearest")
-    return _rounded(found)
+def damaged(
+    images: UInt8[np.ndarray, "N H W C"], kind: Damage, strength: float, first: int = 0
+) -> UInt8[np.ndarray, "N H W C"]:
+    """Damages each image; what is random depends on the number of the image alone.
 
-
-def noise(images: Images, deviation: float, first: int = 0) -> Images:
-    """Gaussian noise with this deviation in grey levels, of each pixel and channel."""
-    made = np.empty_like(images)
-    for image, target, rng in zip(images, made, _generators(images, first), strict=True):
-        target[...] = _rounded(image + rng.normal(0, deviation, image.shape))
-    return made
-
-
-def jpeg(images: Images, quality: float, first: int = 0) -> Images:
-    """JPEG with this quality of Pillow's, from 1 (worst) to 95."""
-    del first
+    Args:
+      images: uint8 grey levels.
+      kind: of damage.
+      strength: of it.
+      first: number of the first image.
+    """
     made = np.empty_like(images)
     for at, image in enumerate(images):
-        file = io.BytesIO()
-        grey = image.shape[2] == 1
-        Image.fromarray(image[..., 0] if grey else image).save(file, "JPEG", quality=int(quality))
-        found = np.asarray(Image.open(file))
-        made[at] = found[..., None] if grey else found
+        made[at] = kind.apply(image, strength, np.random.default_rng((_SEED, first + at)))
     return made
 
 
-def darkness(images: Images, factor: float, first: int = 0) -> Images:
+def blur(image: Image, share: float, _: np.random.Generator) -> Image:
+    """Gaussian blur with a deviation of this share of the side."""
+    sigma = share * len(image)
+    return _rounded(
+        ndimage.gaussian_filter(image.astype(np.float32), (sigma, sigma, 0), mode="nearest")
+    )
+
+
+def noise(image: Image, deviation: float, rng: np.random.Generator) -> Image:
+    """Gaussian noise with this deviation in grey levels, of each pixel and channel."""
+    return _rounded(image + rng.normal(0, deviation, image.shape))
+
+
+def jpeg(image: Image, quality: float, _: np.random.Generator) -> Image:
+    """JPEG with this quality of Pillow's, from 1 (worst) to 95."""
+    file = io.BytesIO()
+    plain = image[..., 0] if image.shape[2] == 1 else image
+    PIL.Image.fromarray(plain).save(file, "JPEG", quality=int(quality))
+    return np.asarray(PIL.Image.open(file)).reshape(image.shape)
+
+
+def darkness(image: Image, factor: float, _: np.random.Generator) -> Image:
     """Grey levels times a factor, rounded as a camera does."""
-    del first
-    return _rounded(images * factor)
+    return _rounded(image * factor)
 
 
-def occlusion(images: Images, share: float, first: int = 0) -> Images:
-    """A black square whose side is this share of the image's, at a random place of each image."""
-    made = images.copy()
-    _, height, width, _ = images.shape
-    side = (round(share * height), round(share * width))
-    for image, rng in zip(made, _generators(images, first), strict=True):
-        top, left = rng.integers(0, height - side[0] + 1), rng.integers(0, width - side[1] + 1)
-        image[top : top + side[0], left : left + side[1]] = 0
+def occlusion(image: Image, share: float, rng: np.random.Generator) -> Image:
+    """A black square whose side is this share of the image's, at a random place."""
+    height, width = (round(share * side) for side in image.shape[:2])
+    top = rng.integers(0, image.shape[0] - height + 1)
+    left = rng.integers(0, image.shape[1] - width + 1)
+    made = image.copy()
+    made[top : top + height, left : left + width] = 0
     return made
 
 
-def rotation(images: Images, degrees: float, first: int = 0) -> Images:
+def rotation(image: Image, degrees: float, rng: np.random.Generator) -> Image:
     """Turned by this angle to the left or to the right; edges are repeated."""
-    made = np.empty_like(images)
-    for image, target, rng in zip(images, made, _generators(images, first), strict=True):
-        turned = ndimage.rotate(
-            image.astype(np.float32),
-            degrees * rng.choice((-1, 1)),
-            reshape=False,
-            order=1,
-            mode="nearest",
-        )
-        target[...] = _rounded(turned)
-    return made
+    angle = degrees * rng.choice((-1, 1))
+    return _rounded(
+        ndimage.rotate(image.astype(np.float32), angle, reshape=False, order=1, mode="nearest")
+    )
 
 
-def _generators(images: Images, first: int) -> list[np.random.Generator]:
-    """A generator for each image, by its number."""
-    return [np.random.default_rng((_SEED, first + at)) for at in range(len(images))]
-
-
-def _rounded(images: np.ndarray) -> np.ndarray:
-    return np.clip(np.rint(images), 0, 255).astype(np.uint8)
+def _rounded(image: np.ndarray) -> Image:
+    return np.clip(np.rint(image), 0, 255).astype(np.uint8)
 
 
 KINDS = (

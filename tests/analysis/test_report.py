@@ -1,32 +1,27 @@
 """The page about finished runs: its numbers are the files', and it leaves the test split alone."""
 
-import ast
-import contextlib
 import dataclasses
 import html.parser
 import importlib.util
 import json
 import re
-import shlex
 import shutil
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import nnx
 
 from ferjax import filesystem, main, models
 from ferjax.analysis import damage
-from ferjax.analysis.figures.overlay import grown, overlay, stretched
-from ferjax.analysis.report import faces, facts, repeat, seen, write
+from ferjax.analysis.report import faces, facts, seen, write
 from ferjax.analysis.saliency import Saliency
 from ferjax.data import dataset
 from ferjax.errors import UserError
 from ferjax.inference.trained_model import TrainedModel
 from ferjax.models import functional
 from ferjax.training import loop
-from tests.helpers import configs, tiny
+from tests.helpers import tiny
 
 
 @pytest.fixture(scope="module")
@@ -326,42 +321,6 @@ def test_names_tell_runs_apart():
     assert facts.names(["x/a/seed_0", "x/b/seed_0"]) == ["a/seed_0", "b/seed_0"]
 
 
-REPEATED = [
-    ("cbam_island", "dataset=synthetic", {"model.width": 8, "evaluation.test_views": ("flip",)}),
-    ("cbam_island", "dataset=fer2013,loss=softmax,recipe=strong", {}),
-    ("cbam_island", "dataset=image_folder,name=mine", {"train.num_epochs": 2}),
-    ("attention_fusion", "dataset=raf_db", {}),
-    ("attention_fusion", "dataset=fer2013,fusion=late,trunks=vgg13+resnet34", {}),
-]
-
-
-@pytest.mark.parametrize(("name", "argument", "changes"), REPEATED)
-def test_the_command_repeats_the_config(name, argument, changes, repository, monkeypatch):
-    monkeypatch.chdir(repository)
-    config = configs.made(name, argument)
-    for path, value in changes.items():
-        configs.put(config, path, value)
-    text = repeat.command(config, filesystem.of("here"))
-    start, *flags = shlex.split(text.replace("\\\n", " "))[3:]
-    assert start.startswith(f"--config=configs/{name}.py:") and flags.pop(0).startswith("--workdir")
-    made = configs.made(name, start.split(":", 1)[1])
-    for flag in flags:
-        path, value = flag.removeprefix("--config.").split("=", 1)
-        with contextlib.suppress(ValueError, SyntaxError):
-            value = ast.literal_eval(value)
-        configs.put(made, path, value)
-    kept = {**config.to_dict(), "departures": ()}
-    assert {**made.to_dict(), "departures": ()} == kept
-
-
-def test_a_config_of_no_paper_is_told_where_it_is(repository, monkeypatch):
-    monkeypatch.chdir(repository)
-    config = configs.made("cbam_island", "dataset=synthetic")
-    config.paper = "mine"
-    text = repeat.command(config, filesystem.of("here"))
-    assert text == "# here/config.json has every field of the run."
-
-
 def passed(trained, images):
     """Logits, features and intermediates of a forward pass."""
 
@@ -412,73 +371,3 @@ def test_attention_is_that_of_the_forward_pass(run):
     gated = dict(zip(saliency.gated, gates, strict=True))
     for name, value in {**found.attention, **gated}.items():
         np.testing.assert_allclose(value, values[name], rtol=1e-4, atol=1e-5, err_msg=name)
-
-
-@pytest.mark.parametrize("kind", damage.KINDS, ids=lambda kind: kind.name)
-@pytest.mark.parametrize("channels", [1, 3])
-def test_damage_grows_and_is_the_same_again(kind, channels):
-    rng = np.random.default_rng(0)
-    smooth = jax.image.resize(
-        rng.uniform(0, 255, (4, 6, 6, channels)), (4, 48, 48, channels), "cubic"
-    )
-    images = np.clip(np.asarray(smooth), 0, 255).astype(np.uint8)
-    before = images.copy()
-    differences = []
-    for strength in kind.strengths:
-        found = kind.apply(images, strength)
-        assert found.dtype == np.uint8 and found.shape == images.shape
-        np.testing.assert_array_equal(found, kind.apply(images, strength))
-        differences.append(np.abs(found.astype(float) - images).mean())
-    np.testing.assert_array_equal(images, before)
-    assert 0 < differences[0] < differences[1] < differences[2]
-
-
-@pytest.mark.parametrize(
-    ("name", "options", "layer", "stored"),
-    [
-        ("resnet10", {"stem": "half", "width": 8}, "layer2", 32),
-        ("resnet10", {"stem": "half", "width": 8}, "layer2", 80),
-        ("vgg11", {"width": 8}, "stage2", 20),
-    ],
-)
-def test_places_lie_where_their_receptive_fields_do(name, options, layer, stored):
-    """The gradient of a place in the middle of a map is centred where `grown` puts the place.
-
-    The images are resized from `stored` pixels to the 32 of the model.
-    """
-    model = models.create(name, num_classes=7, channels=1, rngs=nnx.Rngs(0), **options)
-    graphdef, weights = functional.split_model(model)
-    images = jax.random.uniform(jax.random.key(0), (4, stored, stored, 1))
-
-    def middle(images):
-        with models.recording() as values:
-            shown = jax.image.resize(images, (4, 32, 32, 1), "bilinear")
-            functional.forward(graphdef, weights, shown)
-        maps = values[layer]
-        place = maps[:, maps.shape[1] // 2, maps.shape[2] // 2]
-        return (place * jax.random.normal(jax.random.key(1), place.shape)).sum(), maps.shape[1]
-
-    gradient, side = jax.jit(jax.grad(middle, has_aux=True))(images)
-    energy = np.square(gradient).sum(axis=(0, 3))
-    heat = np.zeros((side, side))
-    heat[side // 2, side // 2] = 1
-    is_first = models.model_class(name).at_first_pixel
-    size = (stored, stored)
-    laid = grown(heat, size, image_size=32, at_first_pixel=is_first)
-    for expected, found in zip(centre(laid), centre(energy), strict=True):
-        assert found == pytest.approx(expected, abs=stored / 32)
-
-
-def centre(weights):
-    return [float(np.sum(one * weights) / weights.sum()) for one in np.indices(weights.shape)]
-
-
-def test_an_overlay_is_bright_where_the_map_is():
-    image = np.full((8, 8, 1), 100, np.float32)
-    heat = np.zeros((4, 4))
-    heat[0, 0] = 1.0
-    found = overlay(image, heat, image_size=8, at_first_pixel=False)
-    assert found.shape == (8, 8, 3) and found.dtype == np.uint8
-    assert found[0, 0].sum() > found[7, 7].sum()
-    np.testing.assert_array_equal(stretched(np.full((2, 2), 0.5)), np.zeros((2, 2)))
-    assert stretched(np.array([[0.2, 0.4]])).tolist() == [[0.0, 1.0]]

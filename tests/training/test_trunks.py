@@ -127,7 +127,10 @@ def test_other_fusions_reuse_the_trunks(fused, data_dir, tmp_path):
     assert late["training"] is None
     # What it began with is also what it ended with.
     late = loop.train(late_config, str(tmp_path / "late"), report_last=True)
+    stored = {"temperature", "predictions"}
+    assert set(late["last"]) == {"epoch", "step", *stored}
     assert (late["last"]["epoch"], late["last"]["step"]) == (0, 0)
+    assert late["last"]["temperature"] == late["temperature"]
     assert late["test_last"] == late["test"]
     assert not (tmp_path / "late" / "trunks").exists()
     swapped = "+".join(reversed(paths.split("+")))

@@ -38,7 +38,9 @@ def all_of(seen: dict[str, Seen], method: str) -> list[Section]:
 def features(seen: dict[str, Seen], method: str) -> Section:
     """The features of the split that selected, in two dimensions, with the centres."""
     made = Section("features", "Features")
-    flat, is_shared = plane.flatten([one.last_features() for one in seen.values()], method)
+    found = {name: one.last_features() for name, one in seen.items()}
+    deep = [(one.images, one.centers) for one in found.values()]
+    flat, is_shared = plane.flatten(deep, method)
     points = {
         name: Points(images, one.selected.labels, centers)
         for (name, one), (images, centers) in zip(seen.items(), flat, strict=True)
@@ -54,9 +56,8 @@ def features(seen: dict[str, Seen], method: str) -> Section:
         f"the last layer sees, {how}. Large marks are the learned centres of a center or island "
         "loss."
     )
-    for name, one in seen.items():
-        when = "after the last epoch" if one.has_last else "at the selected epoch, without centres"
-        made.texts.append(f"{name}: {when}.")
+    when = {"last": "after the last epoch", "best": "at the selected epoch, without centres"}
+    made.texts += [f"{name}: {when[one.checkpoint]}." for name, one in found.items()]
     made.figures.append(embedding(points, first.trained.spec.labels, is_shared))
     return made
 
@@ -115,8 +116,8 @@ def looked(seen: dict[str, Seen]) -> Section:
         made.texts.append(
             f"{name}: Grad-CAM of {one.saliency.layer}."
             if one.saliency.layer
-            else f"{name} has no Grad-CAM: it averages two classifiers and passes no gradient on; "
-            "its trunks have pages of their own."
+            else f"{name} has no Grad-CAM: it averages two classifiers and passes no gradient on. "
+            "A page can be made of each of its trunks."
         )
         is_same = one.facts.selected.images == first.facts.selected.images
         prefix = f"{name}: " if len(seen) > 1 else ""

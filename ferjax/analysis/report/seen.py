@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import operator
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -41,6 +41,20 @@ class Selected:
 
     images: UInt8[np.ndarray, "N H W C"]
     labels: Int[np.ndarray, " N"]
+
+
+class Features(NamedTuple):
+    """Features of images, and where the classes' centres lie among them.
+
+    Attributes:
+      images: one row for each image.
+      centers: the learned centres; None without.
+      checkpoint: "last" or "best": of which weights they are.
+    """
+
+    images: Float[np.ndarray, "N D"]
+    centers: Float[np.ndarray, "K D"] | None
+    checkpoint: str
 
 
 class Seen:
@@ -97,15 +111,11 @@ class Seen:
             self.facts.selected.split: np.bincount(self.selected.labels, minlength=number).tolist(),
         }
 
-    @property
-    def has_last(self) -> bool:
-        """Whether the last epoch is kept; a run that trains nothing has none."""
-        return checkpoint_files.newest(self.facts.where, "last") is not None
+    def last_features(self) -> Features:
+        """Features of all images of the split that selected, after the last epoch.
 
-    def last_features(self) -> tuple[Float[np.ndarray, "N D"], Float[np.ndarray, "K D"] | None]:
-        """Features of all images of the split that selected, after the last epoch, and the centres.
-
-        The selected epoch, whose centres are not kept, where there is no last one.
+        Or at the selected epoch, whose centres are not kept, where there is no last one: a run that
+        trains nothing has none.
         """
         facts, last = self.facts, checkpoint_files.newest(self.facts.where, "last")
         kind = "best" if last is None else "last"
@@ -116,7 +126,7 @@ class Seen:
             return functional.forward(graphdef, weights, spec.preprocessing(images))[1]
 
         found = self._over(jax.jit(run), self.selected.images, trained.weights)
-        return found, None if last is None else last.centers()
+        return Features(found, None if last is None else last.centers(), kind)
 
     def robustness(self) -> dict[str, list[float]]:
         """Kind of damage -> accuracy without damage and at each strength, on the same images."""
@@ -141,7 +151,8 @@ class Seen:
             for kind in damage.KINDS:
                 hits[kind.name][0] += whole
                 for at, strength in enumerate(kind.strengths, 1):
-                    hits[kind.name][at] += right(kind.apply(batch, strength, start), start)
+                    made = damage.damaged(batch, kind, strength, start)
+                    hits[kind.name][at] += right(made, start)
         return {name: [one / len(images) for one in found] for name, found in hits.items()}
 
     def looked(self, rows: Sequence[int]) -> tuple[Looked, Float[np.ndarray, "B h w C"]]:
