@@ -26,6 +26,7 @@ config.dataset.data_dir = str(home / "data")
 config.model.update(name="resnet10", width=16, stem="half")
 config.train.update(batch_size=16, num_epochs=8)
 config.optimizer.learning_rate = 0.05
+config.evaluation.test_views = ("single",)
 loop.train(config, str(home / "run"))
 
 trained = TrainedModel.load(home / "run", config=None)
