@@ -39,7 +39,7 @@ def page(run):
     load = dataset.Source.load
 
     def guarded(opened, split, **keywords):
-        assert split != "test", "the report read the test split"
+        assert "test" not in split.split("+"), "the report read the test split"
         return load(opened, split, **keywords)
 
     with pytest.MonkeyPatch.context() as patch:
