@@ -1,8 +1,9 @@
 """Facial-expression recognition in JAX: train, compare, trust and ship models that read a face.
 
-`ferjax.load(workdir)` gives the classifier of a finished run; the commands are `python -m
-ferjax.main`, `.evaluate`, `.predict`, `.benchmark` and `.data.prepare`. Importing the package
-imports nothing else; what is heavy is loaded when it is first used.
+`ferjax.load("fer2013-small")` gives a trained classifier, `ferjax.load(workdir)` that of a finished
+run; the commands are `python -m ferjax.main`, `.evaluate`, `.predict`, `.benchmark`, `.models` and
+`.data.prepare`. Importing the package imports nothing else; what is heavy is loaded when it is
+first used.
 """
 
 from __future__ import annotations
@@ -48,25 +49,34 @@ if sys.argv[:1] == ["-m"]:
 
 
 def load(workdir: str | os.PathLike[str], *, checkpoint: str = "best") -> Classifier:
-    """The classifier of a run.
+    """The classifier of a run, or of a model that is there already.
 
     Args:
-      workdir: the run directory of `ferjax.main`.
-      checkpoint: "best" (by validation) or "last".
+      workdir: the run directory of `ferjax.main`; or the file of a packed model, which ends in
+        .safetensors; or the name of a model that `python -m ferjax.models` lists.
+      checkpoint: of a run, "best" (by validation) or "last".
 
     Returns:
-      `classifier(images)` with images as uint8 arrays or as paths; see `Classifier`.
+      `classifier(images)` with crops of faces as uint8 arrays or as paths, and
+      `classifier.faces(photo)`; see `Classifier`.
 
     Raises:
-      ferjax.errors.UserError: the folder is no run, or holds no checkpoint that can be read, or
-        files of two runs.
+      ferjax.errors.UserError: there is no such run, file or name, or one that cannot be read or is
+        damaged; or files of two runs.
     """
-    from ferjax.config import stored
     from ferjax.errors import UserError
-    from ferjax.inference.trained_model import TrainedModel
-    from ferjax.workdir.directory import RunDirectory
+    from ferjax.inference import loading
 
     if not isinstance(workdir, str | os.PathLike):
-        raise UserError(f"workdir is {workdir!r}; expected the path of a run directory.")
-    config = stored.of_run_or_none(RunDirectory(workdir))
-    return TrainedModel.load(workdir, checkpoint, config=config).classifier()
+        raise UserError(
+            f"workdir is {workdir!r}; expected the path of a run directory, or the name of a model."
+        )
+    found = loading.ready(workdir, checkpoint)
+    if found is None:  # a run; what reads it takes long to import
+        from ferjax.config import stored
+        from ferjax.inference.trained_model import TrainedModel
+        from ferjax.workdir.directory import RunDirectory
+
+        config = stored.of_run_or_none(RunDirectory(workdir))
+        found = TrainedModel.load(workdir, checkpoint, config=config)
+    return found.classifier()

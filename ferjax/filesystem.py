@@ -72,6 +72,27 @@ def local(path: str | os.PathLike[str], what: str) -> Path:
     return found
 
 
+def cache_dir(otherwise: str) -> str:
+    """`ferjax` in the user's cache folder.
+
+    Raises:
+      UserError: there is none; `otherwise` is a variable that names another folder instead.
+    """
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    if cache == "~/.cache" and os.path.expanduser(cache) == cache:
+        raise UserError(
+            "There is no home folder here whose cache could hold the data; name their folder by "
+            f"{otherwise}."
+        )
+    found = local_files.expanded(cache, "XDG_CACHE_HOME")
+    if not os.path.isabs(found):  # it would be another one in each working folder
+        raise UserError(
+            f"XDG_CACHE_HOME is {cache}, expected an absolute path; correct it, or name the folder "
+            f"of the data by {otherwise}."
+        )
+    return os.path.join(found, "ferjax")
+
+
 def absolute(path: str | os.PathLike[str]) -> epath.Path:
     """A place for a library that takes both kinds; a relative local path is made absolute."""
     found = of(path)

@@ -17,23 +17,15 @@ from PIL import Image
 from ferjax.data.images import remarks
 from ferjax.distributed import forks
 from ferjax.errors import UserError
-from ferjax.inference import reading
+from ferjax.inference import reading, results
+from ferjax.inference.faces import detectors, in_photos
+from ferjax.inference.faces.alignment import Framing
+from ferjax.inference.faces.seen import Seen
 from ferjax.inference.reading import Read
+from ferjax.inference.results import Faces, Prediction
 
 # Batches are padded to one of two sizes, so that at most two programs are compiled.
 BATCH_SIZES = (1, 64)
-
-
-class Prediction(NamedTuple):
-    """The prediction for N faces.
-
-    Attributes:
-      probabilities: float32 [N, K]; every row sums to 1.
-      names: the K class names, in the order of the columns.
-    """
-
-    probabilities: np.ndarray
-    names: tuple[str, ...]
 
 
 class Classified(NamedTuple):
@@ -46,6 +38,7 @@ class Classified(NamedTuple):
       problem: the sentence about an image that could not be read; else "".
       remarks: what is worth saying about it, such as "transparent pixels, ..."; see
         `ferjax.data.images.remarks`.
+      pixels: what the model sees, uint8 [h, w, c]; None if the image could not be read.
     """
 
     name: str
@@ -53,6 +46,7 @@ class Classified(NamedTuple):
     probabilities: np.ndarray | None
     problem: str
     remarks: tuple[str, ...]
+    pixels: np.ndarray | None = None
 
 
 class Classifier:
@@ -62,6 +56,8 @@ class Classifier:
       predict: `images uint8 [N, h, w, c] -> probabilities float32 [N, K]`, for N in `BATCH_SIZES`.
       labels: the K class names, in the order of the probabilities.
       native_shape: (h, w, c) of the training images, to which every image is brought first.
+      framing: where the eyes lie in the training images; None if it is not known, and then faces
+        of photographs cannot be classified.
     """
 
     def __init__(
@@ -70,10 +66,12 @@ class Classifier:
         *,
         labels: tuple[str, ...],
         native_shape: tuple[int, int, int],
+        framing: Framing | None = None,
     ):
         self._predict = predict
         self.labels = labels
         self.native_shape = native_shape
+        self.framing = framing
 
     def __call__(
         self,
@@ -92,17 +90,19 @@ class Classifier:
           UserError: no image, a file that is not an image, an array of another type, or
             probabilities that are not finite.
         """
-        found, rows = remarks.Tally(), []
+        found, rows, pictures = remarks.Tally(), [], []
         for one in self.stream(images):
             if one.probabilities is None:
                 raise UserError(one.problem)
             found.add(one.remarks, one.name)
             rows.append(one.probabilities)
+            if one.pixels is not None and len(pictures) < results.SHOWN:
+                pictures.append(one.pixels)
         for sentence in found.sentences():
             warnings.warn(sentence, stacklevel=2)
         if not rows:
             raise UserError("There is no image to classify.")
-        return Prediction(np.stack(rows), self.labels)
+        return Prediction.of(np.stack(rows), self.labels, pictures)
 
     def stream(self, images: Any) -> Iterator[Classified]:
         """Classifies any number of images at constant memory, and goes on over bad ones.
@@ -152,7 +152,63 @@ class Classifier:
             )
         reader = (Read(f"image {number}", one, "", ()) for number, one in enumerate(images))
         rows = [one.probabilities for batch in self._in_batches(reader) for one in batch]
-        return Prediction(np.stack([row for row in rows if row is not None]), self.labels)
+        made = np.stack([row for row in rows if row is not None])
+        return Prediction.of(made, self.labels, images[: results.SHOWN])
+
+    def faces(self, photo: Any, *, detector: str = detectors.DEFAULT) -> Faces:
+        """Finds the faces of a photograph, and names their expressions.
+
+        Args:
+          photo: the path of an image file, an image of Pillow, or a uint8 array [H, W] or [H, W, 1
+            or 3].
+          detector: "mtcnn", "yunet" or the path of a file of YuNet; see `faces.detectors.create`.
+
+        Returns:
+          The faces, those of a high score first; none where none is found. It has a table as its
+          text, and a picture in a notebook.
+
+        Raises:
+          UserError: what is given is no one image, or cannot be read; or the model does not know how
+            to crop a photograph.
+        """
+        images = _each(photo, self.native_shape)
+        if not isinstance(images, Sequence | np.ndarray) or len(images) != 1:
+            raise UserError(
+                "faces takes one photograph; for many, call it for each, or use "
+                "Classifier.photographs."
+            )
+        ((seen,),) = self.photographs(images, mode="detect", detector=detector)
+        if seen.photo is None:
+            raise UserError(seen.problem)
+        return Faces(seen, self.labels)
+
+    def photographs(
+        self, images: Any, *, mode: str = "auto", detector: str = detectors.DEFAULT
+    ) -> Iterator[list[Seen]]:
+        """Finds and classifies the faces of any number of images, and goes on over bad ones.
+
+        Args:
+          images: as `__call__` takes them; an iterable is asked for images as they are needed.
+          mode: "auto", "detect" or "crop"; see `faces.in_photos.batches`.
+          detector: as `faces` takes it.
+
+        Raises:
+          UserError: as `faces`, or no images at all.
+        """
+        forks.check()
+        images = _each(images, self.native_shape)
+        single = isinstance(images, Sequence | np.ndarray) and len(images) < 2
+        most = BATCH_SIZES[-1] if mode == "crop" else 2 * in_photos.PHOTOS  # photographs are large
+        return in_photos.batches(
+            images,
+            in_photos.Model(self._classify, self.labels, self.native_shape, self.framing),
+            mode=mode,
+            detector=lambda: detectors.create(detector),
+            ahead=0 if single else 2 * most,
+        )
+
+    def _classify(self, pixels: np.ndarray) -> np.ndarray:
+        return self.predict_arrays(pixels).probabilities
 
     def _in_batches(self, reader: Iterator[Read]) -> Iterator[list[Classified]]:
         """Predicts a batch while the next one is read; raises as `forks.check` does."""
@@ -179,7 +235,7 @@ class Classifier:
         """The images of a batch with their probabilities, once they are computed."""
         scores = iter(np.asarray(computed))
         done = []
-        for name, pixels, problem, noted in batch:
+        for name, pixels, problem, noted, _ in batch:
             row = None if pixels is None else next(scores)
             if row is not None and not np.isfinite(row).all():
                 raise UserError(
@@ -188,7 +244,7 @@ class Classifier:
                     "again in an empty workdir."
                 )
             label = "" if row is None else self.labels[int(row.argmax())]
-            done.append(Classified(name, label, row, problem, noted))
+            done.append(Classified(name, label, row, problem, noted, pixels))
         return done
 
 

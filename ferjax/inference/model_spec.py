@@ -5,22 +5,26 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, NotRequired, TypedDict
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NotRequired, TypedDict
 
 import jax
 from flax import nnx
 from jax.sharding import Mesh
 
 from ferjax import models, stored_json
-from ferjax.data.dataset import Source
 from ferjax.data.pipeline.preprocess import Preprocessing
 from ferjax.distributed import sharding
 from ferjax.errors import UserError
 from ferjax.filesystem import Place
+from ferjax.inference.faces import alignment
+from ferjax.inference.faces.alignment import Framing
 from ferjax.models import functional
 from ferjax.models.functional import Weights
 from ferjax.random_streams import Stream, root
 from ferjax.stored_json import Labels, Object, Sha256, whole
+
+if TYPE_CHECKING:  # it takes long to import, and predicting needs no data set
+    from ferjax.data.dataset import Source
 
 _FIX = (
     "Restore it from a copy, use the version of ferjax that wrote it, or train again in an empty "
@@ -44,7 +48,7 @@ class Stored(TypedDict):
     """A `ModelSpec` as JSON.
 
     Where `has_magnified_crops` is missing, these crops always were. Checkpoints of earlier versions
-    lack `options` and `seed`.
+    lack `options`, `seed` and `framing`.
     """
 
     model: StoredModel
@@ -56,6 +60,7 @@ class Stored(TypedDict):
     steps_per_epoch: Annotated[int, whole(1)]
     options: NotRequired[Object]
     seed: NotRequired[Annotated[int, whole(0)]]
+    framing: NotRequired[alignment.Stored]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,6 +78,8 @@ class ModelSpec:
       steps_per_epoch: updates of an epoch.
       options: options of the data set, which decide what trains; None where it is not known.
       seed: the seed of the run; None where it is not known.
+      framing: where the eyes lie in the training images, by which photographs are cropped; None
+        where it is not known.
     """
 
     model: Mapping[str, Any]
@@ -84,12 +91,15 @@ class ModelSpec:
     steps_per_epoch: int
     options: Mapping[str, Any] | None = None
     seed: int | None = None
+    framing: Framing | None = None
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object that `from_json` reads back."""
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         known = {name: value for name, value in fields.items() if value is not None}
         made = {**known, "preprocessing": self.preprocessing.to_dict()}
+        if self.framing is not None:
+            made["framing"] = dataclasses.asdict(self.framing)
         return json.loads(json.dumps(made))  # tuples are lists, as they come back from a file
 
     @classmethod
@@ -118,6 +128,7 @@ class ModelSpec:
             steps_per_epoch=fields["steps_per_epoch"],
             options=fields.get("options"),
             seed=fields.get("seed"),
+            framing=Framing(**fields["framing"]) if "framing" in fields else None,
         )
 
     def checked_abstract(self, mesh: Mesh, where: str | Place) -> tuple[nnx.GraphDef, Weights]:

@@ -15,13 +15,28 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from PIL import Image
 
-from ferjax.data.images import files, remarks
+from ferjax.data.images import decoding, files, remarks
 from ferjax.errors import UserError
 
 # Threads that decode; each may hold a large photograph.
 MOST_THREADS = 8
+# The longer side of a photograph that faces are cut from: the smallest one that is looked for is a
+# fortieth of it, about as large as training images are.
+PHOTO_SIDE = 2048
 
 _R = TypeVar("_R")
+
+
+class Photo(NamedTuple):
+    """A photograph in which faces are to be looked for.
+
+    Attributes:
+      image: RGB, of at most `PHOTO_SIDE` pixels a side.
+      scale: how many times the sides of the file are as long.
+    """
+
+    image: Image.Image
+    scale: float
 
 
 class Read(NamedTuple):
@@ -29,29 +44,41 @@ class Read(NamedTuple):
 
     Attributes:
       name: the path of a file, else "image 3" by its position.
-      pixels: uint8 [h, w, c]; None if it could not be read.
+      pixels: of a crop, uint8 [h, w, c]; None if it could not be read, or is a photograph.
       problem: the sentence about an image that could not be read; else "".
       remarks: what is worth saying about it (see `remarks`).
+      photo: the photograph, if it is taken for one.
     """
 
     name: str
     pixels: np.ndarray | None
     problem: str
     remarks: tuple[str, ...]
+    photo: Photo | None = None
+
+
+def never(size: tuple[int, int]) -> bool:
+    """Takes no image for a photograph."""
+    return False
 
 
 def in_order(
-    images: Iterable[Any], native_shape: tuple[int, int, int], *, ahead: int
+    images: Iterable[Any],
+    native_shape: tuple[int, int, int],
+    *,
+    ahead: int,
+    is_photo: Callable[[tuple[int, int]], bool] = never,
 ) -> Iterator[Read]:
     """Reads images: paths, arrays, or images of Pillow.
 
     Args:
       images: any number, asked for as they are needed. One that is no path may change when the
         next one is asked for, as the frames of a video or of Pillow's ImageSequence do.
-      native_shape: (h, w, c) to which each is brought.
+      native_shape: (h, w, c) to which each crop is brought.
       ahead: how many may be read before they are asked for; 0 reads each when it is asked for.
+      is_photo: whether an image of a width and height is a photograph, and no crop.
     """
-    one = functools.partial(_one, native_shape=native_shape)
+    one = functools.partial(_one, native_shape=native_shape, is_photo=is_photo)
     if not ahead:
         return map(one, enumerate(images))
     works = (
@@ -70,23 +97,45 @@ def _done(read: Read) -> Callable[[], Read]:
     return lambda: read
 
 
-def _one(numbered: tuple[int, Any], native_shape: tuple[int, int, int]) -> Read:
+def _one(
+    numbered: tuple[int, Any],
+    native_shape: tuple[int, int, int],
+    is_photo: Callable[[tuple[int, int]], bool],
+) -> Read:
     number, image = numbered
-    is_path = isinstance(image, str | os.PathLike)
-    name = os.fspath(image) if is_path else f"image {number}"
+    name = os.fspath(image) if isinstance(image, str | os.PathLike) else f"image {number}"
     with remarks.collected() as found:
         try:
-            if is_path:
-                pixels = files.read(image, native_shape)
-            elif isinstance(image, Image.Image):
-                pixels = files.fit_pillow(image, native_shape, name)
-            elif fix := fix_of(image):
-                raise UserError(f"{name} is {type(image).__name__}, and no image.{fix}")
+            decoded = _decoded(image, name)
+            if is_photo(decoded.size):
+                return Read(name, None, "", found.kinds(), _photo(decoded))
+            if getattr(image, "shape", None) == native_shape:
+                pixels = np.asarray(image)  # as it is; no remark is made on it
             else:
-                pixels = files.fit_array(np.asarray(image), native_shape, name)
+                pixels = files.fit(decoded, native_shape, name)
         except UserError as error:
             return Read(name, None, str(error), ())
     return Read(name, pixels, "", found.kinds())
+
+
+def _decoded(image: Any, name: str) -> Image.Image:
+    if isinstance(image, str | os.PathLike):
+        return files.opened(image)
+    if isinstance(image, Image.Image):
+        return decoding.seen(image, name)
+    if fix := fix_of(image):
+        raise UserError(f"{name} is {type(image).__name__}, and no image.{fix}")
+    return files.of_array(np.asarray(image), name)
+
+
+def _photo(image: Image.Image) -> Photo:
+    """A copy in colour, no larger than it is needed."""
+    longest = max(image.size)
+    if longest <= PHOTO_SIDE:
+        return Photo(image.convert("RGB"), 1.0)
+    width, height = (max(1, round(side * PHOTO_SIDE / longest)) for side in image.size)
+    smaller = image.convert("RGB").resize((width, height), Image.Resampling.BILINEAR, reducing_gap=3)
+    return Photo(smaller, longest / PHOTO_SIDE)
 
 
 def fix_of(image: Any) -> str:

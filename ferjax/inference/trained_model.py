@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
+import threading
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -23,7 +24,6 @@ from ferjax.inference.model_spec import ModelSpec
 from ferjax.inference.prediction import prediction
 from ferjax.models import functional
 from ferjax.models.functional import Weights
-from ferjax.workdir import checkpoint_files
 from ferjax.workdir.directory import RunDirectory
 
 CHECKPOINTS = ("best", "last")
@@ -70,6 +70,8 @@ class TrainedModel:
           UserError: the folder is no run, has no such checkpoint, or one that is damaged or of
             another run than the config or the result.json beside it; or see `forks.check`.
         """
+        from ferjax.workdir import checkpoint_files  # with Orbax, which a packed model needs not
+
         forks.check()
         one_of("checkpoint", checkpoint, CHECKPOINTS)
         directory = RunDirectory(workdir)
@@ -95,6 +97,8 @@ class TrainedModel:
     def _read(
         cls, directory: RunDirectory, checkpoint: str, config: ConfigDict | None, mesh: Mesh
     ) -> TrainedModel:
+        from ferjax.workdir import checkpoint_files
+
         where = directory.path
         stored = checkpoint_files.newest(where, checkpoint)
         if stored is None:
@@ -122,29 +126,41 @@ class TrainedModel:
                 f"The model of {self.where} was made with tokens=batch: what it says of a face "
                 "depends on the other images of its batch, so it cannot predict. Use tokens=space."
             )
-        graphdef, weights = functional.fold(self.graphdef, self.weights)
-        program = prediction(graphdef, preprocessing=self.spec.preprocessing)
         return Classifier(
-            _OfThisProcess(functools.partial(program, weights), self.where),
+            _OfThisProcess(self._program, self.where),
             labels=self.spec.labels,
             native_shape=self.spec.native_shape,
+            framing=self.spec.framing,
         )
+
+    def _program(self) -> Callable[[np.ndarray], Any]:
+        """`images uint8 [N, h, w, c] -> probabilities float32 [N, K]`."""
+        graphdef, weights = functional.fold(self.graphdef, self.weights)
+        program = prediction(graphdef, preprocessing=self.spec.preprocessing)
+        return functools.partial(program, weights)
 
 
 class _OfThisProcess:
     """A prediction that is not pickled: its program and arrays are of this process's devices.
 
     Args:
-      predict: the prediction.
+      make: makes the prediction; called at its first use.
       where: the run directory that it is of.
     """
 
-    def __init__(self, predict: Callable[[np.ndarray], Any], where: Place):
-        self._predict = predict
+    def __init__(self, make: Callable[[], Callable[[np.ndarray], Any]], where: Place):
+        self._make = make
         self._where = where
+        self._lock = threading.Lock()
 
     def __call__(self, images: np.ndarray) -> Any:
-        return self._predict(images)
+        with self._lock:
+            predict = self._predict
+        return predict(images)
+
+    @functools.cached_property
+    def _predict(self) -> Callable[[np.ndarray], Any]:
+        return self._make()
 
     def __deepcopy__(self, memo: object) -> _OfThisProcess:
         return self  # nothing in it ever changes
@@ -157,6 +173,8 @@ class _OfThisProcess:
 
 
 def _no_checkpoint(directory: RunDirectory, kind: str) -> UserError:
+    from ferjax.workdir import checkpoint_files
+
     directory.config_fields()  # says so if this is no run directory
     if directory.result() is not None:
         return UserError(

@@ -73,6 +73,12 @@ def shapes(model: nnx.Module) -> dict[str, jax.ShapeDtypeStruct]:
     }
 
 
+def statistics(model: nnx.Module) -> tuple[str, ...]:
+    """The torchvision names of the running statistics of batch norm."""
+    flat = nnx.to_flat_state(nnx.state(model, nnx.BatchStat))
+    return tuple(torchvision_name(path) for path, _ in flat)
+
+
 def load(
     model: nnx.Module,
     arrays: Mapping[str, np.ndarray],

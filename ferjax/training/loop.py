@@ -17,6 +17,7 @@ from ferjax.distributed.watchdog import Watchdog
 from ferjax.errors import Interrupted, UserError
 from ferjax.training import experiment, final_test, images, last_epoch, preflight, warm_start
 from ferjax.training import result as report
+from ferjax.training.framing import framing
 from ferjax.training.profiling import Profile
 from ferjax.training.run_progress import RunProgress
 from ferjax.training.saving import Saving
@@ -113,6 +114,8 @@ class _Run:
         self.profile.check(run.num_steps)
         self._doing("reading the data")
         batches = run.training_input()
+        self._doing("measuring where faces lie in the training images")
+        self.saving.frame(framing(run.data))
         self._doing("restoring the last checkpoint")
         state, step = self._restore(batches)
         with self._writer(step) as self.writer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,7 @@ import jax
 
 from ferjax.distributed import processes
 from ferjax.errors import SaveFailed, UserError
+from ferjax.inference.faces.alignment import Framing
 from ferjax.inference.model_spec import ModelSpec
 from ferjax.models.functional import Weights
 from ferjax.training.run_progress import RunProgress
@@ -39,6 +41,7 @@ class Saving:
     ):
         self._directory = directory
         self._spec = spec
+        self._framing: Framing | None = None
         self._on_failed_save = on_failed_save
         self._note = note
         self._checkpoints = Checkpoints(directory.path, report=note)
@@ -60,6 +63,14 @@ class Saving:
         progress = RunProgress.from_json(about.progress)
         return state, progress, about.progress["input_position"]
 
+    def frame(self, framing: Framing | None) -> None:
+        """Says where faces lie in the training images, for the checkpoints from now on."""
+        self._framing = framing
+
+    @property
+    def _described(self) -> dict[str, Any]:
+        return dataclasses.replace(self._spec, framing=self._framing).to_json()
+
     def _check_about(self, about: About) -> None:
         RunProgress.check(about.progress)
         self._check_spec(about.spec)
@@ -80,7 +91,7 @@ class Saving:
         """
         self.finish()
         try:
-            self._checkpoints.save_best(step, weights, self._spec.to_json())
+            self._checkpoints.save_best(step, weights, self._described)
             self._checkpoints.wait()
         except SaveFailed as error:
             self._handle_failed(error)
@@ -112,7 +123,7 @@ class Saving:
                 what = f"metrics.jsonl up to step {step}"
                 raise save_failed(what, self._directory.path, error) from None
             stands = {**progress.to_json(), "input_position": input_position}
-            self._checkpoints.save_last(step, state, self._spec.to_json(), stands)
+            self._checkpoints.save_last(step, state, self._described, stands)
             self._unsaved = None
         except SaveFailed as error:
             self._handle_failed(error)

@@ -151,20 +151,24 @@ def _kind(path: Path) -> kinds.Kind | None:
 
 
 def read(path: str | os.PathLike[str], native_shape: tuple[int, int, int]) -> np.ndarray:
-    """Decodes one image file to uint8 [h, w, c].
+    """Decodes one image file to uint8 [h, w, c]; raises as `opened` does."""
+    return fit(opened(path), native_shape, one_line(path))
+
+
+def opened(path: str | os.PathLike[str]) -> Image.Image:
+    """Decodes one image file, upright.
 
     Raises:
       UserError: see `decoding.opened`.
     """
-    place = filesystem.local(path, "an image")
-    return _fit(decoding.opened(place, str(path)), native_shape, one_line(path))
+    return decoding.opened(filesystem.local(path, "an image"), str(path))
 
 
 def fit_pillow(
     image: Image.Image, native_shape: tuple[int, int, int], where: str = "The image"
 ) -> np.ndarray:
     """Brings an image of Pillow to uint8 [h, w, c]; raises a UserError as `read` does."""
-    return _fit(decoding.seen(image, where), native_shape, where)
+    return fit(decoding.seen(image, where), native_shape, where)
 
 
 def fit_array(
@@ -178,19 +182,23 @@ def fit_array(
     Raises:
       UserError: another type or shape; `where` is what the message calls it.
     """
+    made = of_array(image, where)
+    return image if image.shape == native_shape else fit(made, native_shape, where)
+
+
+def of_array(image: np.ndarray, where: str) -> Image.Image:
+    """The image of Pillow with the pixels of an array; raises as `fit_array` does."""
     shaped = image.ndim == 2 or (image.ndim == 3 and image.shape[2] in (1, 3))
     if image.dtype != np.uint8 or not shaped or not image.size:
         raise UserError(
             f"{where} is {image.dtype} of shape {image.shape}; expected uint8 of shape [H, W], "
             f"[H, W, 1] or [H, W, 3] with grey levels 0..255.{_fix(image)}"
         )
-    if image.shape == native_shape:
-        return image
-    planes = image[:, :, 0] if image.ndim == 3 and image.shape[2] == 1 else image
-    return _fit(Image.fromarray(planes), native_shape, where)
+    return Image.fromarray(image[:, :, 0] if image.ndim == 3 and image.shape[2] == 1 else image)
 
 
-def _fit(image: Image.Image, native_shape: tuple[int, int, int], where: str) -> np.ndarray:
+def fit(image: Image.Image, native_shape: tuple[int, int, int], where: str) -> np.ndarray:
+    """Brings a decoded image to uint8 [h, w, c]; makes remarks as on the crop of a face."""
     fitted = decoding.fitted(image, native_shape)
     remarks.look_at_crop(image.size, fitted, where)
     return fitted

@@ -39,19 +39,7 @@ def default_data_dir() -> epath.Path:
 
 def cache_dir() -> epath.Path:
     """`ferjax` in the user's cache folder; raises a UserError if it is none."""
-    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    if cache == "~/.cache" and os.path.expanduser(cache) == cache:
-        raise UserError(
-            "There is no home folder here whose cache could hold the data; name their folder by "
-            "FERJAX_DATA_DIR."
-        )
-    found = local_files.expanded(cache, "XDG_CACHE_HOME")
-    if not os.path.isabs(found):  # it would be another one in each working folder
-        raise UserError(
-            f"XDG_CACHE_HOME is {cache}, expected an absolute path; correct it, or name the folder "
-            "of the data by FERJAX_DATA_DIR."
-        )
-    return epath.Path(found) / "ferjax"
+    return epath.Path(filesystem.cache_dir("FERJAX_DATA_DIR"))
 
 
 def resolve(data_dir: str | os.PathLike | None) -> epath.Path:

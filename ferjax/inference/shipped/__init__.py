@@ -1,0 +1,1 @@
+"""Trained models and detectors by name: those that ferjax carries, and those that are fetched."""
