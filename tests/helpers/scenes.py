@@ -7,11 +7,13 @@ import numpy as np
 import skimage
 from PIL import Image
 
+from ferjax.data.labels import FER2013
 from ferjax.data.synthetic import action_units, draws, faces
 
 FOLDER = os.path.join(os.path.dirname(skimage.__file__), "data")
 # Photographs on which nobody is seen.
 BACKGROUNDS = ("coffee.png", "chelsea.png", "rocket.jpg", "brick.png", "grass.png", "gravel.png")
+NAMES = FER2013.names
 SIZE = 640, 480
 # Sides of the square images of faces, and how far they are turned.
 SIDES, DEGREES = (70, 200), 30
