@@ -31,7 +31,10 @@ if TYPE_CHECKING:
 FLAGS = flags.FlagValues()
 flags.DEFINE_string("workdir", None, "run directory of ferjax.main", flag_values=FLAGS)
 flags.DEFINE_string(
-    "model", None, "name of a model, see python -m ferjax.models; or a packed file", flag_values=FLAGS
+    "model",
+    None,
+    "name of a model, see python -m ferjax.models; or a packed file",
+    flag_values=FLAGS,
 )
 flags.DEFINE_string("checkpoint", "best", "of the run: best or last", flag_values=FLAGS)
 flags.DEFINE_string(

@@ -90,7 +90,8 @@ class Classifier:
           UserError: no image, a file that is not an image, an array of another type, or
             probabilities that are not finite.
         """
-        found, rows, pictures = remarks.Tally(), [], []
+        found, rows = remarks.Tally(), []
+        pictures: list[np.ndarray] = []
         for one in self.stream(images):
             if one.probabilities is None:
                 raise UserError(one.problem)
@@ -168,8 +169,8 @@ class Classifier:
           text, and a picture in a notebook.
 
         Raises:
-          UserError: what is given is no one image, or cannot be read; or the model does not know how
-            to crop a photograph.
+          UserError: what is given is no one image, or cannot be read; or the model does not know
+            how to crop a photograph.
         """
         images = _each(photo, self.native_shape)
         if not isinstance(images, Sequence | np.ndarray) or len(images) != 1:

@@ -65,5 +65,6 @@ def _is_name(text: str) -> bool:
 def _check_best(source: str | os.PathLike[str], checkpoint: str) -> None:
     if checkpoint != "best":
         raise UserError(
-            f"checkpoint is {checkpoint!r}, and {Path(source)} has one set of weights; leave it out."
+            f"checkpoint is {checkpoint!r}, and {Path(source)} has one set of weights; leave it "
+            "out."
         )

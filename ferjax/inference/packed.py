@@ -29,7 +29,7 @@ from ferjax.inference.trained_model import TrainedModel
 from ferjax.models import functional
 from ferjax.stored_json import Object, whole
 
-FORMAT = 1
+FORMAT: Literal[1] = 1
 SUFFIX = ".safetensors"
 DTYPES = {"bfloat16": np.dtype(ml_dtypes.bfloat16), "float32": np.dtype(np.float32)}
 _TYPES = {"BF16": DTYPES["bfloat16"], "F32": DTYPES["float32"]}

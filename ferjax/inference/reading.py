@@ -134,7 +134,9 @@ def _photo(image: Image.Image) -> Photo:
     if longest <= PHOTO_SIDE:
         return Photo(image.convert("RGB"), 1.0)
     width, height = (max(1, round(side * PHOTO_SIDE / longest)) for side in image.size)
-    smaller = image.convert("RGB").resize((width, height), Image.Resampling.BILINEAR, reducing_gap=3)
+    smaller = image.convert("RGB").resize(
+        (width, height), Image.Resampling.BILINEAR, reducing_gap=3
+    )
     return Photo(smaller, longest / PHOTO_SIDE)
 
 

@@ -59,7 +59,9 @@ class Prediction(_Arrays):
         shown = self.probabilities[:SHOWN]
         heads = [str(number) for number in range(len(shown))]
         more = len(self.probabilities) - len(shown)
-        return _table("image", heads, shown, self.names) + (f"\n... and {more:,} more" if more else "")
+        return _table("image", heads, shown, self.names) + (
+            f"\n... and {more:,} more" if more else ""
+        )
 
     def _repr_html_(self) -> str:
         rows = zip(self.pictures, self.labels, self.probabilities, strict=False)

@@ -17,7 +17,6 @@ from ferjax.distributed.watchdog import Watchdog
 from ferjax.errors import Interrupted, UserError
 from ferjax.training import experiment, final_test, images, last_epoch, preflight, warm_start
 from ferjax.training import result as report
-from ferjax.training.framing import framing
 from ferjax.training.profiling import Profile
 from ferjax.training.run_progress import RunProgress
 from ferjax.training.saving import Saving
@@ -45,8 +44,7 @@ def train(
       config: a config that a file in configs/ made.
       workdir: the run directory, the same for all processes.
       profile_steps: see `profiling.Profile`; does not apply to trunks.
-      report_last: whether to test the last epoch, too, also of a run that finished without it; does
-        not apply to trunks.
+      report_last: whether to test the last epoch, too, also of a finished run; not for trunks.
       draws: whether TensorBoard gets the pictures of `images`.
 
     Returns:
@@ -114,8 +112,7 @@ class _Run:
         self.profile.check(run.num_steps)
         self._doing("reading the data")
         batches = run.training_input()
-        self._doing("measuring where faces lie in the training images")
-        self.saving.frame(framing(run.data))
+        self.saving.frame(run.data)
         self._doing("restoring the last checkpoint")
         state, step = self._restore(batches)
         with self._writer(step) as self.writer:

@@ -8,11 +8,13 @@ from typing import Any
 
 import jax
 
+from ferjax.data.run_data import RunData
 from ferjax.distributed import processes
 from ferjax.errors import SaveFailed, UserError
 from ferjax.inference.faces.alignment import Framing
 from ferjax.inference.model_spec import ModelSpec
 from ferjax.models.functional import Weights
+from ferjax.training.framing import framing
 from ferjax.training.run_progress import RunProgress
 from ferjax.training.step import TrainState
 from ferjax.workdir import checkpoint_files
@@ -63,9 +65,9 @@ class Saving:
         progress = RunProgress.from_json(about.progress)
         return state, progress, about.progress["input_position"]
 
-    def frame(self, framing: Framing | None) -> None:
-        """Says where faces lie in the training images, for the checkpoints from now on."""
-        self._framing = framing
+    def frame(self, data: RunData) -> None:
+        """Measures where faces lie in the training images, for the checkpoints from now on."""
+        self._framing = framing(data)
 
     @property
     def _described(self) -> dict[str, Any]:

@@ -40,7 +40,9 @@ def view_of(index, seed):
     """The pose of a rendered face; see `faces.draw_view`."""
     example = draws.Draws.of([draws.philox(seed, 0, int(index))], 112)
     action_units.draw_activations(faces.labels_of(np.array([index])), example)
-    return {name: float(value[0]) for name, value in faces.draw_view(example).items() if value.ndim == 1}
+    return {
+        name: float(value[0]) for name, value in faces.draw_view(example).items() if value.ndim == 1
+    }
 
 
 def head_of(index, seed):

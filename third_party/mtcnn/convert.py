@@ -2,11 +2,11 @@
 
     pip download --no-deps mtcnn==1.0.0 && unzip mtcnn-1.0.0-py3-none-any.whl 'mtcnn/assets/*'
     pip install joblib lz4
-    python third_party/mtcnn/convert.py mtcnn/assets/weights ferjax/inference/faces/mtcnn.safetensors
+    python third_party/mtcnn/convert.py mtcnn/assets/weights OUTPUT.safetensors
 
-The published files are pickles: a file of another checksum is not opened. Convolutions stay [height,
-width, in, out]. The first dense layer of RNet and of ONet reads its maps column by column; its rows
-are sorted, so that it reads them as they lie in memory.
+The published files are pickles: a file of another checksum is not opened. Convolutions stay
+[height, width, in, out]. The first dense layer of RNet and of ONet reads its maps column by
+column; its rows are sorted, so that it reads them as they lie in memory.
 """
 
 import hashlib
@@ -41,6 +41,7 @@ LINEAR = ("box", "points", "score")  # the others are followed by a PReLU
 
 
 def main(source: Path, target: Path) -> None:
+    """Writes the file of all three networks."""
     arrays = {}
     for network, (checksum, layers, side) in NETWORKS.items():
         data = (source / f"{network}.lz4").read_bytes()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 
 from ferjax.errors import UserError
 from ferjax.inference.faces.face import Detector

@@ -9,14 +9,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image
 
 from ferjax.data.images import decoding
 from ferjax.errors import UserError, one_of
 from ferjax.inference import reading
 from ferjax.inference.faces import alignment
 from ferjax.inference.faces.alignment import Framing
-from ferjax.inference.faces.face import Detector
+from ferjax.inference.faces.face import Detector, Face
 from ferjax.inference.faces.seen import Found, Seen
 from ferjax.inference.reading import Photo, Read
 
@@ -36,7 +35,7 @@ class Model(NamedTuple):
     """What is needed of a classifier.
 
     Attributes:
-      classify: `images uint8 [N, h, w, c] -> probabilities float32 [N, K]`, for any N of at least 1.
+      classify: `images uint8 [N, h, w, c] -> probabilities float32 [N, K]`, for any N from 1 on.
       labels: the K class names.
       native_shape: (h, w, c) of the training images.
       framing: where the eyes lie in them; None if it is not known.
@@ -49,7 +48,12 @@ class Model(NamedTuple):
 
 
 def batches(
-    images: Iterable[Any], model: Model, *, mode: str, detector: Callable[[], Detector], ahead: int = 2 * PHOTOS
+    images: Iterable[Any],
+    model: Model,
+    *,
+    mode: str,
+    detector: Callable[[], Detector],
+    ahead: int = 2 * PHOTOS,
 ) -> Iterator[list[Seen]]:
     """Looks at images; files are read ahead by threads while others are computed.
 
@@ -76,7 +80,9 @@ def batches(
     return _in_batches(reader, model, detector)
 
 
-def _in_batches(reader: Iterator[Read], model: Model, detector: Callable[[], Detector]) -> Iterator[list[Seen]]:
+def _in_batches(
+    reader: Iterator[Read], model: Model, detector: Callable[[], Detector]
+) -> Iterator[list[Seen]]:
     while batch := _take(reader):
         yield _looked_at(batch, model, detector)
 
@@ -118,9 +124,11 @@ def _looked_at(batch: Sequence[Read], model: Model, detector: Callable[[], Detec
     rows = iter(zip(crops, model.classify(np.stack(crops)) if crops else (), strict=True))
     seen = []
     for one, here, noted in zip(batch, faces, remarks, strict=True):
-        places = [face.scaled(one.photo.scale) for face in here] if one.photo is not None else []
+        places: list[Face | None] = []
+        if one.photo is not None:
+            places += [face.scaled(one.photo.scale) for face in here]
         if one.pixels is not None:
-            places = [None]
+            places = [None]  # a crop
         each = tuple(_found(*next(rows), place, model.labels) for place in places)
         seen.append(Seen(one.name, each, one.problem, tuple(noted), one.photo))
     return seen

@@ -9,7 +9,6 @@ Shapes: N windows of a photograph, B photographs.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterator, Sequence
 
 import jax
@@ -74,10 +73,10 @@ class Mtcnn:
             for square, photo in zip(squares, batch, strict=False):
                 width, height = _in_square(photo)
                 resized = photo.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=2)
-                square[:height, :width] = resized
+                square[:height, :width] = np.asarray(resized)
             levels = jax.device_get(self._propose(self._weights, squares))
             for number, photo in enumerate(batch):
-                yield _windows(photo, [jax.tree.map(lambda all_: all_[number], one) for one in levels])
+                yield _windows(photo, [_rows(one, number) for one in levels])
 
     def _seen_again(
         self, sources: Sequence[_Source], windows: Sequence[np.ndarray], side: int
@@ -96,7 +95,7 @@ class Mtcnn:
             padded = np.zeros((size, side, side, 3), np.uint8)
             padded[: len(part)] = part
             told = self._look[side](self._weights, padded)
-            parts.append(jax.tree.map(lambda all_, n=len(part): np.asarray(all_)[:n], told))
+            parts.append(_rows(jax.device_get(told), slice(len(part))))
         return list(_split(parts, [len(found) for found in windows]))
 
 
@@ -107,7 +106,9 @@ def _propose(weights: networks.Weights, photos: UInt8[jax.Array, "B S S 3"]) -> 
     levels = []
     for level in _PYRAMID.levels:
         count = (level.side - _WINDOW) // _STRIDE + 1
-        rows, columns = (slice(at // _STRIDE, at // _STRIDE + count) for at in (level.top, level.left))
+        rows, columns = (
+            slice(at // _STRIDE, at // _STRIDE + count) for at in (level.top, level.left)
+        )
         levels.append(Windows(told.scores[:, rows, columns], told.offsets[:, rows, columns]))
     return levels
 
@@ -156,8 +157,8 @@ def _faces(windows: Boxes, told: Windows) -> list[Face]:
     faces = []
     for one in kept:
         left, right = sorted((float(x), float(y)) for x, y in eyes[one])
-        box = tuple(map(float, found[one]))
-        faces.append(Face(box, float(told.scores[one]), (left, right)))
+        x0, y0, x1, y1 = map(float, found[one])
+        faces.append(Face((x0, y0, x1, y1), float(told.scores[one]), (left, right)))
     return faces
 
 
@@ -191,5 +192,9 @@ def _split(parts: Sequence[Windows], counts: Sequence[int]) -> Iterator[Windows]
         whole = Windows(np.zeros(0), np.zeros((0, 4)), np.zeros((0, 10)))
     start = 0
     for count in counts:
-        yield jax.tree.map(lambda all_, a=start, n=count: all_[a : a + n], whole)
+        yield _rows(whole, slice(start, start + count))
         start += count
+
+
+def _rows(told: Windows, which: int | slice) -> Windows:
+    return jax.tree.map(lambda values: values[which], told)

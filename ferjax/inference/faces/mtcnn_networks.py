@@ -13,7 +13,7 @@ import functools
 import hashlib
 from collections.abc import Mapping
 from importlib import resources
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -41,9 +41,10 @@ class Windows(NamedTuple):
         window, float32 [..., 10]; None but for `onet`.
     """
 
-    scores: Float[Array, "*windows"]
-    offsets: Float[Array, "*windows 4"]
-    points: Float[Array, "*windows 10"] | None = None
+    # Arrays of JAX, or of NumPy once they are fetched.
+    scores: Any
+    offsets: Any
+    points: Any = None
 
 
 @functools.cache
@@ -91,14 +92,16 @@ def onet(w: Weights, windows: Float[Array, "N 48 48 3"]) -> Windows:
     maps = _maxima(_prelu_convolution(w, "onet.conv3", maps), 2, "SAME")
     maps = _prelu_convolution(w, "onet.conv4", maps)
     features = _prelu_dense(w, "onet.dense", maps)
-    score, box, points = (_dense(w, f"onet.{name}", features) for name in ("score", "box", "points"))
+    score, box, points = (
+        _dense(w, f"onet.{name}", features) for name in ("score", "box", "points")
+    )
     return Windows(_probability(score), box, points)
 
 
 def _convolution(w: Weights, layer: str, maps: Array) -> Array:
     made = lax.conv_general_dilated(
         maps,
-        w[f"{layer}.kernel"],
+        jnp.asarray(w[f"{layer}.kernel"]),
         (1, 1),
         "VALID",
         dimension_numbers=("NHWC", "HWIO", "NHWC"),

@@ -131,8 +131,8 @@ def _read(found: Entry, answer: Any) -> bytes:
 def _unreachable(found: Entry, error: Exception) -> UserError:
     reason = getattr(error, "reason", None) or error
     return UserError(
-        f"{found.name} cannot be fetched from {found.address} ({reason}). Look whether this machine "
-        "reaches that address, or fetch the file elsewhere and name its path."
+        f"{found.name} cannot be fetched from {found.address} ({reason}). Look whether this "
+        "machine reaches that address, or fetch the file elsewhere and name its path."
     )
 
 

@@ -121,7 +121,9 @@ def test_the_scales_show_the_photograph_and_keep_its_mean():
         covered[top : top + side, left : left + side] += 1
         assert abs(part.mean() - 0.5) < 0.01 and part.shape == (side, side, 3)
         ramp = (np.arange(side) + 0.5) / side
-        np.testing.assert_allclose(part[side // 4 : -side // 4, 0, 0], ramp[side // 4 : -side // 4], atol=0.01)
+        np.testing.assert_allclose(
+            part[side // 4 : -side // 4, 0, 0], ramp[side // 4 : -side // 4], atol=0.01
+        )
     assert covered.max() == 1
 
 
