@@ -39,9 +39,8 @@ def ready(source: str | os.PathLike[str], checkpoint: str = "best") -> TrainedMo
 
 def named(name: str) -> TrainedModel:
     """The model of a name in the manifest; raises as `fetching.fetched` does."""
-    found = manifest.entry(name, "model")
-    path = fetching.fetched(name, "model")
-    return packed.unpack(fetching.check(path, found), path)
+    path, data = fetching.fetched(name, "model")
+    return packed.unpack(data, path)
 
 
 def of_file(path: str | os.PathLike[str]) -> TrainedModel:

@@ -2,7 +2,6 @@
 
 Examples:
     python -m ferjax.models
-    python -m ferjax.models --card=fer2013-small
     python -m ferjax.models --fetch=yunet
 
 What ferjax carries needs no fetching. Nothing is fetched unless --fetch names it, and what comes is
@@ -16,18 +15,15 @@ from absl import flags
 from ferjax.cli import command
 
 FLAGS = flags.FlagValues()
-flags.DEFINE_string("card", None, "name of a model whose model card is printed", flag_values=FLAGS)
 flags.DEFINE_string("fetch", None, "name of what is fetched", flag_values=FLAGS)
 
 
 def main(argv: list[str]) -> None:
-    """Prints the list or a card, or fetches a file."""
+    """Prints the list, or fetches a file."""
     command.refuse_arguments(argv)
-    if FLAGS.card is not None:
-        _print_card(FLAGS.card)
     if FLAGS.fetch is not None:
         _fetch(FLAGS.fetch)
-    if FLAGS.card is None and FLAGS.fetch is None:
+    else:
         _print_list()
 
 
@@ -43,18 +39,7 @@ def _print_list() -> None:
         size = f"{one.num_bytes / 1e6:.1f} MB"
         table.add_row(one.name, one.kind, size, here, one.about, one.licence)
     tables.print_tables(table)
-    output.say("--fetch=NAME fetches what is not here, --card=NAME prints the card of a model.")
-
-
-def _print_card(name: str) -> None:
-    from ferjax.cli import output
-    from ferjax.errors import UserError
-    from ferjax.inference.shipped import manifest
-
-    found = manifest.entry(name)
-    if found.card is None:
-        raise UserError(f"{name} is no model, and has no model card.")
-    output.say(found.card.read_text("utf-8").rstrip())
+    output.say("--fetch=NAME fetches what is not here.")
 
 
 def _fetch(name: str) -> None:

@@ -27,7 +27,7 @@ def create(name: str = DEFAULT) -> Detector:
     if name == "mtcnn":
         return Mtcnn()
     if name == "yunet":
-        return YuNet(fetching.fetched("yunet"))
+        return YuNet(fetching.fetched("yunet", "detector")[0])
     if name.endswith(".onnx"):
         return YuNet(name)
     raise UserError(

@@ -134,11 +134,11 @@ def _looked_at(batch: Sequence[Read], model: Model, detector: Callable[[], Detec
     return seen
 
 
-def _found(pixels: np.ndarray, row: np.ndarray, place: Any, labels: Sequence[str]) -> Found:
+def _found(pixels: np.ndarray, row: np.ndarray, place: Face | None, labels: Sequence[str]) -> Found:
     return Found(labels[int(row.argmax())], row, pixels, place)
 
 
-def _cut(photo: Photo, face: Any, model: Model) -> tuple[np.ndarray, list[str]]:
+def _cut(photo: Photo, face: Face, model: Model) -> tuple[np.ndarray, list[str]]:
     """What the model sees of a face, and remarks on it."""
     assert model.framing is not None
     cut = alignment.crop(photo.image, face, model.framing, model.native_shape[:2])

@@ -60,7 +60,8 @@ class Mtcnn:
         for windows, one in zip(proposed, refined, strict=True):
             kept = np.flatnonzero(one.scores > _REFINED)
             kept = kept[geometry.suppressed(windows[kept], one.scores[kept], 0.7)]
-            squares.append(geometry.squares(geometry.moved(windows[kept], one.offsets[kept])))
+            moved = geometry.squares(geometry.moved(windows[kept], one.offsets[kept]))
+            squares.append(_large_enough(moved))
         final = self._seen_again(sources, squares, 48)
         return [_faces(windows, one) for windows, one in zip(squares, final, strict=True)]
 
@@ -140,7 +141,11 @@ def _windows(photo: Image.Image, levels: Sequence[Windows]) -> Boxes:
         scores.append(chances[kept])
     windows, chances = np.concatenate(found) * scale, np.concatenate(scores)
     kept = geometry.suppressed(windows, chances, 0.7)
-    squares = geometry.squares(windows[kept])
+    return _large_enough(geometry.squares(windows[kept]))
+
+
+def _large_enough(squares: Boxes) -> Boxes:
+    """Those that can be a face; offsets can also make a window as small as nothing."""
     return squares[squares[:, 2] - squares[:, 0] >= _SMALLEST_FACE]
 
 

@@ -20,8 +20,8 @@ PART = 1 << 16  # bytes that are read at once
 _SECONDS = 30  # without an answer
 
 
-def fetched(name: str, kind: str | None = None) -> Path:
-    """The file of an entry.
+def fetched(name: str, kind: str | None = None) -> tuple[Path, bytes]:
+    """The file of an entry, and its content, read once.
 
     Raises:
       UserError: there is no such entry, or it was not fetched; or the file is damaged.
@@ -33,8 +33,7 @@ def fetched(name: str, kind: str | None = None) -> Path:
             f"{name} is not here: python -m ferjax.models --fetch={name} fetches its "
             f"{_size(found.num_bytes)} from {found.address} ({found.licence})."
         )
-    check(path, found)
-    return path
+    return path, check(path, found)
 
 
 def is_here(found: Entry) -> bool:

@@ -23,7 +23,6 @@ class _Stored(TypedDict):
     sha256: Sha256
     file: NotRequired[str]
     address: NotRequired[str]
-    card: NotRequired[str]
 
 
 class Entry(NamedTuple):
@@ -38,7 +37,6 @@ class Entry(NamedTuple):
       sha256: checksum of its file.
       file: the file, if ferjax carries it.
       address: where it is fetched from otherwise; else "".
-      card: its model card, a file of Markdown, if it has one.
     """
 
     name: str
@@ -49,7 +47,6 @@ class Entry(NamedTuple):
     sha256: str
     file: Path | None
     address: str
-    card: Path | None
 
 
 @functools.cache
@@ -79,7 +76,6 @@ def parse(text: str) -> dict[str, Entry]:
             fields["sha256"],
             FOLDER / fields["file"] if "file" in fields else None,
             fields.get("address", ""),
-            FOLDER / fields["card"] if "card" in fields else None,
         )
     return found
 
