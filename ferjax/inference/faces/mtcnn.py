@@ -125,7 +125,7 @@ def _in_square(photo: Image.Image) -> tuple[int, int]:
     return width, height
 
 
-def _windows(photo: Image.Image, levels: Sequence[Windows]) -> Boxes:
+def _windows(photo: Image.Image, levels: Sequence[Windows]) -> np.ndarray:
     """Squares around what the first network takes for faces, in pixels of the photograph."""
     width, height = _in_square(photo)
     scale = np.array([photo.width / width, photo.height / height] * 2)
@@ -144,7 +144,7 @@ def _windows(photo: Image.Image, levels: Sequence[Windows]) -> Boxes:
     return _large_enough(geometry.squares(windows[kept]))
 
 
-def _large_enough(squares: Boxes) -> Boxes:
+def _large_enough(squares: Boxes) -> Float[np.ndarray, "M 4"]:
     """Those that can be a face; offsets can also make a window as small as nothing."""
     return squares[squares[:, 2] - squares[:, 0] >= _SMALLEST_FACE]
 
