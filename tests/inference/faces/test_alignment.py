@@ -1,4 +1,4 @@
-"""Crops by the eyes: wherever a face lies, however it is turned, its eyes come to the same place."""
+"""Crops by the eyes: wherever a face lies and however it is turned, they come to one place."""
 
 import numpy as np
 import pytest

@@ -116,6 +116,9 @@ def test_a_face_gets_its_own_answer_in_a_batch_of_all_kinds(planted, tmp_path):
             assert one.faces == ()
         else:
             assert one.faces[0].label == ("happy" if color == "white" else "sad")
+            assert one.faces[0].pixels.mean() == pytest.approx(
+                Image.new("L", (1, 1), color).getpixel((0, 0))
+            )
 
 
 def test_small_faces_and_faces_at_the_edge_are_told():
