@@ -18,7 +18,7 @@ FLOORS = [
     ["errors", "refusals", "stored_json"],
 ]
 # Commands whose names are those of a room further down.
-FRONT_DOORS = {"ferjax.data.preview", "ferjax.models.__main__"}
+FRONT_DOORS = {"ferjax.data.preview", "ferjax.models.__main__", "ferjax.models.pack"}
 FLOOR = {room: number for number, floor in enumerate(FLOORS) for room in floor}
 LIGHT = {"ferjax"}
 

@@ -1,6 +1,7 @@
 """Images made worse in ways that happen: blur, noise, JPEG, darkness, occlusion, rotation.
 
-Shapes: N images, H W C. Strengths are given for a face of any size: lengths are shares of the side.
+Shapes: N images, B of a batch, H W C. Strengths are given for a face of any size: lengths are
+shares of the side.
 """
 
 from __future__ import annotations
@@ -11,9 +12,12 @@ from collections.abc import Callable
 
 import numpy as np
 import PIL.Image
-from jaxtyping import UInt8
+from jaxtyping import Int, UInt8
 from scipy import ndimage
 
+# Images that are damaged in every way; more would take minutes on a CPU.
+MOST = 700
+_BATCH = 64
 _SEED = 0
 
 Image = UInt8[np.ndarray, "H W C"]
@@ -109,3 +113,35 @@ KINDS = (
     Damage("occlusion", "of the side", (0.2, 0.35, 0.5), occlusion),
     Damage("rotation", "degrees", (10.0, 20.0, 30.0), rotation),
 )
+
+
+def drawn(number: int) -> Int[np.ndarray, " N"]:
+    """Positions of the images that are damaged, at most `MOST` of `number`, in order."""
+    return np.sort(np.random.default_rng(_SEED).permutation(number)[:MOST])
+
+
+def accuracies(
+    predict: Callable[[UInt8[np.ndarray, "B H W C"]], Int[np.ndarray, " B"]],
+    images: UInt8[np.ndarray, "N H W C"],
+    labels: Int[np.ndarray, " N"],
+) -> dict[str, list[float]]:
+    """Kind of damage -> accuracy without damage and at each strength, on the same images.
+
+    Args:
+      predict: the class of each image.
+      images: uint8 grey levels.
+      labels: true classes.
+    """
+
+    def right(shown: np.ndarray, start: int) -> int:
+        return int((predict(shown) == labels[start : start + len(shown)]).sum())
+
+    hits = {kind.name: [0] * (1 + len(kind.strengths)) for kind in KINDS}
+    for start in range(0, len(images), _BATCH):  # all images at once may not fit
+        batch = images[start : start + _BATCH]
+        whole = right(batch, start)
+        for kind in KINDS:
+            hits[kind.name][0] += whole
+            for at, strength in enumerate(kind.strengths, 1):
+                hits[kind.name][at] += right(damaged(batch, kind, strength, start), start)
+    return {name: [one / len(images) for one in found] for name, found in hits.items()}

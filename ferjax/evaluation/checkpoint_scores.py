@@ -85,7 +85,7 @@ class FinishedRun:
           UserError: the data set is not there, or not the one that the run was trained on; or the
             probabilities are not finite.
         """
-        data, trained, protocol = self.data(data_dir), self.trained, self._protocol
+        data, trained, protocol = self.data(data_dir), self.trained, self.protocol
         evaluator = self._evaluator(batch_size)
         trained.spec.check_same_data(data.source, trained.where)
         groups = {}
@@ -161,7 +161,7 @@ class FinishedRun:
         given = ", ".join(f"{name}={value}" for name, value in source.options.items())
         where = f"{dataset} {split}" + (f" ({given})" if given else "")
         total = found.scores[views[0]][split]["num_examples"]
-        label, remark = self._protocol.of_images(found.num_seen, total)
+        label, remark = self.protocol.of_images(found.num_seen, total)
         return CheckpointScores(scores, split, about, where, label, remark)
 
     def on_images(
@@ -220,11 +220,12 @@ class FinishedRun:
             "note": " ".join(filter(None, (*found.notes(), *mapped.notes, scored.note))),
         }
         where = f"{scored.num_scored:,} of {len(found):,} images of {found.where}"
-        label, remark = self._protocol.of_images(scored.num_seen, scored.num_scored)
+        label, remark = self.protocol.of_images(scored.num_seen, scored.num_scored)
         return CheckpointScores(scores, labelled_images.GROUP, about, where, label, remark)
 
     @property
-    def _protocol(self) -> Protocol:
+    def protocol(self) -> Protocol:
+        """How the run selected its epoch, and what it reports."""
         leak = splitters.leak(self.config.dataset.options.to_dict())
         return Protocol(**self.config.protocol.to_dict(), leak=leak)
 
@@ -272,7 +273,7 @@ class FinishedRun:
             trained=self.trained,
             evaluator=evaluator,
             data=own,
-            selection=self._protocol.selection,
+            selection=self.protocol.selection,
             started_from=self.started_from,
         )
 

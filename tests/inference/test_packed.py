@@ -151,7 +151,7 @@ def served(tmp_path, monkeypatch):
             address = f"http://127.0.0.1:{server.server_port}/{name}.onnx"
             checksum = hashlib.sha256(CONTENT).hexdigest()
             one = manifest.Entry(
-                "far", "detector", "", "MIT", len(CONTENT), checksum, None, address
+                "far", "detector", "", "MIT", len(CONTENT), checksum, None, None, address
             )
             monkeypatch.setattr(manifest, "entries", lambda: {"far": one})
 

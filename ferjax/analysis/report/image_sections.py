@@ -10,7 +10,7 @@ from ferjax.analysis.figures.gates import gates
 from ferjax.analysis.figures.robustness import robustness
 from ferjax.analysis.report import content, faces
 from ferjax.analysis.report.section import Section
-from ferjax.analysis.report.seen import MOST_DAMAGED, Seen
+from ferjax.analysis.report.seen import Seen
 from ferjax.errors import UserError
 
 
@@ -134,7 +134,7 @@ def damaged(seen: dict[str, Seen]) -> Section:
     found = {name: one.robustness() for name, one in seen.items()}
     units = "; ".join(f"{kind.name}: {kind.unit}" for kind in damage.KINDS)
     made.texts.append(
-        f"Accuracy on images of the {first.facts.selected.split} split, at most {MOST_DAMAGED}, "
+        f"Accuracy on images of the {first.facts.selected.split} split, at most {damage.MOST}, "
         f"that were damaged. Units: {units}."
     )
     made.figures.append(robustness(found, steps))

@@ -29,8 +29,6 @@ from ferjax.workdir import checkpoint_files
 from ferjax.workdir.directory import RunDirectory
 
 _BATCH = 64
-# Images that are damaged in every way; more would take minutes on a CPU.
-MOST_DAMAGED = 700
 _GATED = 40  # images of each class whose gates are averaged
 _SEED = 0
 
@@ -130,10 +128,7 @@ class Seen:
 
     def robustness(self) -> dict[str, list[float]]:
         """Kind of damage -> accuracy without damage and at each strength, on the same images."""
-        rows = np.sort(
-            np.random.default_rng(_SEED).permutation(len(self.selected.labels))[:MOST_DAMAGED]
-        )
-        images, labels = self.selected.images[rows], self.selected.labels[rows]
+        rows = damage.drawn(len(self.selected.labels))
         graphdef, spec = self.trained.graphdef, self.trained.spec
 
         @jax.jit
@@ -141,19 +136,8 @@ class Seen:
             logits, _ = functional.forward(graphdef, weights, spec.preprocessing(shown))
             return logits.argmax(axis=1)
 
-        def right(shown: np.ndarray, start: int) -> int:
-            return int((self._over(run, shown) == labels[start : start + len(shown)]).sum())
-
-        hits = {kind.name: [0] * (1 + len(kind.strengths)) for kind in damage.KINDS}
-        for start in range(0, len(images), _BATCH):  # all images at once may not fit
-            batch = images[start : start + _BATCH]
-            whole = right(batch, start)
-            for kind in damage.KINDS:
-                hits[kind.name][0] += whole
-                for at, strength in enumerate(kind.strengths, 1):
-                    made = damage.damaged(batch, kind, strength, start)
-                    hits[kind.name][at] += right(made, start)
-        return {name: [one / len(images) for one in found] for name, found in hits.items()}
+        images, labels = self.selected.images[rows], self.selected.labels[rows]
+        return damage.accuracies(lambda shown: self._over(run, shown), images, labels)
 
     def looked(self, rows: Sequence[int]) -> tuple[Looked, Float[np.ndarray, "B h w C"]]:
         """Where the model looks in some images, and these as it sees them, in grey levels."""

@@ -39,15 +39,22 @@ def measure(images: Images, positions: Int[np.ndarray, " N"]) -> Framing | None:
     """
     spread = np.linspace(0, len(positions) - 1, min(MEASURED, len(positions)))
     chosen = positions[np.unique(spread.round().astype(int))]
-    places = [place for place in _places(images, chosen) if place is not None]
-    if not places or len(places) < _LEAST_PART * len(chosen):
+    found = [place for place in places(images, chosen) if place is not None]
+    if not found or len(found) < _LEAST_PART * len(chosen):
         return None
-    x, y, distance = np.median(np.array(places), axis=0).round(4).tolist()
-    return Framing(x, y, distance, found=len(places), images=len(chosen))
+    x, y, distance = np.median(np.array(found), axis=0).round(4).tolist()
+    return Framing(x, y, distance, found=len(found), images=len(chosen))
 
 
-def _places(images: Images, chosen: np.ndarray) -> Iterator[tuple[float, float, float] | None]:
-    """The middle of the eyes and their distance in each image, in its sides; None if no face."""
+def places(
+    images: Images, chosen: Int[np.ndarray, " N"]
+) -> Iterator[tuple[float, float, float] | None]:
+    """Where the eyes lie in each of the images at `chosen`, in their order.
+
+    Yields:
+      The middle between the eyes and their distance, in sides of the image; None for an image in
+      which no face is found.
+    """
     detector, cells = Mtcnn(), _COLUMNS**2
     for start in range(0, len(chosen), 4 * cells):  # a batch of the detector
         pixels = images[chosen[start : start + 4 * cells]]

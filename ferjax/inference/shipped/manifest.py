@@ -21,6 +21,7 @@ class _Stored(TypedDict):
     licence: str
     bytes: Annotated[int, whole(1)]
     sha256: Sha256
+    card: NotRequired[str]
     file: NotRequired[str]
     address: NotRequired[str]
 
@@ -35,6 +36,7 @@ class Entry(NamedTuple):
       licence: of its weights.
       num_bytes: size of its file.
       sha256: checksum of its file.
+      card: the model card, a text in Markdown; None for a detector.
       file: the file, if ferjax carries it.
       address: where it is fetched from otherwise; else "".
     """
@@ -45,6 +47,7 @@ class Entry(NamedTuple):
     licence: str
     num_bytes: int
     sha256: str
+    card: Path | None
     file: Path | None
     address: str
 
@@ -59,13 +62,15 @@ def parse(text: str) -> dict[str, Entry]:
     """The entries of a list.
 
     Raises:
-      stored_json.Unfit: a field is missing or unknown, or both or none of file and address.
+      stored_json.Unfit: a field is missing or unknown; both or none of file and address are there;
+        or a model has no card, or a detector has one.
     """
     found = {}
     for name, fields in tomllib.loads(text).items():
         stored_json.check(fields, _Stored)
         unknown = set(fields) - set(_Stored.__annotations__)
-        if unknown or ("file" in fields) == ("address" in fields):
+        described = ("card" in fields) == (fields["kind"] == "model")
+        if unknown or not described or ("file" in fields) == ("address" in fields):
             raise stored_json.Unfit(f"{name} has the fields {sorted(fields)}")
         found[name] = Entry(
             name,
@@ -74,6 +79,7 @@ def parse(text: str) -> dict[str, Entry]:
             fields["licence"],
             fields["bytes"],
             fields["sha256"],
+            FOLDER / fields["card"] if "card" in fields else None,
             FOLDER / fields["file"] if "file" in fields else None,
             fields.get("address", ""),
         )

@@ -1,16 +1,19 @@
 """The real FER2013, prepared once: what it holds, what the audit knows of it, and its copies."""
 
+import json
 import os
 
 import numpy as np
 import pytest
 
+import ferjax
 from ferjax.data import catalog, dataset
 from ferjax.data.audit import image_scan, near_duplicates, report
 from ferjax.data.audit.findings import find
 from ferjax.data.audit.pooled import Pool
 from ferjax.data.prepare import preparation
 from ferjax.data.splits import clean
+from ferjax.inference.shipped import manifest
 from tests.helpers.planted import fer2013, measure
 
 pytestmark = pytest.mark.skipif(
@@ -45,6 +48,36 @@ def test_it_is_whole(real):
     )
     assert mask.sum() == 3268
     assert opened.fingerprint == prepared.fingerprint
+
+
+def test_the_card_of_fer2013_small_tells_what_it_does(real):
+    """Its kept predictions give its accuracies, and are those of the model on a sample."""
+    _, opened = real
+    figures = json.loads(manifest.entry("fer2013-small").card.with_suffix(".json").read_text())
+    assert figures["data"]["fingerprint"] == opened.fingerprint
+    test = opened.load("test")
+    kept = {
+        view: np.array(figures["predictions"][view].split(), int) for view in ("single", "flip")
+    }
+    others = [opened.load(split).pixel_hashes for split in ("train", "validation")]
+    groups = {
+        "test": np.ones(len(test), bool),
+        "test_clean": clean.clean_test_mask(test.pixel_hashes, *others),
+    }
+    for view, predicted in kept.items():
+        for group, mask in groups.items():
+            found = (predicted == test.labels)[mask]
+            expected = figures["scores"][view][group]
+            assert found.mean() == pytest.approx(expected["accuracy"], abs=1e-9), (view, group)
+            assert found.mean() > (0.655 if group == "test" else 0.64), (view, group)
+    classifier = ferjax.load("fer2013-small")
+    assert classifier.labels == opened.labels.names
+    rows = np.arange(0, len(test), 28)
+    shown = classifier.predict_arrays(test.images[rows]).probabilities
+    mirrored = classifier.predict_arrays(test.images[rows][:, :, ::-1]).probabilities
+    for view, made in (("single", shown), ("flip", (shown + mirrored) / 2)):
+        # Two classes may be as probable as each other, and machines round differently.
+        assert (made.argmax(axis=1) != kept[view][rows]).sum() <= 1, view
 
 
 def test_the_audit_finds_the_known_figures(real):

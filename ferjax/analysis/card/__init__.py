@@ -1,0 +1,1 @@
+"""The model card of a packed model: its figures, and the text that gives them."""

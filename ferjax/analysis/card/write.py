@@ -1,0 +1,142 @@
+"""Packs the model of a finished run into one file, with its model card."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import shlex
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ferjax import filesystem
+from ferjax.analysis.card import figures, text
+from ferjax.analysis.card.figures import PackedFile
+from ferjax.cli import output
+from ferjax.config import stored
+from ferjax.errors import UserError
+from ferjax.evaluation.checkpoint_scores import FinishedRun
+from ferjax.filesystem import Place
+from ferjax.inference import packed
+from ferjax.inference.faces import measuring
+from ferjax.workdir.directory import RunDirectory, own_files
+
+
+def pack(
+    workdir: str,
+    file: str,
+    *,
+    dtype: str = "bfloat16",
+    card: bool = True,
+    data_dir: str | None = None,
+) -> tuple[Place, ...]:
+    """Writes the model of a run's best epoch; beside it its card (.md) and the figures (.json).
+
+    Args:
+      workdir: the finished run.
+      file: the file to write, which ends in .safetensors.
+      dtype: of the parameters, one of `packed.DTYPES`.
+      card: whether the model is tested and described; this reads the test split.
+      data_dir: where the data set is; the run's by default, for reading alone.
+
+    Returns:
+      The files that were written.
+
+    Raises:
+      UserError: the run is not finished, damaged, or of a model that says of a face what depends on
+        other faces; its data set is not there, or another one; or a file cannot be written.
+    """
+    targets = _targets(workdir, file, card)
+    directory = RunDirectory(workdir)
+    config = stored.of_run(directory)
+    result = directory.result()
+    if result is None:
+        raise UserError(
+            f"{directory.path} has no result.json: the run has not ended. Run its command again "
+            "to the end."
+        )
+    run = FinishedRun.open(directory, config, "best")
+    run.trained.classifier()  # refuses a model that cannot be used face by face
+    run = _framed(run, data_dir)
+    content = packed.pack(run.trained, dtype)
+    written = {targets[0]: content}
+    if card:
+        made = PackedFile(
+            name=targets[0].name,
+            num_bytes=len(content),
+            sha256=hashlib.sha256(content).hexdigest(),
+            dtype=dtype,
+            command=_command(targets[0].name, workdir, dtype),
+        )
+        tested = dataclasses.replace(run, trained=packed.unpack(content, targets[0]))
+        found = figures.measure(tested, result, made, data_dir)
+        written |= _card(targets, found)
+    for place, data in written.items():
+        _write(place, data)
+    return targets
+
+
+def _targets(workdir: str, file: str, card: bool) -> tuple[Place, ...]:
+    """The files that are written, if they can be."""
+    if not file.endswith(packed.SUFFIX):
+        raise UserError(
+            f"--output is {file}; expected the name of a file ending in {packed.SUFFIX}."
+        )
+    stem = file.removesuffix(packed.SUFFIX)
+    names = [file, *([f"{stem}.json", f"{stem}.md"] if card else [])]
+    for name in names:
+        filesystem.check_output("--output", name, own_files(workdir))
+    return tuple(map(filesystem.of, names))
+
+
+def _framed(run: FinishedRun, data_dir: str | None) -> FinishedRun:
+    """The run with the place of faces in its training images, which old checkpoints lack."""
+    spec = run.trained.spec
+    if spec.framing is not None:
+        return run
+    data = run.data(data_dir)
+    spec.check_same_data(data.source, run.trained.where)
+    images = data.examples("train").images
+    framing = measuring.measure(images, np.arange(len(images)))
+    if framing is None:
+        output.say(
+            "Few of the training images show a face that the detector finds: the packed model "
+            "takes crops of faces, no photographs.",
+            file=sys.stderr,
+        )
+    trained = dataclasses.replace(run.trained, spec=dataclasses.replace(spec, framing=framing))
+    return dataclasses.replace(run, trained=trained)
+
+
+def _card(targets: tuple[Place, ...], found: Mapping[str, Any]) -> dict[Place, bytes]:
+    _, numbers, card = targets
+    stem = numbers.name.removesuffix(".json")
+    return {
+        numbers: (json.dumps(found, indent=2, allow_nan=False) + "\n").encode(),
+        card: text.markdown(stem, found).encode(),
+    }
+
+
+def _command(name: str, workdir: str, dtype: str) -> str:
+    """What makes the file, for people: of the folders of this machine only the last one is told."""
+    is_near = not os.path.isabs(workdir) and not filesystem.is_remote(workdir)
+    run = workdir if is_near else workdir.rstrip("/").rpartition("/")[2]
+    chosen = "" if dtype == "bfloat16" else f" --dtype={dtype}"
+    return (
+        f"python -m ferjax.models.pack --workdir={shlex.quote(run)} "
+        f"--output={shlex.quote(name)}{chosen}"
+    )
+
+
+def _write(place: Place, data: bytes) -> None:
+    try:
+        filesystem.write(place, data)
+    except OSError as error:
+        raise UserError(
+            f"{place} cannot be written ({filesystem.problem(place, error)}): make room there, or "
+            "name another file."
+        ) from None
