@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -52,7 +53,7 @@ class YuNet:
                 f"The detector {self.name} cannot be read ({refusals.problem(error)})."
             ) from None
         self._error = cv2.error
-        with _explained(self.name, cv2.error):
+        with _quiet(cv2.utils.logging), _explained(self.name, cv2.error):
             self._net = cv2.FaceDetectorYN.create(
                 self.name, "", (_SIDE, _SIDE), _SCORE, _OVERLAP, _MOST
             )
@@ -78,6 +79,17 @@ def _face(row: np.ndarray) -> Face:
     x0, y0, x1, y1 = map(float, row[_EYES])
     first, second = sorted([(x0, y0), (x1, y1)])
     return Face((left, top, left + width, top + height), float(row[_ROW_SCORE]), (first, second))
+
+
+@contextlib.contextmanager
+def _quiet(log: Any) -> Iterator[None]:
+    """Keeps OpenCV from warning of how it runs a network, which no user can change."""
+    level = log.getLogLevel()
+    log.setLogLevel(log.LOG_LEVEL_ERROR)
+    try:
+        yield
+    finally:
+        log.setLogLevel(level)
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from ferjax import predict
 from ferjax.errors import UserError
 from ferjax.inference.faces import detectors
 from ferjax.inference.faces.yunet import YuNet
-from tests.helpers import scenes
+from tests.helpers import scenes, small_yunet
 
 ASTRONAUT = os.path.join(scenes.FOLDER, "astronaut.png")
 COFFEE = os.path.join(scenes.FOLDER, "coffee.png")
@@ -90,6 +90,38 @@ def test_an_output_that_is_a_file_is_refused_before_anything_is_done(run_main, t
     code, out, err = run_main(predict, MODEL, ASTRONAUT, f"--output={tmp_path}/out")
     assert (code, out) == (2, "") and f"{tmp_path}/out cannot be written" in err
     assert (tmp_path / "out").read_text() == "mine"
+
+
+def test_a_file_of_yunet_is_run_by_opencv(tmp_path, run_main):
+    """A network that finds red cells: colours in order, scales, both eyes, the best face first."""
+    small_yunet.write(tmp_path / "small.onnx")
+    pixels = np.zeros((480, 640, 3), np.uint8)
+    pixels[80:88, 160:168, 0] = 200
+    pixels[200:208, 304:312, 0] = 255
+    pixels[240:248, 400:408, 2] = 255  # blue
+    pixels[360:368, 80:88, 0] = 100  # a score of 0.63
+    photo = Image.fromarray(pixels)
+    small = Image.fromarray(pixels[:100, :200])
+    large = photo.resize((1280, 960), Image.Resampling.NEAREST)
+    detector = detectors.create(f"{tmp_path}/small.onnx")
+    (best, other), (one,), (twice, _) = detector([photo, small, large])
+    assert best.box == (292, 184, 324, 224) and best.eyes == ((300, 202), (316, 202))
+    assert best.score == 1 and other.score == pytest.approx((200 / 255) ** 0.5, abs=0.01)
+    assert one.box == other.box == (148, 64, 180, 104)
+    assert twice.box == (584, 368, 648, 448) and twice.eyes == ((600, 404), (632, 404))
+    photo.save(tmp_path / "photo.png")
+    flags = (MODEL, f"--detector={tmp_path}/small.onnx", f"--output={tmp_path}/out")
+    code, out, _ = run_main(predict, *flags, str(tmp_path / "photo.png"))
+    assert code == 0 and [line.split()[-2] for line in out.splitlines()[1:]] == [
+        "292,184,324,224",
+        "148,64,180,104",
+    ]
+
+
+def test_opencv_says_nothing_of_its_own(tmp_path, capfd):
+    small_yunet.write(tmp_path / "small.onnx")
+    assert detectors.create(f"{tmp_path}/small.onnx")([Image.new("RGB", (90, 90))]) == [[]]
+    assert capfd.readouterr().err == ""
 
 
 def test_a_file_that_is_no_yunet_is_refused_by_name(tmp_path):
