@@ -162,5 +162,5 @@ def _no_framing(what: str) -> str:
     return (
         f"{what}: the model does not say where the eyes lie in its training images, as it was made "
         "by an earlier version of ferjax or shows few faces. If the images are crops of faces, say "
-        "--faces=crop; else train the model again."
+        "--faces=crop; else let python -m ferjax.models.pack measure it, and use the packed model."
     )
