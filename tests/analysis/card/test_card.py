@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 
+import jax
 import numpy as np
 import pytest
 
@@ -64,6 +65,20 @@ def test_the_kept_predictions_and_the_parts_are_of_the_packed_file(written, data
     assert light["hits"] == right[grey >= np.quantile(grey, 0.75)].sum()
     assert figures["damage"]["noise"]["accuracy"][0] == pytest.approx(right.mean())
     assert figures["file"]["bytes"] == file.stat().st_size
+
+
+def test_the_weights_that_are_tested_are_the_packed_ones(finished, tmp_path, monkeypatch):
+    tested = []
+
+    def measured(run, *_):
+        tested.append(run.trained)
+        raise InterruptedError
+
+    monkeypatch.setattr(write.figures, "measure", measured)
+    with pytest.raises(InterruptedError):
+        write.pack(str(finished[0]), str(tmp_path / "mine.safetensors"))
+    for weight in jax.tree.leaves(tested[0].weights.params):
+        np.testing.assert_array_equal(weight, weight.astype("bfloat16").astype("float32"))
 
 
 def test_the_card_tells_the_figures_and_where_nothing_lies(written, finished, data_dir):
