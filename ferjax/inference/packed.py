@@ -16,7 +16,6 @@ from typing import Annotated, Literal, TypedDict
 import jax
 import ml_dtypes
 import numpy as np
-from flax import nnx
 from safetensors import SafetensorError, deserialize
 from safetensors.numpy import save
 
@@ -79,8 +78,7 @@ def unpack(data: bytes, where: Place) -> TrainedModel:
     about, arrays = _parsed(data, where)
     spec = ModelSpec.from_json(about["spec"], where)
     mesh = sharding.make_mesh(jax.local_devices()[:1])
-    spec.checked_abstract(mesh, where)
-    model = nnx.eval_shape(lambda: spec.create(mesh))
+    model = functional.merge_model(*spec.checked_abstract(mesh, where))
     wide = {name: array.astype(np.float32) for name, array in arrays.items()}
     models.weights.load(model, wide, source=f"The weights in {where}")
     graphdef, weights = functional.split_model(model)
