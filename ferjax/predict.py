@@ -59,6 +59,7 @@ flags.DEFINE_string(
 
 # So many files take long enough for a bar.
 _FEW = 64
+_RENDERED = "This model was trained on rendered faces: what it says of real people means nothing."
 _NO_FACE_LOOKED_FOR = (
     "No face was looked for: each image was taken for the crop of one face, as the training images "
     "are."
@@ -89,10 +90,13 @@ def main(argv: list[str]) -> None:
     _check_flags()
     printed, to_file = _outputs()
     files = find(argv[1:], lambda text: output.say(text, file=sys.stderr))
+    files = _without_output(files)
     inputs = [*files, *([] if FLAGS.workdir is None else own_files(FLAGS.workdir))]
     json_output.check(to_file, inputs)
-    pictures = None if FLAGS.output is None else MarkedPictures(FLAGS.output, inputs)
     classifier = _classifier()
+    pictures = None if FLAGS.output is None else MarkedPictures(FLAGS.output, inputs)
+    if _is_rendered(classifier):
+        output.say(_RENDERED, file=sys.stderr)
     sinks = _sinks(classifier, printed, to_file)
     noted, unread, looked, done, complete = Tally(), Unread(), _Looked(), 0, False
     try:
@@ -122,6 +126,28 @@ def main(argv: list[str]) -> None:
         raise unread.error(len(files), done="classified", listed=listed)
 
 
+def _without_output(files: list[Path]) -> list[Path]:
+    """The files without those in the folder of --output, which earlier commands have written."""
+    import sys
+
+    from ferjax.cli import output
+    from ferjax.errors import UserError
+
+    if FLAGS.output is None:
+        return files
+    folder = Path(FLAGS.output).resolve()
+    kept = [one for one in files if not one.resolve().is_relative_to(folder)]
+    if not kept:
+        raise UserError(
+            f"All images lie in --output={FLAGS.output}, where pictures are written; name another "
+            "folder."
+        )
+    if len(kept) < len(files):
+        left = f"{len(files) - len(kept):,} of the images lie in --output={FLAGS.output}"
+        output.say(f"{left}, where pictures are written, and are left out.", file=sys.stderr)
+    return kept
+
+
 class _Looked:
     """Counts the images in which a face was looked for, and those in which none was."""
 
@@ -140,7 +166,7 @@ class _Looked:
             return (_NO_FACE_LOOKED_FOR,)
         return (
             f"No face was looked for in {self._crops:,} of {self._crops + self._photos:,} images, "
-            "which are about as large as the training images: each was taken for the crop of one "
+            "which are hardly larger than the training images: each was taken for the crop of one "
             "face.",
         )
 
@@ -156,6 +182,8 @@ def _check_flags() -> None:
             f"--model names a trained model and --workdir a run, and {found}: give one of them, "
             "such as --model=fer2013-small."
         )
+    if FLAGS.workdir is not None and FLAGS.workdir.endswith(".safetensors"):
+        raise UserError(f"--workdir is a run; a packed file is --model={FLAGS.workdir}.")
     if FLAGS.model is not None and FLAGS["checkpoint"].present:
         raise UserError("--checkpoint is of a run, and --model has one set of weights.")
     one_of("--faces", FLAGS.faces, in_photos.MODES)
@@ -178,6 +206,13 @@ def _classifier() -> Classifier:
         return ferjax.load(FLAGS.model)
     manifest.entry(FLAGS.model, "model")  # a folder of that name is a run, and --workdir's
     return loading.named(FLAGS.model).classifier()
+
+
+def _is_rendered(classifier: Classifier) -> bool:
+    from ferjax.data import catalog
+
+    known = catalog.DATASETS.get(classifier.trained_on)
+    return known is not None and known.is_made
 
 
 def _sinks(

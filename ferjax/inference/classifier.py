@@ -16,7 +16,7 @@ from PIL import Image
 
 from ferjax.data.images import remarks
 from ferjax.distributed import forks
-from ferjax.errors import UserError
+from ferjax.errors import UserError, one_line
 from ferjax.inference import reading, results
 from ferjax.inference.faces import detectors, in_photos
 from ferjax.inference.faces.alignment import Framing
@@ -58,6 +58,7 @@ class Classifier:
       native_shape: (h, w, c) of the training images, to which every image is brought first.
       framing: where the eyes lie in the training images; None if it is not known, and then faces
         of photographs cannot be classified.
+      trained_on: name of the data set that trained it; "" if it is not known.
     """
 
     def __init__(
@@ -67,11 +68,18 @@ class Classifier:
         labels: tuple[str, ...],
         native_shape: tuple[int, int, int],
         framing: Framing | None = None,
+        trained_on: str = "",
     ):
         self._predict = predict
         self.labels = labels
         self.native_shape = native_shape
         self.framing = framing
+        self.trained_on = trained_on
+
+    def __repr__(self) -> str:
+        shape = "x".join(map(str, self.native_shape))
+        data = f", trained on {self.trained_on}" if self.trained_on else ""
+        return f"<Classifier of crops of {shape}{data}: {', '.join(map(one_line, self.labels))}>"
 
     def __call__(
         self,
@@ -122,7 +130,7 @@ class Classifier:
 
     def batches(self, images: Any) -> Iterator[list[Classified]]:
         """As `stream`, with what comes at once in a list."""
-        images = _each(images, self.native_shape)
+        images = reading.each(images, self.native_shape)
         # With one image there is nothing to read ahead of.
         single = isinstance(images, Sequence | np.ndarray) and len(images) < 2
         ahead = 0 if single else 2 * BATCH_SIZES[-1]
@@ -156,7 +164,7 @@ class Classifier:
         made = np.stack([row for row in rows if row is not None])
         return Prediction.of(made, self.labels, images[: results.SHOWN])
 
-    def faces(self, photo: Any, *, detector: str = detectors.DEFAULT) -> Faces:
+    def faces(self, photo: Any, *, detector: str | os.PathLike[str] = detectors.DEFAULT) -> Faces:
         """Finds the faces of a photograph, and names their expressions.
 
         Args:
@@ -172,7 +180,7 @@ class Classifier:
           UserError: what is given is no one image, or cannot be read; or the model does not know
             how to crop a photograph.
         """
-        images = _each(photo, self.native_shape)
+        images = reading.each(photo, self.native_shape)
         if not isinstance(images, Sequence | np.ndarray) or len(images) != 1:
             raise UserError(
                 "faces takes one photograph; for many, call it for each, or use "
@@ -184,7 +192,11 @@ class Classifier:
         return Faces(seen, self.labels)
 
     def photographs(
-        self, images: Any, *, mode: str = "auto", detector: str = detectors.DEFAULT
+        self,
+        images: Any,
+        *,
+        mode: str = "auto",
+        detector: str | os.PathLike[str] = detectors.DEFAULT,
     ) -> Iterator[list[Seen]]:
         """Finds and classifies the faces of any number of images, and goes on over bad ones.
 
@@ -194,10 +206,10 @@ class Classifier:
           detector: as `faces` takes it.
 
         Raises:
-          UserError: as `faces`, or no images at all.
+          UserError: as `faces`, or of what are no images.
         """
         forks.check()
-        images = _each(images, self.native_shape)
+        images = reading.each(images, self.native_shape)
         single = isinstance(images, Sequence | np.ndarray) and len(images) < 2
         most = BATCH_SIZES[-1] if mode == "crop" else 2 * in_photos.PHOTOS  # photographs are large
         return in_photos.batches(
@@ -260,40 +272,3 @@ def _take(reader: Iterator[Read], most: int) -> list[Read]:
         if good == most or len(taken) == 2 * most:
             break
     return taken
-
-
-def _each(images: Any, native_shape: tuple[int, int, int]) -> Iterable[Any]:
-    """What a user gives as images, as an iterable of them.
-
-    Raises:
-      UserError: it is nothing of the kind, or it is not known whether it is one image or many.
-    """
-    if isinstance(images, str | os.PathLike | Image.Image):
-        return [images]
-    if hasattr(images, "__array__"):  # of NumPy, JAX or another library
-        images = np.asarray(images)
-        if images.ndim == 3 and images.shape[-1] in (2, 4) and images.shape[1:] != native_shape[:2]:
-            raise UserError(
-                f"The images have the shape {images.shape}: leave out the transparency of one "
-                "image, as image[..., :3] does, or give a batch of grey images as [N, H, W, 1]."
-            )
-        if images.ndim == 2 or (images.ndim == 3 and images.shape[-1] in (1, 3)):
-            return images[None]
-        if images.ndim == 3 and len(images) == 3:
-            warnings.warn(
-                f"An array of shape {images.shape} is taken for 3 grey images. If its channels "
-                "come first, give one image as image.transpose(1, 2, 0).",
-                stacklevel=5,
-            )
-    no_images = (
-        isinstance(images, bytes | bytearray | memoryview)
-        or hasattr(images, "read")
-        or not isinstance(images, Iterable)
-        or (isinstance(images, np.ndarray) and images.ndim == 0)
-    )
-    if no_images:
-        raise UserError(
-            f"The images are {type(images).__name__}; expected paths, uint8 arrays, images of "
-            f"Pillow, or an iterable of them.{reading.fix_of(images)}"
-        )
-    return images

@@ -69,7 +69,7 @@ class TableFormat:
         self._widths = [max(len(one_line(name)), 5) for name in names]
         self._label_width = max(len("expression"), *map(len, map(one_line, names)))
         if has_faces:
-            self._widths += [len("score"), _BOX_WIDTH]
+            self._widths += [len("face"), len("score"), _BOX_WIDTH]
         self._has_rows = False
 
     def head(self) -> str:
@@ -80,13 +80,15 @@ class TableFormat:
         """One line."""
         if row.problem:
             return ""
-        columns = [*self._names, *(["score", "box"] if self._has_faces else [])]
+        columns = [*self._names, *(["face", "score", "box"] if self._has_faces else [])]
         head = "" if self._has_rows else self._line("expression", columns, "file")
         self._has_rows = True
         shown = [f"{100 * value:.1f}" for value in row.probabilities]
         shown = shown or ["-"] * len(self._names)
         if self._has_faces:
-            shown += [f"{row.face.score:.2f}", box_text(row.face)] if row.face else ["-", "-"]
+            number = str(row.number) if row.face else "-"
+            place = (f"{row.face.score:.2f}", box_text(row.face)) if row.face else ("-", "-")
+            shown += [number, *place]
         return head + self._line("no face" if row.number == 0 else row.label, shown, row.file)
 
     def tail(self, *, complete: bool, last: bool = True) -> str:

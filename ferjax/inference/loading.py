@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from ferjax import filesystem, local_files, refusals
-from ferjax.errors import UserError
+from ferjax.errors import UserError, some
 from ferjax.inference import packed
 from ferjax.inference.shipped import fetching, manifest
 from ferjax.inference.trained_model import TrainedModel
@@ -20,7 +20,7 @@ def ready(source: str | os.PathLike[str], checkpoint: str = "best") -> TrainedMo
       checkpoint: "best"; a run has others.
 
     Raises:
-      UserError: it is a name and a file or folder at once, or cannot be read.
+      UserError: it is a name and a file or folder at once, or neither, or cannot be read.
     """
     if isinstance(source, str) and _is_name(source):
         if os.path.lexists(source):
@@ -31,6 +31,12 @@ def ready(source: str | os.PathLike[str], checkpoint: str = "best") -> TrainedMo
             )
         _check_best(source, checkpoint)
         return named(source)
+    if isinstance(source, str) and _looks_like_a_name(source):
+        names = [one.name for one in manifest.entries().values() if one.kind == "model"]
+        raise UserError(
+            f"There is no model {source!r}, and no folder of that name here; expected the name of "
+            f"a model ({some(names, 20)}), a packed file, or a run directory."
+        )
     if os.fspath(source).endswith(packed.SUFFIX) and not os.path.isdir(source):
         _check_best(source, checkpoint)
         return of_file(source)
@@ -59,6 +65,12 @@ def of_file(path: str | os.PathLike[str]) -> TrainedModel:
 def _is_name(text: str) -> bool:
     entry = manifest.entries().get(text)
     return entry is not None and entry.kind == "model"
+
+
+def _looks_like_a_name(text: str) -> bool:
+    """Whether a text names nothing in the working folder, and is no path to elsewhere."""
+    is_plain = text != "" and os.path.basename(text) == text and "." not in text
+    return is_plain and not os.path.lexists(text)
 
 
 def _check_best(source: str | os.PathLike[str], checkpoint: str) -> None:

@@ -128,7 +128,7 @@ class ModelSpec:
             steps_per_epoch=fields["steps_per_epoch"],
             options=fields.get("options"),
             seed=fields.get("seed"),
-            framing=Framing(**fields["framing"]) if "framing" in fields else None,
+            framing=alignment.of_stored(fields["framing"]) if "framing" in fields else None,
         )
 
     def checked_abstract(self, mesh: Mesh, where: str | Place) -> tuple[nnx.GraphDef, Weights]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import os
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from ferjax.data.images import decoding, files, remarks
-from ferjax.errors import UserError
+from ferjax.errors import UserError, one_line
 
 # Threads that decode; each may hold a large photograph.
 MOST_THREADS = 8
@@ -55,6 +56,43 @@ class Read(NamedTuple):
     problem: str
     remarks: tuple[str, ...]
     photo: Photo | None = None
+
+
+def each(images: Any, native_shape: tuple[int, int, int]) -> Iterable[Any]:
+    """What a user gives as images, as an iterable of them.
+
+    Raises:
+      UserError: it is nothing of the kind, or it is not known whether it is one image or many.
+    """
+    if isinstance(images, str | os.PathLike | Image.Image):
+        return [images]
+    if hasattr(images, "__array__"):  # of NumPy, JAX or another library
+        images = _as_array(images, "The images")
+        if images.ndim == 3 and images.shape[-1] in (2, 4) and images.shape[1:] != native_shape[:2]:
+            raise UserError(
+                f"The images have the shape {images.shape}: leave out the transparency of one "
+                "image, as image[..., :3] does, or give a batch of grey images as [N, H, W, 1]."
+            )
+        if images.ndim == 2 or (images.ndim == 3 and images.shape[-1] in (1, 3)):
+            return images[None]
+        if images.ndim == 3 and len(images) == 3:
+            warnings.warn(
+                f"An array of shape {images.shape} is taken for 3 grey images. If its channels "
+                "come first, give one image as image.transpose(1, 2, 0).",
+                stacklevel=5,
+            )
+    no_images = (
+        isinstance(images, bytes | bytearray | memoryview)
+        or hasattr(images, "read")
+        or not isinstance(images, Iterable)
+        or (isinstance(images, np.ndarray) and images.ndim == 0)
+    )
+    if no_images:
+        raise UserError(
+            f"The images are {type(images).__name__}; expected paths, uint8 arrays, images of "
+            f"Pillow, or an iterable of them.{fix_of(images)}"
+        )
+    return images
 
 
 def never(size: tuple[int, int]) -> bool:
@@ -125,7 +163,16 @@ def _decoded(image: Any, name: str) -> Image.Image:
         return decoding.seen(image, name)
     if fix := fix_of(image):
         raise UserError(f"{name} is {type(image).__name__}, and no image.{fix}")
-    return files.of_array(np.asarray(image), name)
+    return files.of_array(_as_array(image, name), name)
+
+
+def _as_array(image: Any, name: str) -> np.ndarray:
+    try:
+        return np.asarray(image)
+    except Exception as error:  # of whatever library made it, as of a tensor with a gradient
+        raise UserError(
+            f"{name} is {type(image).__name__}, which gives no array ({one_line(error)})."
+        ) from None
 
 
 def _photo(image: Image.Image) -> Photo:

@@ -131,6 +131,7 @@ class TrainedModel:
             labels=self.spec.labels,
             native_shape=self.spec.native_shape,
             framing=self.spec.framing,
+            trained_on=self.spec.dataset,
         )
 
     def _program(self) -> Callable[[np.ndarray], Any]:

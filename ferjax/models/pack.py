@@ -11,6 +11,8 @@ its calibration, and on images made worse. --nocard writes the model alone and r
 
 from __future__ import annotations
 
+import shlex
+
 from absl import flags
 
 from ferjax.cli import command, huge_pages
@@ -42,7 +44,8 @@ def main(argv: list[str]) -> None:
     )
     for place in written:
         output.say(f"Written to {place}.")
-    output.say(f"Try: python -m ferjax.predict --model={written[0]} PHOTO")
+    file = shlex.quote(str(written[0]))
+    output.say(f"Try: python -m ferjax.predict --model={file} PHOTO")
 
 
 if __name__ == "__main__":

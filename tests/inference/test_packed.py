@@ -41,6 +41,22 @@ def test_a_packed_model_predicts_as_the_run_does(trained, tmp_path, dtype, toler
     assert found.labels == expected.labels and found.framing == FRAMING
 
 
+def test_fields_of_later_versions_are_ignored(trained, tmp_path):
+    data = packed.pack(trained, "float32")
+    arrays = load(data)
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    about = json.loads(header["__metadata__"]["about"])
+    about["spec"]["framing"]["later"] = 1
+    about["spec"]["later"] = 1
+    found = packed.unpack(save(arrays, {"about": json.dumps(about)}), tmp_path)
+    assert found.spec.framing == FRAMING
+
+
+def test_a_classifier_says_what_it_is(trained):
+    told = repr(trained.classifier())
+    assert told.startswith("<Classifier of crops of 16x16x1, trained on synthetic: angry, disgust")
+
+
 def test_running_statistics_keep_all_their_digits(trained):
     narrow, wide = (
         packed._parsed(packed.pack(trained, dtype), Path("a file"))[1]
@@ -105,6 +121,8 @@ def test_a_file_that_is_not_there_and_a_checkpoint_of_a_file_are_refused(trained
 def test_a_name_is_a_model_unless_something_here_is_called_so(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert ferjax.load("fer2013-small").native_shape == (48, 48, 1)
+    with pytest.raises(UserError, match=r"no model 'fer2013-smal'.* \(fer2013-small\)"):
+        ferjax.load("fer2013-smal")
     (tmp_path / "fer2013-small").mkdir()
     with pytest.raises(UserError, match=r"\./fer2013-small means that one"):
         ferjax.load("fer2013-small")
@@ -115,7 +133,7 @@ def test_a_name_is_a_model_unless_something_here_is_called_so(tmp_path, monkeypa
 
 def test_the_files_that_ferjax_carries_are_those_of_the_list():
     carried = [one for one in manifest.entries().values() if one.file is not None]
-    assert [one.name for one in carried] == ["fer2013-small"]
+    assert [one.name for one in carried] == ["fer2013-small", "mtcnn"]
     for one in carried:
         data = one.file.read_bytes()
         assert (len(data), hashlib.sha256(data).hexdigest()) == (one.num_bytes, one.sha256)

@@ -5,9 +5,10 @@
     model           keywords of `models.create`; parameters, their number
     labels          the K class names
     input           height, width and channels of the crops; framing, see `alignment.Framing`
-    data            dataset, options, fingerprint of the prepared data, examples of each split
-    training        paper, departures, seed, epochs, selection, versions, machine, finished; config,
-                    without its places
+    data            dataset, options, fingerprint of the prepared data, examples of each split,
+                    classes, training images of each
+    training        paper, departures, seed, epochs, selection, versions, machine, finished;
+                    started_from, see `training.result`; config; all without folders
     protocol        "honest" or "optimistic"; remark, why
     scores          metrics[view][group], see `evaluation.described`
     temperature     of each view, fitted on the split that selected
@@ -24,7 +25,7 @@ Everything is measured with the packed weights, not with those of the run.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -93,7 +94,7 @@ def measure(
     return {
         "format": FORMAT,
         **_model(run, result, file),
-        "data": _data(data),
+        "data": _data(data, len(spec.labels)),
         "training": _training(run, result),
         "protocol": protocol.label,
         "remark": protocol.remark,
@@ -139,18 +140,19 @@ def _model(run: FinishedRun, result: Mapping[str, Any], file: PackedFile) -> dic
     }
 
 
-def _data(data: RunData) -> dict[str, Any]:
+def _data(data: RunData, number: int) -> dict[str, Any]:
     source = data.source
     return {
         "dataset": source.name,
         "options": source.options,
         "fingerprint": source.fingerprint,
         "examples": dict(source.num_examples),
+        "classes": data.examples("train").counts(number),
     }
 
 
 def _training(run: FinishedRun, result: Mapping[str, Any]) -> dict[str, Any]:
-    """How the run was trained, without where its files were."""
+    """How the run was trained, without the folders of its files."""
     config = run.config.to_dict()
     for field in (*LOCATION_FIELDS, *STARTS, "paper_start"):
         *parents, last = field.split(".")
@@ -160,7 +162,37 @@ def _training(run: FinishedRun, result: Mapping[str, Any]) -> dict[str, Any]:
         inner.pop(last, None)
     names = ("paper", "departures", "seed", "selection", "versions", "machine", "finished")
     known = {name: result[name] for name in names if name in result}
-    return {**known, "epochs": run.config.train.num_epochs, "config": config}
+    origins = result.get("started_from", [])
+    known["departures"] = [_nearby(text, origins) for text in result.get("departures", [])]
+    config["departures"] = known["departures"]
+    return {
+        **known,
+        "started_from": [_origin(one) for one in origins],
+        "epochs": run.config.train.num_epochs,
+        "config": config,
+    }
+
+
+def _nearby(text: str, origins: Sequence[Mapping[str, Any]]) -> str:
+    """A sentence that may name the weights that a run started from, with their last part alone."""
+    for origin in origins:
+        text = text.replace(origin["weights"], _last(origin["weights"]))
+        text = _nearby(text, origin.get("started_from", []))
+    return text
+
+
+def _origin(origin: Mapping[str, Any]) -> dict[str, Any]:
+    inner = origin.get("started_from", [])
+    return {
+        **origin,
+        "weights": _last(origin["weights"]),
+        "departures": [_nearby(text, [origin]) for text in origin.get("departures", [])],
+        "started_from": [_origin(one) for one in inner],
+    }
+
+
+def _last(path: str) -> str:
+    return path.rstrip("/").rpartition("/")[2]
 
 
 def _parts(

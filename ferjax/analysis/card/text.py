@@ -6,6 +6,7 @@ Sections as in Mitchell et al., "Model cards for model reporting" (FAT* 2019), s
 from __future__ import annotations
 
 import functools
+import textwrap
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
@@ -13,14 +14,14 @@ from typing import Any
 
 import jinja2
 
+from ferjax.analysis.card import tables
 from ferjax.data import catalog
-from ferjax.errors import one_line
 from ferjax.metrics import wilson
 
+_WIDTH = 100
 _CLASSES_BELOW = 0.6  # of a recall that is told in a sentence
 # What is told of the network besides its name; the rest is in the file of figures.
 _NOT_TOLD = ("name", "num_classes", "channels", "image_size", "dtype", "batch_stats", "remat")
-_RARE_DTYPES = {"bfloat16": "bfloat16 (running statistics in float32)"}
 
 
 @functools.cache
@@ -45,15 +46,19 @@ def markdown(stem: str, figures: Mapping[str, Any]) -> str:
     split = figures["predictions"]["split"]
     name, scores = figures["data"]["dataset"], figures["scores"]
     single = scores["single"][split]
-    return template.render(
-        figures={**figures, "remark": _plain(figures["remark"])},
-        stem=_plain(stem),
-        name=_plain(stem),
-        labels=list(map(_plain, figures["labels"])),
+    made = template.render(
+        figures={**figures, "remark": tables.plain(figures["remark"])},
+        file=tables.code(f"{stem}.json"),
+        weights=tables.code(figures["file"]["name"]),
+        name=tables.plain(stem),
+        labels=list(map(tables.plain, figures["labels"])),
         optimistic=figures["protocol"] != "honest",
         tested=f"{single['num_examples']:,}",
-        single=_rate(single, "accuracy"),
-        flip=_rate(scores["flip"][split], "accuracy"),
+        headline=_headline(scores, split),
+        rendered=catalog.find(name).is_made,
+        ferjax=tables.plain(figures["measured"]["versions"]["ferjax"]),
+        training_classes=_training_classes(figures["labels"], figures["data"]["classes"]),
+        damage_ends=f"{50 * _width(figures['damaged']):.0f}",
         versions=", ".join(f"{one} {version}" for one, version in _versions(figures)),
         network=_network(figures["model"]),
         input=_input(figures["input"]),
@@ -62,23 +67,54 @@ def markdown(stem: str, figures: Mapping[str, Any]) -> str:
         title=catalog.find(name).title,
         about=about_data()[name],
         options=_options(figures["data"]["options"]),
-        counts=_counts(figures["data"]["examples"]),
+        counts=_counts(figures),
+        origins=_origins(figures["training"]["started_from"]),
         clean=_clean(scores, split),
         protocol=_protocol(figures),
         calibration=_calibration(figures, split),
         weakest=_weakest(figures["labels"], single),
         tables={
-            "scores": _scores(scores),
-            "classes": _classes(figures["labels"], single),
-            "parts": _parts(figures["parts"]),
-            "damage": _damage(figures["damage"]),
+            "scores": tables.scores(scores),
+            "classes": tables.classes(figures["labels"], single),
+            "parts": tables.parts(figures["parts"]),
+            "damage": tables.damage(figures["damage"]),
         },
+    )
+    return _wrapped(made)
+
+
+def _headline(scores: Mapping[str, Any], split: str) -> str:
+    """What the model reaches, first on the images that are in no other split."""
+    whole, clean = scores["single"][split], scores["single"].get(f"{split}_clean")
+    flip = f"`flip`: {tables.percent(scores['flip'][split]['accuracy'])}"
+    told = f"of {tables.rate(whole, 'accuracy')} % ({flip})"
+    if clean is None:
+        return f"On {whole['num_examples']:,} test images it agrees with the label {told}."
+    left = whole["num_examples"] - clean["num_examples"]
+    twice = f", {left:,} of which are in another split too, or twice in this one" if left else ""
+    if not left:
+        return (
+            f"On {whole['num_examples']:,} test images, none of which is in another split, it "
+            f"agrees with the label {told}."
+        )
+    cleanly = f"`flip`: {tables.percent(scores['flip'][f'{split}_clean']['accuracy'])}"
+    return (
+        f"On the {clean['num_examples']:,} test images that are in no other split it agrees with "
+        f"the label of {tables.rate(clean, 'accuracy')} % ({cleanly}); on the whole test split as "
+        f"it is published ({whole['num_examples']:,} images{twice}), {told}."
     )
 
 
-def _plain(text: str) -> str:
-    """A text of a user's data in a line, in which nothing is markup."""
-    return "".join(f"\\{one}" if one in "\\`*_{}[]<>|#" else one for one in one_line(text))
+def _training_classes(labels: Sequence[str], counts: Sequence[int]) -> str:
+    return ", ".join(
+        f"{tables.plain(label)} {count:,}" for label, count in zip(labels, counts, strict=True)
+    )
+
+
+def _width(number: int) -> float:
+    """The widest 95 % interval of a rate of so many images."""
+    low, high = wilson(number // 2, number)
+    return high - low
 
 
 def _versions(figures: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
@@ -102,9 +138,9 @@ def _framing(framing: Mapping[str, Any] | None) -> str:
         return "Where the eyes lie in them is not known, so it takes crops alone, no photographs."
     x, y, distance = (f"{100 * framing[name]:.0f} %" for name in ("x", "y", "distance"))
     return (
-        f"In {framing['found']} of {framing['images']} of them the detector found one: the middle "
-        f"of the eyes lies at {x} of the width and {y} of the height, and the eyes are {distance} "
-        "of the width apart. `ferjax.predict` crops the faces of a photograph likewise."
+        f"In {framing['found']} of {framing['images']} of them the detector found a face: the "
+        f"middle of the eyes lies at {x} of the width and {y} of the height, and the eyes are "
+        f"{distance} of the width apart. `ferjax.predict` crops the faces of a photograph likewise."
     )
 
 
@@ -113,28 +149,44 @@ def _training(figures: Mapping[str, Any]) -> str:
     machine, selection = found["machine"], found["selection"]
     count = machine["num_devices"]
     devices = f"{count} devices" if count > 1 else "one device"
-    departures = "; ".join(map(_plain, found["departures"]))
+    departures = "; ".join(map(tables.plain, found["departures"]))
     return (
         f"by `ferjax.main` with the config of {found['paper']}"
         + (f" and departures from the paper ({departures})" if departures else "")
         + f". Epoch {selection['epoch']} of {found['epochs']} was selected on the "
         f"{selection['split']} split. Seed {found['seed']}, on {devices} of the kind "
-        f"{_plain(machine['device'])}, ended {found['finished'][:10]}."
+        f"{tables.plain(machine['device'])}, ended {found['finished'][:10]}."
     )
 
 
 def _options(options: Mapping[str, Any]) -> str:
     given = ", ".join(f"{key}={value}" for key, value in options.items())
-    return f" ({_plain(given)})" if given else ""
+    return f" ({tables.plain(given)})" if given else ""
 
 
-def _counts(examples: Mapping[str, int]) -> str:
-    names = {"train": "trained it", "validation": "selected its epoch", "test": "test"}
-    return ", ".join(
-        f"{examples[split]:,} images {said}"
-        for split, said in names.items()
-        if split != "test" and examples.get(split)
+def _counts(figures: Mapping[str, Any]) -> str:
+    examples = figures["data"]["examples"]
+    selection = figures["training"]["selection"]["split"]
+    number = sum(examples[split] for split in selection.split("+"))
+    return (
+        f"{examples['train']:,} images trained it, {number:,} images of the {selection} split "
+        "selected its epoch"
     )
+
+
+def _origins(origins: Sequence[Mapping[str, Any]]) -> str:
+    """What the first weights were, and whose terms they have."""
+    told = []
+    for origin in origins:
+        name, data = tables.code(origin["weights"]), origin.get("dataset")
+        if data in about_data():
+            licence = about_data()[data]["licence"]
+            told.append(f"the run {name}, trained on {catalog.find(data).title} ({licence})")
+        else:
+            checksum = f", SHA-256 `{origin['sha256']}`" if "sha256" in origin else ""
+            told.append(f"the file {name}{checksum}, whose terms are for you to look up")
+        told += filter(None, [_origins(origin["started_from"])])
+    return "; before that, ".join(told)
 
 
 def _clean(scores: Mapping[str, Any], split: str) -> str:
@@ -143,15 +195,20 @@ def _clean(scores: Mapping[str, Any], split: str) -> str:
         return ""
     return (
         f"; `{split}_clean` are the {clean['num_examples']:,} of them whose pixels are neither in "
-        "the other splits nor twice in this one"
+        "the other splits nor a second time in this one"
     )
 
 
 def _protocol(figures: Mapping[str, Any]) -> str:
     if figures["protocol"] != "honest":
-        return f"{_plain(figures['remark'])}."
+        return f"{tables.plain(figures['remark'])}."
     split = figures["training"]["selection"]["split"]
-    return f"The epoch was selected on the {split} split; nothing was fitted on these images."
+    found = figures["training"]["selection"]
+    accuracy = f"{tables.percent(found['accuracy'])} % in the view `{found['view']}`"
+    return (
+        f"The epoch was selected on the {split} split, where its accuracy was {accuracy}. Nothing "
+        "was fitted on these images."
+    )
 
 
 def _calibration(figures: Mapping[str, Any], split: str) -> str:
@@ -161,116 +218,67 @@ def _calibration(figures: Mapping[str, Any], split: str) -> str:
         after = found.get("calibrated")
         scaled = ["-", "-"]
         if after is not None:
-            scaled = [_percent(after["calibration_error"]), f"{after['loss']:.3f}"]
-        given = [_percent(found["calibration_error"]), f"{found['loss']:.3f}"]
+            scaled = [tables.percent(after["calibration_error"]), f"{after['loss']:.3f}"]
+        given = [tables.percent(found["calibration_error"]), f"{found['loss']:.3f}"]
         rows.append([f"`{view}`", *given, f"{figures['temperature'][view]:.2f}", *scaled])
     head = ["view", "ECE", "loss", "temperature", "ECE after it", "loss after it"]
     fitted = "fitted on the split that selected the epoch" if is_fair else "fitted on these images"
     return (
-        f"{_table(head, rows)}\n\nThe probabilities that the model gives are as they are; the "
-        f"temperature, {fitted}, divides their logarithms. " + _confidence(figures)
+        f"{tables.table(head, rows)}\n\nThe model gives its probabilities without the "
+        f"temperature, which divides their logarithms and was {fitted}, by the least loss. "
+        + _confidence(figures)
     )
 
 
 def _confidence(figures: Mapping[str, Any]) -> str:
     temperature = figures["temperature"]["single"]
     if abs(temperature - 1) < 0.05:
-        return "One near 1 means that they need none."
+        return "That of `single` is near 1: it changes little."
     if temperature < 1:
-        return "One below 1 means that the model is right more often than it says."
-    return "One above 1 means that the model is right less often than it says."
+        return "That of `single` is below 1: there, the model is right more often than it says."
+    return "That of `single` is above 1: there, the model is right less often than it says."
 
 
 def _weakest(labels: Sequence[str], metrics: Mapping[str, Any]) -> str:
     found = sorted(zip(metrics["per_class_recall"], labels, metrics["confusion"], strict=True))
     told = [
-        f"{_plain(label)} ({_percent(recall)} %)"
+        f"{tables.plain(label)} ({tables.percent(recall)} %)"
         for recall, label, row in found
         if sum(row) and recall < _CLASSES_BELOW
     ]
     return (
-        "Of these classes it misses more than four in ten: " + ", ".join(told) + "."
+        "It finds less than six in ten of " + ", ".join(told) + "."
         if told
         else "Of each class that was tested it finds at least six in ten."
     )
 
 
-def _scores(scores: Mapping[str, Mapping[str, Any]]) -> str:
-    rows = [
-        [
-            f"`{view}`",
-            f"`{group}`",
-            f"{found['num_examples']:,}",
-            _rate(found, "accuracy"),
-            _rate(found, "macro_f1"),
-            _rate(found, "top2_accuracy"),
-        ]
-        for view, groups in scores.items()
-        for group, found in groups.items()
-    ]
-    head = ["view", "images of", "images", "accuracy", "macro-F1", "true class among the first two"]
-    return _table(head, rows)
+def _wrapped(text: str) -> str:
+    """Lines of prose of at most `_WIDTH` characters; tables, titles and code stay as they are."""
+    made, in_code = [], False
+    for line in text.splitlines():
+        in_code ^= line.startswith("```")
+        if in_code or line.startswith(("|", "#", "```")) or not line:
+            made.append(line)
+        elif made and made[-1] and _goes_on(made[-1], line):
+            made[-1] += " " + line.strip()
+        else:
+            made.append(line)
+    return "\n".join(_folded(line) for line in made) + "\n"
 
 
-def _classes(labels: Sequence[str], metrics: Mapping[str, Any]) -> str:
-    rows = []
-    for at, label in enumerate(labels):
-        counts = metrics["confusion"][at]
-        total, predicted = sum(counts), sum(row[at] for row in metrics["confusion"])
-        others = [0 if other == at else count for other, count in enumerate(counts)]
-        most = max(range(len(labels)), key=others.__getitem__)
-        taken = f"{_plain(labels[most])} ({_percent(others[most] / total)})" if max(others) else "-"
-        rows.append(
-            [
-                _plain(label),
-                f"{total:,}",
-                f"{_percent(counts[at] / total)} ({_ends(counts[at], total)})" if total else "-",
-                _percent(metrics["per_class_precision"][at]) if predicted else "-",
-                _percent(metrics["per_class_f1"][at]) if total else "-",
-                taken,
-            ]
-        )
-    return _table(["class", "images", "recall", "precision", "F1", "else mostly taken for"], rows)
+def _goes_on(last: str, line: str) -> bool:
+    """Whether a line is part of the paragraph of the last one."""
+    return not last.startswith(("|", "#", "```")) and not line.startswith("- ")
 
 
-def _parts(parts: Sequence[Mapping[str, Any]]) -> str:
-    rows = [
-        [
-            one["name"],
-            f"{one['images']:,}",
-            _percent(one["hits"] / one["images"]) if one["images"] else "-",
-            _ends(one["hits"], one["images"]) if one["images"] else "-",
-        ]
-        for one in parts
-    ]
-    return _table(["images", "number", "accuracy", "95 % interval"], rows)
-
-
-def _damage(found: Mapping[str, Mapping[str, Any]]) -> str:
-    rows = []
-    for name, one in found.items():
-        whole, *worse = map(_percent, one["accuracy"])
-        strengths = [f"{share:g}" for share in one["strengths"]]
-        cells = [
-            f"{accuracy} ({strength})" for accuracy, strength in zip(worse, strengths, strict=True)
-        ]
-        rows.append([name, one["unit"], whole, *cells])
-    return _table(["made worse by", "strength in", "not at all", "little", "more", "much"], rows)
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-
-
-def _rate(metrics: Mapping[str, Any], name: str) -> str:
-    low, high = metrics["intervals"][name]
-    return f"{_percent(metrics[name])} ({_percent(low)} to {_percent(high)})"
-
-
-def _ends(hits: int, total: int) -> str:
-    return " to ".join(map(_percent, wilson(hits, total)))
-
-
-def _percent(fraction: float) -> str:
-    return f"{100 * fraction:.1f}"
+def _folded(line: str) -> str:
+    if line.startswith(("|", "#", "python ")):
+        return line
+    return textwrap.fill(
+        line,
+        _WIDTH,
+        subsequent_indent="  " if line.startswith("- ") else "",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

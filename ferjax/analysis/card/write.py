@@ -11,14 +11,15 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+import jinja2
 import numpy as np
 
-from ferjax import filesystem
+from ferjax import filesystem, stored_json
 from ferjax.analysis.card import figures, text
 from ferjax.analysis.card.figures import PackedFile
 from ferjax.cli import output
 from ferjax.config import stored
-from ferjax.errors import UserError
+from ferjax.errors import UserError, one_line
 from ferjax.evaluation.checkpoint_scores import FinishedRun
 from ferjax.filesystem import Place
 from ferjax.inference import packed
@@ -70,7 +71,7 @@ def pack(
             num_bytes=len(content),
             sha256=hashlib.sha256(content).hexdigest(),
             dtype=dtype,
-            command=_command(targets[0].name, workdir, dtype),
+            command=_command(targets[0].name, workdir, dtype, data_dir),
         )
         tested = dataclasses.replace(run, trained=packed.unpack(content, targets[0]))
         found = figures.measure(tested, result, made, data_dir)
@@ -90,7 +91,29 @@ def _targets(workdir: str, file: str, card: bool) -> tuple[Place, ...]:
     names = [file, *([f"{stem}.json", f"{stem}.md"] if card else [])]
     for name in names:
         filesystem.check_output("--output", name, own_files(workdir))
+    _check_beside(filesystem.of(f"{stem}.json"), filesystem.of(f"{stem}.md"), card_is_written=card)
     return tuple(map(filesystem.of, names))
+
+
+def _check_beside(numbers: Place, card: Place, *, card_is_written: bool) -> None:
+    """Refuses to replace a card that somebody has changed, and files that are none."""
+    there = [place for place in (numbers, card) if filesystem.exists(place)]
+    if not there:
+        return
+    names = " and ".join(place.name for place in there)
+    fix = "move what is there to another place, or name another file"
+    if not card_is_written:
+        raise UserError(f"Beside --output lies {names}, which would be of another model: {fix}.")
+    try:
+        found = filesystem.read_json(numbers, stored_json.Object, fix=fix)
+        is_as_made = text.markdown(_stem(numbers), found).encode() == filesystem.read_bytes(card)
+    except (OSError, UserError, LookupError, TypeError, ValueError, jinja2.UndefinedError):
+        is_as_made = False
+    if not is_as_made:
+        raise UserError(
+            f"Beside --output lies {names}, which is no card as this command makes it, or one that "
+            f"was changed since: {fix}."
+        )
 
 
 def _framed(run: FinishedRun, data_dir: str | None) -> FinishedRun:
@@ -114,19 +137,23 @@ def _framed(run: FinishedRun, data_dir: str | None) -> FinishedRun:
 
 def _card(targets: tuple[Place, ...], found: Mapping[str, Any]) -> dict[Place, bytes]:
     _, numbers, card = targets
-    stem = numbers.name.removesuffix(".json")
     return {
         numbers: (json.dumps(found, indent=2, allow_nan=False) + "\n").encode(),
-        card: text.markdown(stem, found).encode(),
+        card: text.markdown(_stem(numbers), found).encode(),
     }
 
 
-def _command(name: str, workdir: str, dtype: str) -> str:
+def _stem(numbers: Place) -> str:
+    return numbers.name.removesuffix(".json")
+
+
+def _command(name: str, workdir: str, dtype: str, data_dir: str | None) -> str:
     """What makes the file, for people: of the folders of this machine only the last one is told."""
     is_near = not os.path.isabs(workdir) and not filesystem.is_remote(workdir)
     run = workdir if is_near else workdir.rstrip("/").rpartition("/")[2]
     chosen = "" if dtype == "bfloat16" else f" --dtype={dtype}"
-    return (
+    chosen += "" if data_dir is None else " --data_dir=FOLDER"
+    return one_line(
         f"python -m ferjax.models.pack --workdir={shlex.quote(run)} "
         f"--output={shlex.quote(name)}{chosen}"
     )

@@ -28,6 +28,9 @@ BAD_EXIF = "EXIF data that cannot be read, so that it may not be upright"
 BLANK = "almost one grey level throughout, so that no face can be seen"
 TINY = "less than a third of the side of the training images"
 PHOTO = "the size and shape of a whole photograph, not of the crop of a face"
+LARGE = (
+    "over five times the side of the training images; a face in a photograph must be found first"
+)
 
 _NAMED = 3  # files that a sentence names
 # Grey levels between the darkest and the brightest pixel of what shows nothing.
@@ -35,6 +38,8 @@ _FLAT = 8
 # A crop of a face is about square. A longer side of so many pixels, in so far from the shape of the
 # training images, is a photograph's; at twice their shape it is one whatever its size.
 _PHOTO_SIDE, _PHOTO_SHAPE, _ODD_SHAPE = 400, 1.25, 2.0
+# A square may be a photograph, too: crops are seldom so much larger than what models see.
+_MANY_TIMES = 5
 
 
 class Remarks:
@@ -160,6 +165,8 @@ def look_at_crop(size: tuple[int, int], fitted: UInt8[np.ndarray, "h w c"], wher
     is_large = max(width, height) >= _PHOTO_SIDE
     if shape >= _ODD_SHAPE or (is_large and shape >= _PHOTO_SHAPE):
         found.add(PHOTO, where)
+    elif is_large and min(width / fitted_width, height / fitted_height) > _MANY_TIMES:
+        found.add(LARGE, where)
 
 
 def _has_more_frames(file: Image.Image) -> bool:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Annotated, NamedTuple, TypedDict
+from collections.abc import Mapping
+from typing import Annotated, Any, NamedTuple, TypedDict
 
 import numpy as np
 from PIL import Image
@@ -47,6 +48,11 @@ class Framing:
     distance: float
     found: int
     images: int
+
+
+def of_stored(fields: Mapping[str, Any]) -> Framing:
+    """The framing of a checked `Stored`; other fields are ignored."""
+    return Framing(**{one.name: fields[one.name] for one in dataclasses.fields(Framing)})
 
 
 class Crop(NamedTuple):

@@ -21,22 +21,27 @@ _PAPER, _INK, _FAINT, _BAR, _BEST = "#ffffff", "#20262c", "#e4e8ec", "#8c96a0", 
 _COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6bb1", "#7f7f7f")
 _FACE, _GAP, _LINE, _FONT = 96, 12, 17, 13  # pixels of a card
 _BAR_WIDTH, _PERCENT_WIDTH, _MOST_CHARACTERS = 80, 42, 16
+# Faces that have a card, and classes that have a bar, the most probable ones; a picture with more
+# could not be looked at.
+_MOST_CARDS, _MOST_BARS = 40, 14
 
 
 def picture(photo: Photo, faces: Sequence[Found], labels: Sequence[str]) -> Image.Image:
-    """The photograph with its faces marked, and below it a card of each face: RGB."""
-    shown = marked(photo, faces)
+    """The photograph with its faces marked, and below it a card of each of the first ones: RGB."""
+    shown, more = marked(photo, faces), len(faces) - _MOST_CARDS
+    faces = faces[:_MOST_CARDS]
     font = ImageFont.load_default(_FONT)
     names = [_short(label) for label in labels]
     name_width = max(int(font.getlength(name)) for name in names) + _GAP
     size = (
         _FACE + _GAP + name_width + _BAR_WIDTH + _PERCENT_WIDTH,
-        max(_FACE + 2 * _LINE, len(labels) * _LINE + _LINE),
+        max(_FACE + 2 * _LINE, min(len(labels), _MOST_BARS) * _LINE + _LINE),
     )
     width = max(shown.width, min(_LEAST_WIDTH, (size[0] + _GAP) * max(len(faces), 1) + _GAP))
     columns = max(1, (width - _GAP) // (size[0] + _GAP))
     rows = -(-len(faces) // columns)
-    page = Image.new("RGB", (width, shown.height + rows * (size[1] + _GAP) + _GAP), _PAPER)
+    height = shown.height + rows * (size[1] + _GAP) + _GAP + (_LINE if more > 0 else 0)
+    page = Image.new("RGB", (width, height), _PAPER)
     page.paste(shown, ((width - shown.width) // 2, 0))
     draw = ImageDraw.Draw(page)
     for number, found in enumerate(faces):
@@ -46,6 +51,9 @@ def picture(photo: Photo, faces: Sequence[Found], labels: Sequence[str]) -> Imag
             shown.height + _GAP + row * (size[1] + _GAP),
         )
         _card(page, draw, corner, number, found, names, name_width)
+    if more > 0:
+        place = (_GAP, height - _LINE - _GAP // 2)
+        draw.text(place, f"and {more:,} more faces", font=font, fill=_INK)
     return page
 
 
@@ -106,7 +114,10 @@ def _card(
     under = f"{number + 1}  {_short(found.label)}"
     draw.text((left, top + _FACE + 4), under, font=font, fill=_INK)
     start = left + _FACE + _GAP
-    for line, (name, value) in enumerate(zip(names, found.probabilities.tolist(), strict=True)):
+    bars = list(zip(names, found.probabilities.tolist(), strict=True))
+    if len(bars) > _MOST_BARS:
+        bars = sorted(bars, key=lambda one: -one[1])[:_MOST_BARS]
+    for line, (name, value) in enumerate(bars):
         y = top + line * _LINE
         bar = start + name_width
         best = value == found.probabilities.max()

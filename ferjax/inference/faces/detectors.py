@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 
 from ferjax.errors import UserError
 from ferjax.inference.faces.face import Detector
@@ -13,9 +14,8 @@ from ferjax.inference.shipped import fetching
 DEFAULT = "mtcnn"
 
 
-@functools.cache
-def create(name: str = DEFAULT) -> Detector:
-    """A detector; the same one each time, as its programs are compiled once.
+def create(name: str | os.PathLike[str] = DEFAULT) -> Detector:
+    """A detector; the same one each time while its file is the same.
 
     Args:
       name: "mtcnn", which ferjax carries; "yunet", which `python -m ferjax.models --fetch=yunet`
@@ -25,12 +25,31 @@ def create(name: str = DEFAULT) -> Detector:
       UserError: there is no such detector or file, it cannot be read, or OpenCV is not installed.
     """
     if name == "mtcnn":
-        return Mtcnn()
+        return _mtcnn()
     if name == "yunet":
-        return YuNet(fetching.fetched("yunet", "detector")[0])
-    if name.endswith(".onnx"):
-        return YuNet(name)
+        return _of_file(fetching.fetched("yunet", "detector")[0])
+    if isinstance(name, str | os.PathLike) and os.fspath(name).endswith(".onnx"):
+        return _of_file(name)
     raise UserError(
         f"The detector is {name!r}; expected mtcnn, yunet, or the path of a file of YuNet that "
         "ends in .onnx."
     )
+
+
+@functools.cache
+def _mtcnn() -> Mtcnn:
+    return Mtcnn()
+
+
+def _of_file(file: str | os.PathLike[str]) -> YuNet:
+    try:
+        now = os.stat(file)
+    except (OSError, ValueError):
+        return YuNet(file)  # which says what is wrong with it
+    return _yunet(os.path.realpath(file), (now.st_mtime_ns, now.st_size))
+
+
+@functools.lru_cache(maxsize=4)
+def _yunet(file: str, stamp: tuple[int, int]) -> YuNet:
+    """The detector of a file as it is now: `stamp` changes when the file does."""
+    return YuNet(file)

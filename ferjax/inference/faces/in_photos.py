@@ -27,8 +27,8 @@ PHOTOS, _CROPS = 8, 64
 _LIKE_TRAINING, _SMALL = 1.5, 64
 
 NO_FACE = "no face that could be found"
-REACHES_OUT = "a face that reaches past the edge, which is repeated there"
-SMALL_FACE = "a face of less than half the size of the training images"
+REACHES_OUT = "a face whose crop reaches past the edge, which is repeated there"
+SMALL_FACE = "a face whose crop has less than half the side of the training images"
 
 
 class Model(NamedTuple):
@@ -162,5 +162,5 @@ def _no_framing(what: str) -> str:
     return (
         f"{what}: the model does not say where the eyes lie in its training images, as it was made "
         "by an earlier version of ferjax or shows few faces. If the images are crops of faces, say "
-        "--faces=crop; else let python -m ferjax.models.pack measure it, and use the packed model."
+        "--faces=crop; else pack a run of it by python -m ferjax.models.pack, which measures it."
     )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
+import itertools
 import os
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -31,8 +31,7 @@ class MarkedPictures:
     def __init__(self, folder: str | os.PathLike[str], inputs: Iterable[str | os.PathLike[str]]):
         self._folder = filesystem.local(folder, "--output")
         self._inputs = {os.path.realpath(one) for one in inputs}
-        self._names: Counter[str] = Counter()
-        self._written = 0
+        self._names: set[str] = set()
         try:
             local_files.make_folder(self._folder)
         except OSError as error:
@@ -58,21 +57,21 @@ class MarkedPictures:
             local_files.write(path, file.getvalue())
         except OSError as error:
             raise self._refused(path, error) from None
-        self._written += 1
 
     def sentence(self) -> str:
         """What was written, for the user."""
-        files = "picture is" if self._written == 1 else "pictures are"
+        files = "picture is" if len(self._names) == 1 else "pictures are"
         where = one_line(self._folder)
-        return f"{self._written:,} {files} in {where}: one of each photograph that has a face."
+        return f"{len(self._names):,} {files} in {where}: one of each photograph that has a face."
 
     def _path(self, name: str) -> Path:
         """photo.jpg for photo.png; of several of one name the second is photo-2.jpg."""
         stem = os.fsdecode(os.fsencode(Path(name).stem)[:_MOST_CHARACTERS])
         stem = "".join(letter if letter.isprintable() else "_" for letter in stem) or "photo"
-        self._names[stem] += 1
-        number = self._names[stem]
-        return self._folder / (f"{stem}.jpg" if number == 1 else f"{stem}-{number}.jpg")
+        names = (stem if number == 1 else f"{stem}-{number}" for number in itertools.count(1))
+        name = next(name for name in names if name.casefold() not in self._names)
+        self._names.add(name.casefold())  # some file systems take A and a for one name
+        return self._folder / f"{name}.jpg"
 
     def _refused(self, path: Path, error: OSError) -> UserError:
         return UserError(

@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ferjax.errors import one_line
 from ferjax.inference.faces.face import Face
-from ferjax.inference.formats import Row
+from ferjax.inference.formats import Row, box_text
 from ferjax.inference.reading import Photo
 
 
@@ -29,6 +30,12 @@ class Found(NamedTuple):
     probabilities: np.ndarray
     pixels: np.ndarray
     face: Face | None
+
+    def __repr__(self) -> str:
+        place = "" if self.face is None else f" at {box_text(self.face)}"
+        score = "" if self.face is None else f", score {self.face.score:.2f}"
+        best = 100 * float(self.probabilities.max())
+        return f"<{one_line(self.label)} {best:.1f} %{place}{score}>"
 
 
 class Seen(NamedTuple):

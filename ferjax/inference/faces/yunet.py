@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -47,12 +48,14 @@ class YuNet:
                 "pip install 'ferjax[faces]' installs it, and --detector=mtcnn works without."
             ) from None
         try:
+            local_files.check_utf8(self.name)  # OpenCV crashes on another name
             local_files.check_regular(self.name)
         except OSError as error:
             raise UserError(
                 f"The detector {self.name} cannot be read ({refusals.problem(error)})."
             ) from None
         self._error = cv2.error
+        self._lock = threading.Lock()  # the size of the input is state of the network
         with _quiet(cv2.utils.logging), _explained(self.name, cv2.error):
             self._net = cv2.FaceDetectorYN.create(
                 self.name, "", (_SIDE, _SIDE), _SCORE, _OVERLAP, _MOST
@@ -67,11 +70,17 @@ class YuNet:
         width, height = (max(1, round(side / scale)) for side in photo.size)
         smaller = photo.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=2)
         blue_first = np.ascontiguousarray(np.asarray(smaller)[:, :, ::-1])
-        with _explained(self.name, self._error):
+        with self._lock, _explained(self.name, self._error):
             self._net.setInputSize((width, height))
             _, rows = self._net.detect(blue_first)
-        faces = [_face(row) for row in ([] if rows is None else rows)]
+        found = [] if rows is None else [row for row in rows if _is_possible(row, photo.size)]
+        faces = [_face(row) for row in found]
         return [face.scaled(scale) for face in sorted(faces, key=lambda face: -face.score)]
+
+
+def _is_possible(row: np.ndarray, size: tuple[int, int]) -> bool:
+    """Whether a row is of a face about in the photograph; another network may give anything."""
+    return bool(np.isfinite(row).all() and np.abs(row[:_ROW_SCORE]).max() <= 2 * max(size))
 
 
 def _face(row: np.ndarray) -> Face:

@@ -11,7 +11,8 @@ import pytest
 
 import ferjax
 from ferjax import evaluate
-from ferjax.analysis.card import text, write
+from ferjax.analysis.card import figures as measured
+from ferjax.analysis.card import tables, text, write
 from ferjax.data import catalog
 from ferjax.data.dataset import open_dataset
 from ferjax.evaluation.checkpoint_scores import FinishedRun
@@ -115,7 +116,7 @@ def test_a_run_without_its_framing_is_measured(finished):
 
 def test_weak_classes_optimism_and_names_of_users_are_told(written):
     _, figures, card = written
-    assert "OPTIMISTIC" not in card
+    assert "OPTIMISTIC" not in card and "trained on drawn faces" in card
     labels = ["a|b", "c*d", *figures["labels"][2:]]
     metrics = dict(figures["scores"]["single"]["test"])
     number = len(labels)
@@ -126,10 +127,69 @@ def test_weak_classes_optimism_and_names_of_users_are_told(written):
     changed = {**figures, "labels": labels, "scores": scores}
     changed |= {"protocol": "optimistic", "remark": "OPTIMISTIC: for a test"}
     made = text.markdown("my_model", changed)
-    assert "misses more than four in ten: a\\|b (20.0 %)." in made
+    assert "It finds less than six in ten of a\\|b (20.0 %)." in made
     row = next(line for line in made.splitlines() if line.startswith("| a\\|b | 10 |"))
     assert row.endswith(f"{labels[2]} (80.0) |")
     assert made.startswith("# Model card: my\\_model\n\n**OPTIMISTIC: for a test**\n")
+    assert "`my_model.json` has them all" in " ".join(made.split())
+
+
+def test_what_a_run_started_from_is_told_without_its_folder(written, finished):
+    _, figures, _ = written
+    inner = {"weights": "/home/me/r50.pth", "sha256": "ab" * 32}
+    origin = {
+        "weights": "/home/me/runs/first",
+        "dataset": "fer2013",
+        "departures": ["/home/me/r50.pth: x"],
+        "started_from": [inner],
+    }
+    result = {
+        **{name: figures["training"][name] for name in ("paper", "seed", "selection", "finished")},
+        "departures": ["/home/me/runs/first: budget=cpu", "own"],
+        "started_from": [origin],
+    }
+    run = FinishedRun.open(RunDirectory(finished[0]), finished[1], "best")
+    found = measured._training(run, result)
+    assert "/home" not in json.dumps(found)
+    assert found["departures"] == ["first: budget=cpu", "own"]
+    changed = {**figures, "training": {**figures["training"], **found}}
+    card = " ".join(text.markdown("mine", changed).split())
+    assert "it started from the run `first`, trained on FER2013 (Doubtful." in card
+    assert f"before that, the file `r50.pth`, SHA-256 `{'ab' * 32}`, whose terms" in card
+
+
+def test_the_images_that_selected_are_those_of_the_protocol(written):
+    _, figures, card = written
+    assert "21 images of the validation split selected its epoch" in " ".join(card.split())
+    selection = {**figures["training"]["selection"], "split": "test"}
+    changed = {**figures, "training": {**figures["training"], "selection": selection}}
+    made = " ".join(text.markdown("mine", changed).split())
+    assert "35 images of the test split selected its epoch" in made
+
+
+def test_a_card_that_was_changed_is_not_replaced(finished, tmp_path, run_main, written):
+    for name in ("mine.json", "mine.md"):
+        shutil.copy(written[0].with_name(name), tmp_path)
+    flags = (f"--workdir={finished[0]}", f"--output={tmp_path}/mine.safetensors")
+    code, _, err = run_main(pack, *flags, "--nocard")
+    assert code == 2 and "Beside --output lies mine.json and mine.md, which would be of" in err
+    code, _, _ = run_main(pack, *flags)  # as the command made them
+    assert code == 0 and json.loads((tmp_path / "mine.json").read_text())["file"]["dtype"]
+    with open(tmp_path / "mine.md", "a") as file:
+        file.write("My own words.\n")
+    code, _, err = run_main(pack, *flags)
+    assert code == 2 and "or one that was changed since" in err
+    (tmp_path / "mine.json").write_text("{}")
+    assert run_main(pack, *flags)[0] == 2
+    assert (tmp_path / "mine.md").read_text().endswith("My own words.\n")
+
+
+@pytest.mark.parametrize("name", ["a", "a`b", "``", "a_b*"])
+def test_names_stand_in_code_as_they_are(name):
+    made = tables.code(name)
+    fence = re.match("`+", made)[0]
+    assert made.endswith(fence) and fence not in made[len(fence) : -len(fence)].strip(" ") + " "
+    assert made[len(fence) : -len(fence)].strip() == name
 
 
 def test_every_data_set_is_described():

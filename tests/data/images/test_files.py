@@ -276,7 +276,8 @@ def test_an_image_of_pillow_is_upright_too(tmp_path):
     [
         ((8, 8), None),
         ((2, 8), remarks.TINY),
-        ((1000, 1000), None),
+        ((1000, 1000), remarks.LARGE),
+        ((399, 399), None),
         ((130, 100), None),
         ((640, 480), remarks.PHOTO),
         ((480, 640), remarks.PHOTO),
@@ -290,6 +291,7 @@ def test_what_is_no_crop_of_a_face_by_its_size_is_remarked(size, remark, tmp_pat
         files.read(tmp_path / "a.png", GREY)
     assert set(found.kinds()) - {remarks.BLANK} >= ({remark} if remark else set())
     assert (remarks.PHOTO in found.kinds()) == (remark == remarks.PHOTO or size == (2, 8))
+    assert (remarks.LARGE in found.kinds()) == (remark == remarks.LARGE)
 
 
 def test_a_picture_without_contrast_is_remarked():

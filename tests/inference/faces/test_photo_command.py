@@ -4,6 +4,8 @@ import csv
 import io
 import json
 import os
+import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -11,8 +13,11 @@ from PIL import Image
 
 from ferjax import predict
 from ferjax.errors import UserError
-from ferjax.inference.faces import detectors
+from ferjax.inference.faces import annotated, detectors
+from ferjax.inference.faces.face import Face
+from ferjax.inference.faces.seen import Found
 from ferjax.inference.faces.yunet import YuNet
+from ferjax.inference.reading import Photo
 from tests.helpers import scenes, small_yunet
 
 ASTRONAUT = os.path.join(scenes.FOLDER, "astronaut.png")
@@ -53,6 +58,45 @@ def test_other_programs_get_the_places_of_faces(run_main, tmp_path):
     assert "face" not in third and third["label"] == "happy"
 
 
+def test_pictures_of_one_command_never_replace_each_other(run_main, tmp_path):
+    for name in ("p/a-2", "p/a", "q/a", "q/A"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ASTRONAUT, tmp_path / f"{name}.png")
+    out = tmp_path / "p/out"
+    for _ in range(2):  # the second time with pictures of the first in a folder that is searched
+        code, _, err = run_main(
+            predict, MODEL, str(tmp_path / "p"), str(tmp_path / "q"), f"--output={out}"
+        )
+        assert code == 0 and "4 pictures are in" in err
+        assert sorted(os.listdir(out)) == ["a-2.jpg", "a-3.jpg", "a.jpg", "A-4.jpg"] or sorted(
+            name.casefold() for name in os.listdir(out)
+        ) == ["a-2.jpg", "a-3.jpg", "a-4.jpg", "a.jpg"]
+    assert "4 of the images lie in --output=" in err
+    code, _, err = run_main(predict, MODEL, str(out), f"--output={out}")
+    assert code == 2 and "All images lie in --output=" in err
+
+
+def test_many_faces_and_classes_make_a_picture_of_bounded_size():
+    rows = np.full((300, 90), 1 / 90, np.float32)
+    rows[:, 7] = 0.5
+    face = Face((10, 10, 60, 60), 0.9, ((20, 20), (40, 20)))
+    faces = [Found("c7", row, np.zeros((8, 8, 1), np.uint8), face) for row in rows]
+    photo = Photo(Image.new("RGB", (640, 480)), 1.0)
+    labels = [f"c{number}" for number in range(90)]
+    made = annotated.picture(photo, faces, labels)
+    assert made.height < 12_000
+    assert annotated.picture(photo, faces[:40], labels).height == made.height - annotated._LINE
+    assert repr(faces[0]) == "<c7 50.0 % at 10,10,60,60, score 0.90>"
+
+
+def test_a_model_of_rendered_faces_says_so(run_main, finished, tmp_path):
+    Image.new("L", (16, 16), 90).save(tmp_path / "a.png")
+    _, _, err = run_main(predict, f"--workdir={finished[0]}", str(tmp_path / "a.png"))
+    assert "was trained on rendered faces" in err
+    _, _, err = run_main(predict, MODEL, str(tmp_path / "a.png"))
+    assert "trained on rendered" not in err
+
+
 def test_noise_and_black_have_no_face_and_crops_are_not_looked_at(run_main, tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, (96, 96, 3), np.uint8)
     for name, image in (("noise", Image.fromarray(noise)), ("black", Image.new("RGB", (96, 96)))):
@@ -71,6 +115,7 @@ def test_noise_and_black_have_no_face_and_crops_are_not_looked_at(run_main, tmp_
     [
         ([], "none is given"),
         ([MODEL, "--workdir=runs/a"], "both are given"),
+        (["--workdir=a.safetensors"], "a packed file is --model=a.safetensors"),
         ([MODEL, "--checkpoint=last"], "--model has one set of weights"),
         ([MODEL, "--faces=all"], "--faces is 'all'; expected one of auto, detect, crop"),
         ([MODEL, "--faces=crop", "--output=out"], "--faces=crop looks for none"),
@@ -116,6 +161,39 @@ def test_a_file_of_yunet_is_run_by_opencv(tmp_path, run_main):
         "292,184,324,224",
         "148,64,180,104",
     ]
+
+
+def test_yunet_in_threads_gives_each_photograph_its_own_faces(tmp_path):
+    small_yunet.write(tmp_path / "small.onnx")
+    detector = detectors.create(tmp_path / "small.onnx")
+    photos = []
+    for width, height, x in ((640, 480, 160), (320, 200, 80)):
+        pixels = np.zeros((height, width, 3), np.uint8)
+        pixels[80:88, x : x + 8, 0] = 255
+        photos.append(Image.fromarray(pixels))
+    expected = [detector([photo]) for photo in photos]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda at: detector([photos[at % 2]]), range(200)))
+    assert found == [expected[at % 2] for at in range(200)]
+
+
+def test_a_file_of_yunet_that_is_replaced_is_read_again(tmp_path):
+    file = tmp_path / "small.onnx"
+    small_yunet.write(file)
+    first = detectors.create(file)
+    assert detectors.create(str(file)) is first
+    os.utime(file, ns=(1, 1))
+    assert detectors.create(file) is not first
+    file.unlink()
+    with pytest.raises(UserError, match=r"small\.onnx cannot be read"):
+        detectors.create(file)
+
+
+def test_names_that_opencv_cannot_take_are_refused(tmp_path):
+    name = os.fsdecode(os.fsencode(tmp_path) + b"/\xff.onnx")
+    small_yunet.write(name)
+    with pytest.raises(UserError, match="its path is not UTF-8"):
+        detectors.create(name)
 
 
 def test_opencv_says_nothing_of_its_own(tmp_path, capfd):
