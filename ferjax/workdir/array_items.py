@@ -60,8 +60,13 @@ def reading(what: str) -> Iterator[None]:
         yield
     except Damaged:
         raise
-    except _OF_ORBAX as error:
-        raise Damaged(f"its arrays in {what} cannot be read: {first_line(error)}") from None
+    except Exception as error:
+        # Orbax wraps what a reader of arrays raises in an error of no kind of its own.
+        is_wrapped = type(error) is Exception and isinstance(error.__cause__, Exception)
+        found = error.__cause__ if is_wrapped else error
+        if not isinstance(found, _OF_ORBAX):
+            raise
+        raise Damaged(f"its arrays in {what} cannot be read: {first_line(found)}") from None
 
 
 def difference(stored: Any, like: Any) -> str:
