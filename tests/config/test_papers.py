@@ -240,6 +240,7 @@ def test_configs_do_not_repeat_the_register(text, repository):
 RESULTS = {
     "sun2021, CBAM + island loss, 3.6 million parameters": ("sun2021", "island"),
     "the same with `recipe=strong`": ("sun2021", "island"),
+    "its weights, trained on for 30 epochs": ("sun2021", "island"),
     "luo2023, CNN": ("luo2023", "cnn"),
     "luo2023, CNN with SE": ("luo2023", "se_cnn"),
     "tran2023, resnet18 alone": ("tran2023", "resnet18"),
