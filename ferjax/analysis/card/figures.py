@@ -182,12 +182,12 @@ def _nearby(text: str, origins: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _origin(origin: Mapping[str, Any]) -> dict[str, Any]:
-    inner = origin.get("started_from", [])
+    texts = {name: text for name, text in origin.items() if isinstance(text, str)}
     return {
         **origin,
-        "weights": _last(origin["weights"]),
+        **{name: _nearby(text, [origin]) for name, text in texts.items()},
         "departures": [_nearby(text, [origin]) for text in origin.get("departures", [])],
-        "started_from": [_origin(one) for one in inner],
+        "started_from": [_origin(one) for one in origin.get("started_from", [])],
     }
 
 

@@ -136,10 +136,11 @@ def test_weak_classes_optimism_and_names_of_users_are_told(written):
 
 def test_what_a_run_started_from_is_told_without_its_folder(written, finished):
     _, figures, _ = written
-    inner = {"weights": "/home/me/r50.pth", "sha256": "ab" * 32}
+    inner = {"weights": "/home/me/r50.pth", "sha256": "ab" * 32, "loaded": "/home/me/r50.pth: 3"}
     origin = {
         "weights": "/home/me/runs/first",
         "dataset": "fer2013",
+        "loaded": "The weights of /home/me/runs/first: 3 arrays.",
         "departures": ["/home/me/r50.pth: x"],
         "started_from": [inner],
     }
