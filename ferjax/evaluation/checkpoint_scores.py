@@ -18,7 +18,7 @@ from ferjax.errors import UserError
 from ferjax.evaluation import class_folders, cross_dataset, labelled_images
 from ferjax.evaluation.checkpoint_result import CheckpointScores, check_finite
 from ferjax.evaluation.cross_dataset import ScoredModel
-from ferjax.evaluation.described import Kept, described
+from ferjax.evaluation.described import described, passed
 from ferjax.evaluation.evaluator import Evaluator
 from ferjax.evaluation.labelled_images import Progress
 from ferjax.evaluation.protocol import Protocol
@@ -92,11 +92,8 @@ class FinishedRun:
         if clean_index:
             near = "test_clean_near"
             groups = {near: read_clean_index(clean_index, data.source)[near]}
-        kept = Kept()
-        scores = evaluator.over(data, split, views, groups)(trained.weights, keep=kept)
+        scores, rows = passed(evaluator, trained.weights, data, split, views, groups)
         check_finite(scores, trained, f"the {split} split")
-        people = data.examples(split).subjects
-        rows = kept.predictions(split, labels=trained.spec.labels, subjects=people)
         seen = set(split.split("+")) & set(protocol.selection.split("+"))
         found = described(scores, rows, {} if seen else self.temperature)
         label, remark = protocol.of_split(split)

@@ -17,12 +17,15 @@ from typing import Any, NotRequired, TypedDict
 
 import jax
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
+from ferjax.data.run_data import RunData
 from ferjax.evaluation import intervals, probabilities
-from ferjax.evaluation.evaluator import Scores
+from ferjax.evaluation.evaluator import Evaluator, Scores
 from ferjax.evaluation.programs import Rows
 from ferjax.metrics import Metrics
+from ferjax.models.functional import Weights
+from ferjax.workdir import predictions
 from ferjax.workdir.predictions import Predictions
 
 
@@ -84,6 +87,36 @@ class Kept:
             probabilities=rows.probabilities,
             groups=rows.groups,
         )
+
+
+def passed(
+    evaluator: Evaluator,
+    weights: Weights,
+    data: RunData,
+    split: str,
+    names: Sequence[str],
+    more_groups: Mapping[str, Bool[np.ndarray, " N"]] | None = None,
+) -> tuple[Scores, Predictions]:
+    """The scores of a pass over a split of a run's own data, and its predictions.
+
+    Args:
+      evaluator: of the model.
+      weights: of the model.
+      data: the data set.
+      split: its split.
+      names: the views.
+      more_groups: see `Evaluator.over`.
+    """
+    kept, spec = Kept(), evaluator.spec
+    scores = evaluator.over(data, split, names, more_groups)(weights, keep=kept)
+    examples = data.examples(split)
+    return scores, kept.predictions(
+        split,
+        labels=spec.labels,
+        fingerprint=spec.fingerprint,
+        images=predictions.digest(examples.pixel_hashes),
+        subjects=examples.subjects,
+    )
 
 
 def temperatures(selected: Predictions) -> dict[str, float]:

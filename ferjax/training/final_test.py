@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from ferjax.distributed import processes
 from ferjax.evaluation import described
-from ferjax.evaluation.described import DescribedMetrics, Kept
+from ferjax.evaluation.described import DescribedMetrics
 from ferjax.evaluation.evaluator import Scores
 from ferjax.models.functional import Weights
 from ferjax.training.experiment import Experiment
@@ -66,14 +66,5 @@ def test(run: Experiment, weights: Weights) -> Tested:
 
 
 def _passed(run: Experiment, weights: Weights, split: str) -> tuple[Scores, Predictions]:
-    kept = Kept()
     views = tuple(run.config.evaluation.test_views)
-    scores = run.evaluator.over(run.data, split, views)(weights, keep=kept)
-    examples, spec = run.data.examples(split), run.spec
-    return scores, kept.predictions(
-        split,
-        labels=spec.labels,
-        fingerprint=spec.fingerprint,
-        images=predictions.digest(examples.pixel_hashes),
-        subjects=examples.subjects,
-    )
+    return described.passed(run.evaluator, weights, run.data, split, views)

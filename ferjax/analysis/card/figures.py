@@ -18,6 +18,7 @@
     predictions     split, and for each view the predicted class of each image of the split, in
                     order: numbers in a text
     measured        command, date, versions
+    card            SHA-256 of the card as it was written; `write` adds it
 
 Everything is measured with the packed weights, not with those of the run.
 """
@@ -36,7 +37,6 @@ from ferjax.data.run_data import RunData
 from ferjax.evaluation import described
 from ferjax.evaluation.checkpoint_result import check_finite
 from ferjax.evaluation.checkpoint_scores import FinishedRun
-from ferjax.evaluation.described import Kept
 from ferjax.evaluation.evaluator import Evaluator, Scores
 from ferjax.inference.classifier import Classifier
 from ferjax.inference.faces import measuring
@@ -117,11 +117,9 @@ def measure(
 def _passed(
     run: FinishedRun, evaluator: Evaluator, data: RunData, split: str
 ) -> tuple[Scores, Predictions]:
-    kept = Kept()
-    scores = evaluator.over(data, split, VIEWS)(run.trained.weights, keep=kept)
+    scores, found = described.passed(evaluator, run.trained.weights, data, split, VIEWS)
     check_finite(scores, run.trained, f"the {split} split")
-    people = data.examples(split).subjects
-    return scores, kept.predictions(split, labels=run.trained.spec.labels, subjects=people)
+    return scores, found
 
 
 def _model(run: FinishedRun, result: Mapping[str, Any], file: PackedFile) -> dict[str, Any]:
@@ -153,13 +151,7 @@ def _data(data: RunData, number: int) -> dict[str, Any]:
 
 def _training(run: FinishedRun, result: Mapping[str, Any]) -> dict[str, Any]:
     """How the run was trained, without the folders of its files."""
-    config = run.config.to_dict()
-    for field in (*LOCATION_FIELDS, *STARTS, "paper_start"):
-        *parents, last = field.split(".")
-        inner = config
-        for name in parents:
-            inner = inner[name]
-        inner.pop(last, None)
+    config = _placeless(run.config.to_dict())
     names = ("paper", "departures", "seed", "selection", "versions", "machine", "finished")
     known = {name: result[name] for name in names if name in result}
     origins = result.get("started_from", [])
@@ -171,6 +163,18 @@ def _training(run: FinishedRun, result: Mapping[str, Any]) -> dict[str, Any]:
         "epochs": run.config.train.num_epochs,
         "config": config,
     }
+
+
+def _placeless(config: dict[str, Any]) -> dict[str, Any]:
+    """A config, and those of the trunks that it trains first, without what names a folder."""
+    for field in (*LOCATION_FIELDS, *STARTS):
+        *parents, last = field.split(".")
+        inner = config
+        for name in parents:
+            inner = inner[name]
+        inner.pop(last, None)
+    config["stages"] = {name: _placeless(one) for name, one in config["stages"].items()}
+    return config
 
 
 def _nearby(text: str, origins: Sequence[Mapping[str, Any]]) -> str:
