@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import textwrap
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any
 
@@ -43,7 +43,7 @@ def markdown(stem: str, figures: Mapping[str, Any]) -> str:
     template = environment.from_string(
         (resources.files(__package__) / "card.md").read_text("utf-8")
     )
-    split = figures["predictions"]["split"]
+    split, found = figures["predictions"]["split"], figures["measured"]
     name, scores = figures["data"]["dataset"], figures["scores"]
     single = scores["single"][split]
     made = template.render(
@@ -56,10 +56,10 @@ def markdown(stem: str, figures: Mapping[str, Any]) -> str:
         tested=f"{single['num_examples']:,}",
         headline=_headline(scores, split),
         rendered=catalog.find(name).is_made,
-        ferjax=tables.plain(figures["measured"]["versions"]["ferjax"]),
+        ferjax=tables.plain(found["versions"]["ferjax"]),
         training_classes=_training_classes(figures["labels"], figures["data"]["classes"]),
         damage_ends=f"{50 * _width(figures['damaged']):.0f}",
-        versions=", ".join(f"{one} {version}" for one, version in _versions(figures)),
+        versions=", ".join(f"{one} {version}" for one, version in found["versions"].items()),
         network=_network(figures["model"]),
         input=_input(figures["input"]),
         framing=_framing(figures["input"]["framing"]),
@@ -68,7 +68,7 @@ def markdown(stem: str, figures: Mapping[str, Any]) -> str:
         about=about_data()[name],
         options=_options(figures["data"]["options"]),
         counts=_counts(figures),
-        origins=_origins(figures["training"]["started_from"]),
+        origins=_origins(figures["training"]["started_from"], name),
         clean=_clean(scores, split),
         protocol=_protocol(figures),
         calibration=_calibration(figures, split),
@@ -117,10 +117,6 @@ def _width(number: int) -> float:
     return high - low
 
 
-def _versions(figures: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
-    return figures["measured"]["versions"].items()
-
-
 def _network(model: Mapping[str, Any]) -> str:
     told = {key: value for key, value in model.items() if key not in (*_NOT_TOLD, "parameters")}
     options = ", ".join(f"{key}={value}" for key, value in told.items())
@@ -150,11 +146,16 @@ def _training(figures: Mapping[str, Any]) -> str:
     count = machine["num_devices"]
     devices = f"{count} devices" if count > 1 else "one device"
     departures = "; ".join(map(tables.plain, found["departures"]))
+    chosen = (
+        f"Epoch {selection['epoch']} of {found['epochs']} was selected on the "
+        f"{selection['split']} split."
+        if selection["epoch"]
+        else "It trains nothing of its own."
+    )
     return (
         f"by `ferjax.main` with the config of {found['paper']}"
         + (f" and departures from the paper ({departures})" if departures else "")
-        + f". Epoch {selection['epoch']} of {found['epochs']} was selected on the "
-        f"{selection['split']} split. Seed {found['seed']}, on {devices} of the kind "
+        + f". {chosen} Seed {found['seed']}, on {devices} of the kind "
         f"{tables.plain(machine['device'])}, ended {found['finished'][:10]}."
     )
 
@@ -174,19 +175,20 @@ def _counts(figures: Mapping[str, Any]) -> str:
     )
 
 
-def _origins(origins: Sequence[Mapping[str, Any]]) -> str:
-    """What the first weights were, and whose terms they have."""
+def _origins(origins: Sequence[Mapping[str, Any]], own: str) -> str:
+    """What the first weights were, and whose terms they have, if they are not those of `own`."""
     told = []
     for origin in origins:
         name, data = tables.code(origin["weights"]), origin.get("dataset")
         if data in about_data():
-            licence = about_data()[data]["licence"]
-            told.append(f"the run {name}, trained on {catalog.find(data).title} ({licence})")
+            one = f"the run {name}, trained on {catalog.find(data).title}"
+            one += "" if data == own else f" (licence: {about_data()[data]['licence']})"
         else:
             checksum = f", SHA-256 `{origin['sha256']}`" if "sha256" in origin else ""
-            told.append(f"the file {name}{checksum}, whose terms are for you to look up")
-        told += filter(None, [_origins(origin["started_from"])])
-    return "; before that, ".join(told)
+            one = f"the file {name}{checksum}, whose terms are for you to look up"
+        before = _origins(origin["started_from"], own)
+        told.append(f"{one}; which started from {before}" if before else one)
+    return ", and ".join(told)
 
 
 def _clean(scores: Mapping[str, Any], split: str) -> str:

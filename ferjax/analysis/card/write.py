@@ -9,10 +9,7 @@ import os
 import shlex
 import sys
 from collections.abc import Mapping
-from typing import Any
-
-import jinja2
-import numpy as np
+from typing import Any, TypedDict
 
 from ferjax import filesystem, stored_json
 from ferjax.analysis.card import figures, text
@@ -23,8 +20,14 @@ from ferjax.errors import UserError, one_line
 from ferjax.evaluation.checkpoint_scores import FinishedRun
 from ferjax.filesystem import Place
 from ferjax.inference import packed
-from ferjax.inference.faces import measuring
+from ferjax.training.framing import framing
 from ferjax.workdir.directory import RunDirectory, own_files
+
+
+class _Written(TypedDict):
+    """What is read of the figures of an earlier card."""
+
+    card: stored_json.Sha256
 
 
 def pack(
@@ -105,9 +108,9 @@ def _check_beside(numbers: Place, card: Place, *, card_is_written: bool) -> None
     if not card_is_written:
         raise UserError(f"Beside --output lies {names}, which would be of another model: {fix}.")
     try:
-        found = filesystem.read_json(numbers, stored_json.Object, fix=fix)
-        is_as_made = text.markdown(_stem(numbers), found).encode() == filesystem.read_bytes(card)
-    except (OSError, UserError, LookupError, TypeError, ValueError, jinja2.UndefinedError):
+        found = filesystem.read_json(numbers, _Written, fix=fix)
+        is_as_made = found["card"] == hashlib.sha256(filesystem.read_bytes(card)).hexdigest()
+    except (OSError, UserError):
         is_as_made = False
     if not is_as_made:
         raise UserError(
@@ -123,28 +126,25 @@ def _framed(run: FinishedRun, data_dir: str | None) -> FinishedRun:
         return run
     data = run.data(data_dir)
     spec.check_same_data(data.source, run.trained.where)
-    images = data.examples("train").images
-    framing = measuring.measure(images, np.arange(len(images)))
-    if framing is None:
+    measured = framing(data)
+    if measured is None:
         output.say(
             "Few of the training images show a face that the detector finds: the packed model "
             "takes crops of faces, no photographs.",
             file=sys.stderr,
         )
-    trained = dataclasses.replace(run.trained, spec=dataclasses.replace(spec, framing=framing))
+    trained = dataclasses.replace(run.trained, spec=dataclasses.replace(spec, framing=measured))
     return dataclasses.replace(run, trained=trained)
 
 
 def _card(targets: tuple[Place, ...], found: Mapping[str, Any]) -> dict[Place, bytes]:
     _, numbers, card = targets
+    made = text.markdown(numbers.name.removesuffix(".json"), found).encode()
+    told = {**found, "card": hashlib.sha256(made).hexdigest()}
     return {
-        numbers: (json.dumps(found, indent=2, allow_nan=False) + "\n").encode(),
-        card: text.markdown(_stem(numbers), found).encode(),
+        numbers: (json.dumps(told, indent=2, allow_nan=False) + "\n").encode(),
+        card: made,
     }
-
-
-def _stem(numbers: Place) -> str:
-    return numbers.name.removesuffix(".json")
 
 
 def _command(name: str, workdir: str, dtype: str, data_dir: str | None) -> str:

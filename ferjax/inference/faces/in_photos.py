@@ -5,6 +5,7 @@ Shapes: N faces, h w c the native shape of a model, K classes.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -77,7 +78,7 @@ def batches(
         "crop": reading.never,
     }[mode]
     reader = reading.in_order(images, model.native_shape, ahead=ahead, is_photo=is_photo)
-    return _in_batches(reader, model, detector)
+    return _in_batches(reader, model, functools.cache(detector))
 
 
 def _in_batches(

@@ -1,5 +1,6 @@
 """Model cards: their figures are those of an evaluation, and their text tells them."""
 
+import copy
 import dataclasses
 import json
 import re
@@ -139,7 +140,7 @@ def test_what_a_run_started_from_is_told_without_its_folder(written, finished):
     inner = {"weights": "/home/me/r50.pth", "sha256": "ab" * 32, "loaded": "/home/me/r50.pth: 3"}
     origin = {
         "weights": "/home/me/runs/first",
-        "dataset": "fer2013",
+        "dataset": "raf_db",
         "loaded": "The weights of /home/me/runs/first: 3 arrays.",
         "departures": ["/home/me/r50.pth: x"],
         "started_from": [inner],
@@ -155,8 +156,26 @@ def test_what_a_run_started_from_is_told_without_its_folder(written, finished):
     assert found["departures"] == ["first: budget=cpu", "own"]
     changed = {**figures, "training": {**figures["training"], **found}}
     card = " ".join(text.markdown("mine", changed).split())
-    assert "it started from the run `first`, trained on FER2013 (Doubtful." in card
-    assert f"before that, the file `r50.pth`, SHA-256 `{'ab' * 32}`, whose terms" in card
+    assert "it started from the run `first`, trained on RAF-DB (licence: For research" in card
+    assert f"; which started from the file `r50.pth`, SHA-256 `{'ab' * 32}`, whose terms" in card
+
+
+def test_a_model_that_trains_nothing_says_so(written):
+    _, figures, card = written
+    assert "of 3 was selected on the validation split" in " ".join(card.split())
+    selection = {**figures["training"]["selection"], "epoch": 0}
+    changed = {**figures, "training": {**figures["training"], "selection": selection}}
+    made = " ".join(text.markdown("mine", changed).split())
+    assert "It trains nothing of its own." in made and "Epoch 0" not in made
+
+
+def test_a_config_and_those_of_its_trunks_name_no_folder(finished):
+    inner, outer = (copy.deepcopy(finished[1].to_dict()) for _ in range(2))
+    inner["trunks_from"], outer["stages"] = ("/home/me/r18",), {"resnet18": inner}
+    found = measured._placeless(outer)
+    assert finished[1].dataset.data_dir not in json.dumps(found)
+    assert "/home" not in json.dumps(found)
+    assert found["stages"]["resnet18"]["model"] == found["model"]
 
 
 def test_the_images_that_selected_are_those_of_the_protocol(written):
